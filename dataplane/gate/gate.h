@@ -1,0 +1,70 @@
+#pragma once
+// Gate: the first and last room of a packet. Raw frames become Segments or a Verdict; IP packets become frames.
+//
+// One per core. On the way in it checks lengths and checksums (NIC flag or software), answers ARP, ICMP echo and DNS by
+// itself, passes what belongs to another core over, punts or drops what is not ours, and returns TCP segments. On the
+// way out it finds port and neighbour, adds the Ethernet header and queues the frame at the port. Every packet ends in
+// exactly one Verdict or goes on. RFC 894, 826, 791, 792, 1122.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/gate/segment.h"
+#include "dataplane/mbuf/pools.h"
+#include "dataplane/port/device.h"
+#include "src/base/types.h"
+#include "src/contract/plan.h"
+#include "src/contract/ring.h"
+#include "src/contract/stats.h"
+
+namespace ringway::gate {
+
+class Neighbours;  // neighbours.h: shared by all cores, written by core 0
+class Steering;    // port/steering.h: which core owns a flow
+
+// A packet on its way to the core that owns it.
+struct Handover {
+  rte_mbuf* packet = nullptr;
+  u64 port = 0;  // index of the port that it came in by
+};
+using HandoverRing = contract::Ring<Handover, contract::Producers::many>;
+
+struct GateConfig {
+  u32 core = 0;
+  std::vector<port::Queue*> queues;           // by port index; this core's
+  Neighbours* neighbours = nullptr;
+  const Steering* steering = nullptr;         // null: one core
+  std::vector<HandoverRing*> handover;        // by core; [core] is our own inbox
+  HandoverRing* punt = nullptr;               // to the kernel tap; null: drop
+};
+
+class Gate {
+ public:
+  Gate(const GateConfig& config, mbuf::Pools& pools, contract::CorePage& page);
+  ~Gate();
+
+  // Takes addresses, ports' networks, DNS names from the plan; it must outlive its use here (until the next adopt).
+  // `announce`: send gratuitous ARP for every address that is new (core 0).
+  void adopt(const contract::Plan& plan, bool announce, TimeUs now_us);
+
+  // Looks at one received frame. True: it is a TCP segment for us, `segment` is filled and `pkt` still holds the packet
+  // (payload at segment.payload_offset). False: `pkt` is empty, its verdict is counted, answers are queued.
+  // `owned`: it came over a hand-over ring and is not to be passed on again.
+  bool accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned = false);
+
+  // Sends an IP packet (IPv4 header first) towards `dst`; waits for ARP if need be.
+  void send(mbuf::Pkt ip_packet, wire::Ip4 dst, TimeUs now_us);
+
+  // ICMP "unreachable" for one of our connections that `accept` met since the last call; tcp is told by the worker.
+  bool next_unreachable(wire::FourTuple& out);
+
+  // ARP retries and expiry, packets waiting for neighbours; cheap, call now and then.
+  void housekeeping(TimeUs now_us);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringway::gate

@@ -1,0 +1,54 @@
+#pragma once
+// Writes HTTP/1.1 heads: a forwarded request or response with the gateway's edits, and the gateway's own answers.
+// Pure functions into a caller's buffer; they return the bytes written, or 0 when `out` is too small.
+
+#include <string_view>
+
+#include "dataplane/http/head.h"
+#include "src/base/types.h"
+#include "src/wire/addr.h"
+
+namespace ringway::http {
+
+// What the gateway changes on the way to an endpoint (RFC 9110 7.6; Service Connect 1.3). Hop-by-hop fields are left
+// out, an absolute-form target becomes origin-form, Host is sent first and is the request's authority.
+struct RequestEdit {
+  wire::Ip4 client_ip;             // appended to X-Forwarded-For
+  std::string_view via;            // pseudonym: "1.1 <via>" is appended to Via
+  std::string_view forwarded_proto = "http";  // X-Forwarded-Proto where the request has none
+  std::string_view request_id;     // X-Request-Id where the request has none; empty leaves it out
+  u64 expected_timeout_ms = 0;     // X-Envoy-Expected-Rq-Timeout-Ms; 0 leaves it out
+  bool upgrade = false;            // keep Connection: upgrade and Upgrade
+};
+u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
+
+// What the gateway changes on the way to the client. `chunked_to_close`: the client speaks HTTP/1.0, the body is
+// unwrapped and ends with the connection.
+struct ResponseEdit {
+  std::string_view via;
+  bool close = false;             // send Connection: close
+  bool keep_alive_1_0 = false;    // send Connection: keep-alive to an HTTP/1.0 client
+  bool chunked_to_close = false;
+  bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
+  u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
+};
+u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
+
+// A whole answer of the gateway's own: status line, text/plain body of one line, `x-ringway-<flag>: <flag_value>`.
+struct LocalAnswer {
+  u16 status = 500;
+  std::string_view text;        // one sentence, becomes the body with a newline
+  std::string_view flag = {};        // e.g. "limit"; empty leaves the field out
+  std::string_view flag_value = {};  // e.g. "head_bytes"
+  bool head_only = false;       // answers HEAD
+  bool close = true;
+};
+u32 write_local_answer(const LocalAnswer& answer, MutBytes out);
+
+// RFC 9110 section 15; "Unknown" for an unassigned status.
+std::string_view reason_phrase(u16 status);
+
+// Writes a random UUID (RFC 9562 version 4, 36 characters) made of `random` to `out`.
+void write_uuid(u64 random_high, u64 random_low, char out[36]);
+
+}  // namespace ringway::http

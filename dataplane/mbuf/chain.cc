@@ -1,0 +1,239 @@
+#include "dataplane/mbuf/chain.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ringway::mbuf {
+
+SlicePool::SlicePool(u32 capacity) : slices_(std::make_unique<Slice[]>(capacity)), capacity_(capacity) {
+  RW_ASSERT(capacity > 0);
+  for (u32 i = 0; i < capacity; ++i) slices_[i].next = i + 1 < capacity ? i + 1 : kNone32;
+}
+
+u32 SlicePool::alloc() {
+  const u32 index = free_head_;
+  if (index == kNone32) return kNone32;
+  free_head_ = slices_[index].next;
+  slices_[index].next = kNone32;
+  ++in_use_;
+  return index;
+}
+
+void SlicePool::free(u32 index) {
+  RW_ASSERT(index < capacity_ && in_use_ > 0);
+  slices_[index] = Slice{nullptr, 0, 0, free_head_};
+  free_head_ = index;
+  --in_use_;
+}
+
+void Chain::push(u32 index) {
+  if (tail_ == kNone32) {
+    head_ = index;
+  } else {
+    slice(tail_).next = index;
+  }
+  tail_ = index;
+  ++slices_;
+  bytes_ += slice(index).length;
+}
+
+void Chain::pop() {
+  const u32 index = head_;
+  Slice& s = slice(index);
+  head_ = s.next;
+  if (head_ == kNone32) tail_ = kNone32;
+  --slices_;
+  bytes_ -= s.length;
+  rte_pktmbuf_free_seg(s.m);
+  pool_->free(index);
+}
+
+bool Chain::append(Pkt pkt, u32 skip, u32 length) {
+  const u32 segments = pkt.segments();
+  if (pool_->capacity() - pool_->in_use() < segments) return false;
+  rte_mbuf* m = pkt.release();
+  while (m != nullptr) {
+    rte_mbuf* const next = m->next;
+    m->next = nullptr;
+    m->nb_segs = 1;
+    const u32 here = m->data_len;
+    const u32 cut = std::min(skip, here);
+    const u32 kept = std::min(here - cut, length);
+    skip -= cut;
+    length -= kept;
+    if (kept == 0) {
+      rte_pktmbuf_free_seg(m);
+    } else {
+      const u32 index = pool_->alloc();
+      slice(index) = Slice{m, static_cast<u16>(m->data_off + cut), static_cast<u16>(kept), kNone32};
+      push(index);
+    }
+    m = next;
+  }
+  return true;
+}
+
+void Chain::append(Chain&& other) {
+  if (other.empty()) {
+    other.clear();
+    return;
+  }
+  if (empty()) {
+    *this = std::move(other);
+    return;
+  }
+  RW_ASSERT(pool_ == other.pool_);
+  Slice& last = slice(tail_);
+  const Slice& first = slice(other.head_);
+  if (last.m == first.m && last.offset + last.length == first.offset) {
+    last.length = static_cast<u16>(last.length + first.length);
+    bytes_ += first.length;
+    other.pop();
+    if (other.empty()) return;
+  }
+  slice(tail_).next = other.head_;
+  tail_ = std::exchange(other.tail_, kNone32);
+  other.head_ = kNone32;
+  slices_ += std::exchange(other.slices_, 0);
+  bytes_ += std::exchange(other.bytes_, 0);
+}
+
+void Chain::prepend(Chain&& other) {
+  other.append(std::move(*this));
+  *this = std::move(other);
+}
+
+bool Chain::append_shared(const Slice& from, u32 skip, u32 length) {
+  RW_ASSERT(skip + length <= from.length && length > 0);
+  rte_mbuf* const m = from.m;
+  const u32 offset = from.offset + skip;
+  const u32 index = pool_->alloc();
+  if (index == kNone32) return false;
+  rte_mbuf_refcnt_update(m, 1);
+  slice(index) = Slice{m, static_cast<u16>(offset), static_cast<u16>(length), kNone32};
+  push(index);
+  return true;
+}
+
+Chain Chain::take_front(u32 n) {
+  n = std::min(n, bytes_);
+  if (n == bytes_) return std::move(*this);
+  Chain out(*pool_);
+  while (n > 0) {
+    Slice& s = slice(head_);
+    if (s.length <= n) {
+      const u32 index = head_;
+      n -= s.length;
+      bytes_ -= s.length;
+      --slices_;
+      head_ = s.next;
+      s.next = kNone32;
+      out.push(index);
+      continue;
+    }
+    if (!out.append_shared(s, 0, n)) break;
+    s.offset = static_cast<u16>(s.offset + n);
+    s.length = static_cast<u16>(s.length - n);
+    bytes_ -= n;
+    n = 0;
+  }
+  return out;
+}
+
+void Chain::drop_front(u32 n) {
+  RW_ASSERT(n <= bytes_);
+  while (n > 0) {
+    Slice& s = slice(head_);
+    if (s.length <= n) {
+      n -= s.length;
+      pop();
+      continue;
+    }
+    s.offset = static_cast<u16>(s.offset + n);
+    s.length = static_cast<u16>(s.length - n);
+    bytes_ -= n;
+    n = 0;
+  }
+}
+
+void Chain::drop_back(u32 n) {
+  RW_ASSERT(n <= bytes_);
+  const u32 keep = bytes_ - n;
+  if (keep == 0) return clear();
+  u32 at = head_;
+  u32 before = 0;
+  u32 index = 1;
+  while (before + slice(at).length < keep) {
+    before += slice(at).length;
+    at = slice(at).next;
+    ++index;
+  }
+  Slice& s = slice(at);
+  u32 rest = std::exchange(s.next, kNone32);
+  s.length = static_cast<u16>(keep - before);
+  tail_ = at;
+  slices_ = index;
+  bytes_ = keep;
+  while (rest != kNone32) {
+    const u32 next = slice(rest).next;
+    rte_pktmbuf_free_seg(slice(rest).m);
+    pool_->free(rest);
+    rest = next;
+  }
+}
+
+void Chain::clear() {
+  while (head_ != kNone32) pop();
+}
+
+Chain Chain::share() const {
+  Chain out(*pool_);
+  for (u32 at = head_; at != kNone32; at = slice(at).next) {
+    if (!out.append_shared(slice(at), 0, slice(at).length)) {
+      out.clear();
+      break;
+    }
+  }
+  return out;
+}
+
+u32 Chain::copy_out(u32 offset, MutBytes out) const {
+  u32 done = 0;
+  Cursor at = cursor(offset);
+  while (at.slice != kNone32 && done < out.size()) {
+    const Slice& s = slice(at.slice);
+    const u32 n = std::min<u32>(s.length - at.skip, static_cast<u32>(out.size()) - done);
+    std::memcpy(out.data() + done, s.data() + at.skip, n);
+    done += n;
+    at = Cursor{s.next, 0};
+  }
+  return done;
+}
+
+Chain::Cursor Chain::cursor(u32 offset) const {
+  RW_ASSERT(offset <= bytes_);
+  Cursor at{head_, 0};
+  advance(at, offset);
+  return at;
+}
+
+void Chain::advance(Cursor& at, u32 n) const {
+  at.skip += n;
+  while (at.slice != kNone32 && at.skip >= slice(at.slice).length) {
+    at.skip -= slice(at.slice).length;
+    at.slice = slice(at.slice).next;
+  }
+  RW_ASSERT(at.slice != kNone32 || at.skip == 0);
+}
+
+u8* Chain::grow_front(u32 n, u32 reserve) {
+  if (head_ == kNone32) return nullptr;
+  Slice& s = slice(head_);
+  if (!s.unshared() || s.offset < n + reserve || s.length + n > 0xffff) return nullptr;
+  s.offset = static_cast<u16>(s.offset - n);
+  s.length = static_cast<u16>(s.length + n);
+  bytes_ += n;
+  return s.data();
+}
+
+}  // namespace ringway::mbuf

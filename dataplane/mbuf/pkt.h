@@ -1,0 +1,64 @@
+#pragma once
+// Pkt: the one owner of a packet (an rte_mbuf chain). Move-only; dropping it gives the mbufs back to their pool.
+//
+// Passing a Pkt by value hands the packet over; `const Pkt&` looks. `release()` gives the raw mbuf to whoever speaks
+// to a port or a ring. Callable on the core that owns the packet. Never allocates; Pools (pools.h) makes new packets.
+// Bytes are those of the first segment unless said otherwise: headers are always parsed there (gate makes sure).
+
+#include <utility>
+
+#include "dataplane/dpdk/mbuf.h"
+#include "src/base/assert.h"
+#include "src/base/types.h"
+
+namespace ringway::mbuf {
+
+class Pkt {
+ public:
+  Pkt() = default;
+  explicit Pkt(rte_mbuf* m) : m_(m) {}
+  Pkt(Pkt&& o) noexcept : m_(std::exchange(o.m_, nullptr)) {}
+  Pkt& operator=(Pkt&& o) noexcept {
+    if (this != &o) {
+      reset();
+      m_ = std::exchange(o.m_, nullptr);
+    }
+    return *this;
+  }
+  Pkt(const Pkt&) = delete;
+  Pkt& operator=(const Pkt&) = delete;
+  ~Pkt() { reset(); }
+
+  explicit operator bool() const { return m_ != nullptr; }
+  rte_mbuf* get() const { return m_; }
+  [[nodiscard]] rte_mbuf* release() { return std::exchange(m_, nullptr); }
+  void reset() {
+    if (m_ != nullptr) rte_pktmbuf_free(std::exchange(m_, nullptr));
+  }
+
+  // The bytes of the first segment.
+  u8* data() { return rte_pktmbuf_mtod(m_, u8*); }
+  const u8* data() const { return rte_pktmbuf_mtod(m_, const u8*); }
+  u32 first_bytes() const { return m_->data_len; }
+  Bytes first() const { return {data(), first_bytes()}; }
+  MutBytes first() { return {data(), first_bytes()}; }
+
+  // All segments together.
+  u32 total_bytes() const { return m_->pkt_len; }
+  u32 segments() const { return m_->nb_segs; }
+
+  u32 headroom() const { return rte_pktmbuf_headroom(m_); }
+  u32 tailroom() const { return rte_pktmbuf_tailroom(m_); }  // of the last segment
+
+  // Makes room for `n` bytes in front of / behind the data and returns where they begin, or nullptr without room.
+  u8* prepend(u32 n) { return reinterpret_cast<u8*>(rte_pktmbuf_prepend(m_, static_cast<u16>(n))); }
+  u8* append(u32 n) { return reinterpret_cast<u8*>(rte_pktmbuf_append(m_, static_cast<u16>(n))); }
+  // Drops `n` bytes from the front of the first segment (n <= first_bytes()) or from the end of the packet.
+  void drop_front(u32 n) { RW_ASSERT(rte_pktmbuf_adj(m_, static_cast<u16>(n)) != nullptr); }
+  void drop_back(u32 n) { RW_ASSERT(rte_pktmbuf_trim(m_, static_cast<u16>(n)) == 0); }
+
+ private:
+  rte_mbuf* m_ = nullptr;
+};
+
+}  // namespace ringway::mbuf

@@ -1,0 +1,180 @@
+#pragma once
+// Engine: all TCP connections of one core (RFC 9293; RFC 6298 retransmission; RFC 7323 window scaling).
+//
+// One thread, no allocation after construction, no clock of its own: time comes in as `now_us`. Below it stands the
+// gate (segments in, IP packets out), above it an application (relay) that it never calls: the engine queues events,
+// the application fetches them between `input` and `flush`, so nothing is re-entered and nothing is freed under a
+// caller's feet. The order of a poll is input*, timers, next_event*, flush.
+//
+// A connection is named by a ConnId; one whose generation has passed is recognised, and every call on it does nothing.
+// The application owns the connection until it calls `close` or `abort`, or receives `closed`: after any of these the
+// ConnId is dead and no further event comes. Payload goes up and down as Chain, without a copy.
+
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "dataplane/gate/segment.h"
+#include "dataplane/mbuf/chain.h"
+#include "dataplane/mbuf/pools.h"
+#include "src/base/types.h"
+#include "src/contract/stats.h"
+#include "src/wire/addr.h"
+
+namespace ringway::tcp {
+
+struct ConnId {
+  u32 index = kNone32;
+  u32 generation = 0;
+  friend bool operator==(ConnId, ConnId) = default;
+  explicit operator bool() const { return index != kNone32; }
+};
+
+// Client leg and backend leg differ in minimum RTO and TIME-WAIT policy.
+enum class Leg : u8 { downstream, upstream };
+
+// What the ports in use can all do; the engine builds packets accordingly.
+struct TxCaps {
+  bool multi_segs = false;    // else every packet is built as one segment
+  bool ip_checksum = false;   // NIC fills the IPv4 header checksum
+  bool tcp_checksum = false;  // NIC fills the TCP checksum from the pseudo-header sum
+  u16 mtu = 1500;
+  u16 segs_max = 1;
+};
+
+struct EngineConfig {
+  u32 connections = 65'536;
+  u32 listeners = contract::kListenersMax;
+  u32 half_open_max = 4096;           // SYN_RCVD connections at once
+  u32 time_wait_max = 32'768;         // records
+  u32 receive_budget_bytes = 262'144;  // advertised window at most; the receive chain is charged in mbufs
+  u32 send_budget_bytes = 262'144;     // send_space() at an empty queue
+  u32 rto_min_us[2] = {200'000, 5'000};  // by Leg
+  u32 rto_initial_us[2] = {1'000'000, 200'000};
+  u32 rto_max_us = 60'000'000;
+  u32 retransmits_max = 12;
+  u32 syn_retransmits_max = 5;
+  u32 time_wait_us = 60'000'000;      // 2 MSL of RFC 9293 3.6.1, as Linux
+  u32 fin_timeout_us = 60'000'000;    // FIN-WAIT-2, LAST-ACK and CLOSING after the application let go
+  u32 delayed_ack_us = 40'000;        // only for a lone small segment that brought nothing to say
+  u16 port_first = 16'384;            // this core's slice of local ports for connect: first, count
+  u16 port_count = 49'152;
+  u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
+  TxCaps caps;
+};
+
+enum EventBits : u8 {
+  kAccepted = 1,    // a client's handshake is complete; `listener` says where
+  kConnected = 2,   // our connect succeeded
+  kReadable = 4,    // more bytes in the receive chain
+  kPeerClosed = 8,  // the peer's FIN has been reached: no byte comes after those in the receive chain
+  kWritable = 16,   // send_space() has grown after it was found to be 0
+  kClosed = 32,     // the connection is gone, `reason` says why; the ConnId is dead after this event
+};
+
+enum class CloseReason : u8 { none, finished, reset, refused, timed_out };
+
+struct AppEvent {
+  ConnId id;
+  u64 user = 0;      // as set by set_user or connect
+  u32 listener = 0;  // the tag given to listen(), for kAccepted
+  u8 bits = 0;
+  CloseReason reason = CloseReason::none;
+};
+
+// A packet ready for the gate: IPv4 header and all behind it. The gate adds Ethernet.
+struct OutPkt {
+  mbuf::Pkt pkt;
+  wire::Ip4 dst;
+};
+
+// Where a flush puts packets; the worker empties it before the next poll.
+struct OutBatch {
+  static constexpr u32 kCapacity = 256;
+  std::array<OutPkt, kCapacity> items;
+  u32 count = 0;
+  bool full() const { return count == kCapacity; }
+  u32 room() const { return kCapacity - count; }
+  void push(mbuf::Pkt pkt, wire::Ip4 dst) { items[count++] = OutPkt{std::move(pkt), dst}; }
+};
+
+struct ConnInfo {
+  wire::FourTuple tuple;
+  Leg leg = Leg::downstream;
+  u8 state = 0;  // tcp::State
+  u32 cwnd_bytes = 0, srtt_us = 0, rto_us = 0;
+  u32 send_queue_bytes = 0, receive_queue_bytes = 0;
+  u64 bytes_in = 0, bytes_out = 0;
+  u64 user = 0;
+};
+
+class Engine {
+ public:
+  Engine(const EngineConfig& config, mbuf::Pools& pools, contract::CorePage& page);
+  ~Engine();  // frees every mbuf it holds
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // --- below: the gate
+  // One segment. Takes the packet over; whatever happens to it is counted.
+  void input(const gate::Segment& segment, mbuf::Pkt pkt, TimeUs now_us);
+  // Brings the connection that `segment.hash` belongs to into the cache: call for a whole burst before `input`.
+  void prefetch(const gate::Segment& segment) const;
+  // ICMP said that `tuple`'s destination cannot be reached (RFC 9293 3.9.2.2: only an advice once synchronised;
+  // a connection in SYN_SENT is refused).
+  void unreachable(const wire::FourTuple& tuple);
+  // Runs at most `most` timers that are due; returns how many ran.
+  u32 timers(TimeUs now_us, u32 most);
+  // Sends what is owed: data, acknowledgements, windows, FIN, RST, retransmissions. Stops when `out` is full and goes on
+  // at the next call. Returns the packets added.
+  u32 flush(OutBatch& out, TimeUs now_us);
+
+  // --- above: the application
+  // `tag` comes back in AppEvent.listener. False when (ip, port) is taken or the table is full.
+  bool listen(wire::Ip4 ip, u16 port, u32 tag);
+  // Changes the tag of a listener, or opens it. Existing connections stay.
+  bool relisten(wire::Ip4 ip, u16 port, u32 tag);
+  void unlisten(wire::Ip4 ip, u16 port);
+  // Starts a connection from `local` (a port is chosen from this core's slice) to `remote`; kConnected or kClosed will
+  // follow. Data may be queued at once. Empty when no local port or connection is free.
+  std::optional<ConnId> connect(wire::Ip4 local, wire::Ip4 remote, u16 remote_port, u64 user, TimeUs now_us);
+
+  // Next pending event, every connection at most once per call round; false when there is none.
+  bool next_event(AppEvent& out);
+
+  bool alive(ConnId id) const;
+  void set_user(ConnId id, u64 user);
+  // Bytes received in order and not yet taken. Valid until the next call on the engine.
+  const mbuf::Chain& received(ConnId id) const;
+  // Moves the first `n` received bytes out (fewer when the slice pool is empty); opens the window by as much.
+  mbuf::Chain take(ConnId id, u32 n);
+  void discard(ConnId id, u32 n);
+  bool peer_closed(ConnId id) const;
+  // Bytes that may be sent before the send budget is spent; `send` itself never refuses.
+  u32 send_space(ConnId id) const;
+  // Bytes queued and not yet acknowledged.
+  u32 unacked(ConnId id) const;
+  void send(ConnId id, mbuf::Chain bytes);
+  // FIN after what is queued; receiving goes on.
+  void shutdown(ConnId id);
+  // Finished with both directions: what is queued is still delivered, then FIN; received data is refused by RST
+  // (RFC 9293 3.10.4). The ConnId is dead.
+  void close(ConnId id);
+  // RST now. The ConnId is dead.
+  void abort(ConnId id);
+  // Takes back everything queued that was not yet sent, for a connection that never opened.
+  mbuf::Chain reclaim_unsent(ConnId id);
+
+  std::optional<ConnInfo> info(ConnId id) const;
+  u32 active() const;   // connections that hold a TCB
+  // True when no connection has anything to send, to time or to report (test and idle decision).
+  bool quiet() const;
+  // Microseconds until the next timer, at most `most_us`.
+  u64 next_timer_us(TimeUs now_us, u64 most_us) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringway::tcp

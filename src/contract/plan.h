@@ -1,0 +1,139 @@
+#pragma once
+// The Plan: all that the cores know of the configuration, immutable once published.
+//
+// Built by control/compile from a validated configuration, its pointer sent to every core over a ring (mail.h),
+// adopted between two polls. An exchange finishes on the plan that it began with: it holds `PlanUse` of its core.
+// A core mails `plan_retired` once it has adopted a newer plan and its use count is zero; control frees the plan
+// when every core has said so. Except for `use`, nothing here is written after publication.
+//
+// Names follow the ECS API (portName, discoveryName, clientAliases, timeout) where it has one.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/base/cacheline.h"
+#include "src/base/types.h"
+#include "src/contract/health.h"
+#include "src/contract/limits.h"
+#include "src/contract/routes.h"
+#include "src/wire/addr.h"
+
+namespace ringway::contract {
+
+enum class AppProtocol : u8 { tcp, http, http2, grpc };  // ECS appProtocol; absent means tcp
+enum class BalancePolicy : u8 { maglev, round_robin };
+enum class HashOn : u8 { source, header, cookie, path, query, request };
+enum class HealthCheckKind : u8 { none, tcp, http };
+
+// One active health check, ready to be sent by a core.
+struct HealthCheck {
+  HealthCheckKind kind = HealthCheckKind::none;
+  u64 interval_us = 10'000'000;
+  u64 timeout_us = 2'000'000;
+  u32 healthy_threshold = 1;
+  u32 unhealthy_threshold = 3;
+  u32 jitter_percent = 10;
+  u16 status_min = 200;  // inclusive
+  u16 status_max = 299;  // inclusive
+  std::string request;   // the bytes of the whole HTTP/1.1 request, for kind http
+};
+
+// One task: an address that serves. `slot` indexes HealthBoard and the per-endpoint counters.
+struct Endpoint {
+  wire::Ip4 ip;
+  u16 port = 0;
+  u16 weight = 1;  // 1..65535, relative within the service
+  EndpointSlot slot = 0;
+  u32 incarnation = 0;  // changes when the slot gets a new owner: pooled connections compare it
+  std::string id;       // "service/10.0.0.1:80": identity for hashing and for people
+  std::string zone;     // empty when not said
+};
+
+struct Timeouts {
+  u64 per_request_us = 15'000'000;  // ECS timeout.perRequestTimeoutSeconds; 0 is off
+  u64 idle_us = 300'000'000;        // ECS timeout.idleTimeoutSeconds (3600 s for TCP); 0 is off
+  u64 connect_us = 5'000'000;       // Envoy connect_timeout
+};
+
+struct Service {
+  u32 slot = 0;                  // stable index of the per-service counters
+  std::string port_name;         // ECS portName
+  std::string discovery_name;    // ECS discoveryName: how messages and counters call it
+  AppProtocol app_protocol = AppProtocol::http;
+  Timeouts timeouts;
+  HealthCheck health_check;
+  BalancePolicy policy = BalancePolicy::maglev;
+  HashOn hash_on = HashOn::source;
+  std::string hash_name;         // of the header (lower case), cookie or query parameter
+  u32 bound_percent = kBoundPercentDefault;  // bounded load, percent of the fair share; 0 is unbounded
+  u32 panic_percent = 50;        // below this share of healthy endpoints every endpoint is used; 0 is never
+  u64 drain_us = 20'000'000;     // how long exchanges on a removed endpoint may go on
+  u32 first_endpoint = 0;        // its endpoints are endpoints[first_endpoint .. +endpoint_count), sorted by id
+  u32 endpoint_count = 0;
+  u64 weight_sum = 0;
+  std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
+};
+
+// Where clients connect: a VIP of an alias, or a shared listener with a route table.
+struct Listener {
+  wire::Ip4 ip;
+  u16 port = 0;
+  u32 service = kNone32;      // default service, index into services
+  u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
+  std::string name;           // "auth-service:4000"
+};
+
+// A name of the DNS responder: lower case, without the final dot, and its A record.
+struct DnsName {
+  std::string name;
+  wire::Ip4 ip;
+};
+
+// One port's place in the network; the order is that of the configured ports.
+struct PortNet {
+  wire::Ip4 ip;
+  u8 prefix_bits = 24;
+  wire::Ip4 next_hop;  // 0.0.0.0 when there is none
+  u16 mtu = 1500;
+};
+
+struct Limits {
+  u32 head_bytes = kHeadBytesDefault;      // 431 above
+  u32 fields = kFieldsDefault;             // 431 above
+  u32 target_bytes = kTargetBytesDefault;  // 414 above
+  u64 request_body_bytes = 0;              // 413 above; 0 is unlimited
+  u64 header_timeout_us = 60'000'000;      // 408: from the first byte of a head to its last
+  u64 client_idle_us = 3'600'000'000;      // keep-alive connection without a request (Envoy: 1 h)
+  u64 upstream_idle_us = 60'000'000;       // idle connection in the pool
+  u32 upstream_idle_per_endpoint = 64;     // per core
+  u32 requests_per_connection = 0;         // 0 is unlimited
+  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
+};
+
+// A core's hold on one plan. Written by that core alone.
+struct RW_CACHE_ALIGNED PlanUse {
+  u64 holders = 0;
+  bool retired = false;  // this core has said so
+};
+
+struct Plan {
+  u64 generation = 0;
+  std::vector<PortNet> ports;
+  std::vector<wire::Ip4> addresses;  // every address that is ours: ports, VIPs, listeners; sorted
+  wire::Ip4 dns_ip;                  // 0.0.0.0 when the responder is off
+  u32 dns_ttl_s = 5;
+  std::vector<DnsName> dns_names;    // sorted by name
+  std::vector<std::string> dns_zones;  // suffixes for which an unknown name is NXDOMAIN instead of REFUSED
+  std::vector<Listener> listeners;   // sorted by (ip, port)
+  std::vector<Service> services;
+  std::vector<Endpoint> endpoints;
+  std::vector<RouteTable> route_tables;
+  std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  Limits limits;
+  std::string via = "ringway";       // pseudonym in the Via field
+
+  mutable PlanUse use[kCoresMax];
+};
+
+}  // namespace ringway::contract
