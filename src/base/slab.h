@@ -1,0 +1,113 @@
+#pragma once
+// Slab: a fixed number of places for T, named by u32 index, with all memory reserved at construction.
+//
+// One thread owns a slab and makes every call. Storage comes raw from the C library and is not written before it
+// is handed out: a slab of a million places costs address space at start and pages only as they are used. Places
+// never used before are taken in order; places given back are taken again last in, first out, so the working set
+// stays the size of what is alive and stays warm.
+//
+// The free list lives beside the objects, not inside them: a dead object's bytes are not reused for bookkeeping
+// (a stale index shows up as `used() == false` instead of as a plausible link). When T is aligned to a cache line,
+// so is every place. After construction the slab never allocates; it never moves an object.
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+#include "src/base/assert.h"
+#include "src/base/cacheline.h"
+#include "src/base/types.h"
+
+namespace ringway {
+
+template <class T>
+class Slab {
+  static_assert(std::is_nothrow_destructible_v<T>);
+
+ public:
+  // `capacity`: places, below kNone32 - 1.
+  explicit Slab(u32 capacity)
+      : capacity_(capacity), places_(reserve<T>(capacity)), links_(reserve<u32>(capacity)) {
+    RW_ASSERT(capacity < kUsed);
+  }
+  ~Slab() {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      for (u32 i = 0; i < fresh_; i++)
+        if (links_.get()[i] == kUsed) place(i)->~T();
+    }
+  }
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  // Constructs a T{} and returns its index; kNone32 when every place is taken.
+  u32 alloc() {
+    u32 index = free_head_;
+    if (index != kNone32) {
+      free_head_ = links_.get()[index];
+    } else if (fresh_ < capacity_) {
+      index = fresh_++;
+    } else {
+      return kNone32;
+    }
+    links_.get()[index] = kUsed;
+    in_use_++;
+    ::new (static_cast<void*>(place(index))) T{};
+    return index;
+  }
+
+  // Destroys the T at `index`, which is in use; its place is the next to be handed out.
+  void free(u32 index) {
+    RW_ASSERT(used(index));
+    place(index)->~T();
+    links_.get()[index] = free_head_;
+    free_head_ = index;
+    in_use_--;
+  }
+
+  // `index` is in use; only the range is checked here, for `used` would touch a second cache line.
+  T& operator[](u32 index) {
+    RW_ASSERT(index < fresh_);
+    return *std::launder(place(index));
+  }
+  const T& operator[](u32 index) const {
+    RW_ASSERT(index < fresh_);
+    return *std::launder(place(index));
+  }
+
+  // Any index may be asked about, kNone32 too.
+  bool used(u32 index) const { return index < fresh_ && links_.get()[index] == kUsed; }
+  u32 in_use() const { return in_use_; }
+  u32 capacity() const { return capacity_; }
+  // One past the highest index ever handed out: where a walk over all places may stop.
+  u32 high_water() const { return fresh_; }
+
+ private:
+  static constexpr u32 kUsed = kNone32 - 1;
+
+  struct Release {
+    void operator()(void* p) const { std::free(p); }
+  };
+  template <class U>
+  using Raw = std::unique_ptr<U, Release>;
+
+  template <class U>
+  static Raw<U> reserve(u32 count) {
+    constexpr std::size_t alignment = alignof(U) > kCacheLineBytes ? alignof(U) : kCacheLineBytes;
+    const std::size_t bytes = (sizeof(U) * count + alignment) / alignment * alignment;
+    auto* raw = static_cast<U*>(std::aligned_alloc(alignment, bytes));
+    RW_ASSERT(raw != nullptr);
+    return Raw<U>(raw);
+  }
+
+  T* place(u32 index) const { return places_.get() + index; }
+
+  u32 capacity_;
+  u32 in_use_ = 0;
+  u32 fresh_ = 0;  // places at and above were never used
+  u32 free_head_ = kNone32;
+  Raw<T> places_;
+  Raw<u32> links_;  // below fresh_: kUsed, or the next free place
+};
+
+}  // namespace ringway
