@@ -1,0 +1,46 @@
+"""Meson build trees of the project: build (release), build-asan, build-tsan, build-fuzz."""
+
+import os
+import subprocess
+
+from .gateway import ROOT
+from .net import LabError
+
+FLAVOURS = {
+    "build": ["--buildtype=release"],
+    "build-asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "build-fuzz": ["--buildtype=debugoptimized", "-Db_lundef=false", "-Dfuzz=true", "-Dtests=true"],
+}
+
+
+def run_logged(words, log_path, env=None, timeout=None):
+    """Runs in the project's root with all output in a file; returns the exit status (124: out of time)."""
+    with open(log_path, "ab") as log:
+        log.write(f"\n$ {' '.join(words)}\n".encode())
+        log.flush()
+        try:
+            return subprocess.run(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, **(env or {})}, timeout=timeout).returncode
+        except subprocess.TimeoutExpired:
+            log.write(b"\nout of time\n")
+            return 124
+
+
+def tail(path, lines=25):
+    with open(path, errors="replace") as f:
+        return "".join(f.readlines()[-lines:])
+
+
+def build(tree, targets=(), options=(), log_path=None):
+    """Configures `tree` when it is new and builds `targets` (all of them when none is named)."""
+    folder = os.path.join(ROOT, tree)
+    os.makedirs(folder, exist_ok=True)
+    log_path = log_path or os.path.join(folder, "lab-build.log")
+    env = {"CC": "clang", "CXX": "clang++"} if tree == "build-fuzz" else {}
+    if not os.path.exists(os.path.join(folder, "build.ninja")):
+        if run_logged(["meson", "setup", folder, *FLAVOURS[tree], *options], log_path, env) != 0:
+            raise LabError(f"meson setup failed ({log_path}):\n{tail(log_path)}")
+    if run_logged(["ninja", "-C", folder, *targets], log_path) != 0:
+        raise LabError(f"the build failed ({log_path}):\n{tail(log_path)}")
+    return folder

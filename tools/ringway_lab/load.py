@@ -1,0 +1,172 @@
+"""Clients that count every request: none may be lost without somebody knowing.
+
+`Load` keeps a few connections busy from threads of this process and notes who answered, when, and every failure.
+`wrk` runs the real wrk and reads its report.
+"""
+
+import re
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .net import LabError
+
+
+class BadAnswer(Exception):
+    pass
+
+
+class HttpClient:
+    """One keep-alive connection; requests with Content-Length answers. Raises OSError or BadAnswer."""
+
+    def __init__(self, sock):
+        self.sock, self.buffer = sock, b""
+
+    def more(self):
+        got = self.sock.recv(1 << 16)
+        if not got:
+            raise BadAnswer("connection closed")
+        self.buffer += got
+
+    def get(self, host, target):
+        """(status, fields, body)"""
+        self.sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        return self.answer()
+
+    def answer(self):
+        while b"\r\n\r\n" not in self.buffer:
+            self.more()
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+        length = int(fields.get("content-length", "0"))
+        while len(self.buffer) < length:
+            self.more()
+        body, self.buffer = self.buffer[:length], self.buffer[length:]
+        return int(first.split(" ")[1]), fields, body
+
+
+@dataclass
+class Failure:
+    at: float
+    what: str
+
+
+@dataclass
+class Tally:
+    sent: int = 0
+    by_name: Counter = field(default_factory=Counter)   # X-Backend of the 200s
+    last_by_name: dict = field(default_factory=dict)    # ... and when it last answered (time.monotonic)
+    failures: list = field(default_factory=list)
+
+    @property
+    def good(self):
+        return sum(self.by_name.values())
+
+    def merge(self, other):
+        self.sent += other.sent
+        self.by_name += other.by_name
+        self.failures += other.failures
+        for name, at in other.last_by_name.items():
+            self.last_by_name[name] = max(at, self.last_by_name.get(name, 0.0))
+
+
+class Load:
+    """`connections` threads, each sending its next request as soon as the last is answered (or after `pause`)."""
+
+    def __init__(self, namespace, ip, port, host, target="/", connections=8, pause=0.0, per_connection=0):
+        self.namespace, self.ip, self.port, self.host, self.target = namespace, ip, port, host, target
+        self.pause, self.per_connection = pause, per_connection
+        self.stopping = threading.Event()
+        self.tallies = [Tally() for _ in range(connections)]
+        self.threads = [threading.Thread(target=self.run, args=(t,), daemon=True) for t in self.tallies]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def run(self, tally):
+        client, used = None, 0
+        while not self.stopping.is_set():
+            try:
+                tally.sent += 1
+                if client is None:
+                    client, used = HttpClient(self.namespace.connect(self.ip, self.port)), 0
+                status, fields, _ = client.get(self.host, self.target)
+                used += 1
+                if status == 200:
+                    name = fields.get("x-backend", "?")
+                    tally.by_name[name] += 1
+                    tally.last_by_name[name] = time.monotonic()
+                else:
+                    tally.failures.append(Failure(time.monotonic(), f"status {status}"))
+                if fields.get("connection", "").lower() == "close" or (self.per_connection and used >= self.per_connection):
+                    client.sock.close()
+                    client = None
+            except (OSError, BadAnswer, ValueError) as e:
+                tally.failures.append(Failure(time.monotonic(), str(e) or type(e).__name__))
+                if client:
+                    client.sock.close()
+                client = None
+                time.sleep(0.01)
+            if self.pause:
+                time.sleep(self.pause)
+
+    def stop(self):
+        """The sum of all threads. `sent == good + len(failures)` then."""
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(10)
+        return self.tally()
+
+    def tally(self):
+        whole = Tally()
+        for tally in self.tallies:
+            whole.merge(tally)
+        return whole
+
+
+@dataclass
+class WrkReport:
+    requests: int
+    seconds: float
+    rate: float          # requests per second
+    p50_us: float
+    p99_us: float
+    socket_errors: int   # connect, read, write, timeout together
+    bad_status: int      # neither 2xx nor 3xx
+
+
+def _microseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}[unit]
+
+
+def read_wrk(text):
+    def one(pattern, default="0"):
+        match = re.search(pattern, text)
+        return match[1] if match else default
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    total = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", text)
+    if not total:
+        raise LabError(f"wrk did not report: {text[:300]}")
+    return WrkReport(int(total[1]), _microseconds(total[2] + total[3]) / 1e6, float(one(r"Requests/sec:\s*([\d.]+)")),
+                     _microseconds(one(r"\n\s*50%\s+(\S+)", "0us")), _microseconds(one(r"\n\s*99%\s+(\S+)", "0us")),
+                     sum(map(int, errors.groups())) if errors else 0, int(one(r"Non-2xx or 3xx responses: (\d+)")))
+
+
+def wrk_command(url, seconds, connections, headers=(), threads=1):
+    fields = [word for header in headers for word in ("-H", header)]
+    return ["wrk", "-t", threads, "-c", connections, "-d", f"{seconds}s", "--latency", "--timeout", "10s", *fields, url]
+
+
+def wrk(namespace, url, seconds=5, connections=64, headers=(), threads=1, cpu=None):
+    words = wrk_command(url, seconds, connections, headers, threads)
+    if cpu is not None:
+        words = ["taskset", "-c", str(cpu), *words]
+    return read_wrk(namespace.run(*words, timeout=seconds + 30).stdout)
