@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "dataplane/http/head.h"
+#include "dataplane/route/balance.h"
 #include "src/contract/health.h"
 #include "src/contract/plan.h"
 #include "src/contract/stats.h"
@@ -16,10 +17,13 @@
 namespace ringway::route {
 
 struct Match {
-  u32 service = kNone32;      // index into plan.services; kNone32: no route (404)
+  u32 service = kNone32;      // index into plan.services; kNone32: no route (404), or with a rule: see below
   u32 route_table = kNone32;  // where the rule stands; kNone32: the listener's own service
   u32 rule = kNone32;         // index into the route table's rules
   bool scanned = false;       // Hyperscan was asked
+
+  // A rule matched, but every backend of it has weight 0: the Gateway API asks for status 500.
+  bool no_backend() const { return service == kNone32 && rule != kNone32; }
 };
 
 struct Pick {
@@ -45,11 +49,25 @@ class Router {
             std::span<const u32> avoid = {});
 
  private:
+  friend class Explainer;
+  template <class Trace> class Walk;  // pick_walk.h
+
+  template <class Trace>
+  Pick pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash, std::span<const u32> avoid,
+                   Trace& trace);
+  template <class Trace>
+  Pick pick_in_turn(const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
+                    Trace& trace);
+  u64 key_of(const contract::Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port);
+  void count_endpoints(const contract::Plan& plan, const contract::Service& service);
+
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;
   u32 core_;
-  u64 round_robin_[contract::kServicesMax] = {};
   u64 requests_ = 0;
+  Census census_[contract::kServicesMax] = {};     // by Service::slot
+  u32 next_in_turn_[contract::kServicesMax] = {};  // by Service::slot: index within the service
+  u32 credit_[contract::kEndpointsMax] = {};       // by Endpoint::slot: what round robin owes
 };
 
 }  // namespace ringway::route

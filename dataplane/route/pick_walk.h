@@ -1,0 +1,173 @@
+#pragma once
+// The walk from a first choice to an endpoint that may be picked: the body of Router::pick, open to a trace.
+//
+// Included by router.cc (with a trace that is nothing) and explain.cc (with one that writes down each look), so that
+// an explanation runs the very code that it explains. On the thread of the Router.
+//
+// Order of preference: healthy, below the bound and not to be avoided; then healthy but over the bound; then to be
+// avoided. Below the panic threshold "healthy" reads "proven and not draining". The walk goes slot by slot, at most
+// kPickWalkMax, then over the endpoints by index from a point given by the hash, so that whoever comes here does not
+// pile onto the first one.
+
+#include <algorithm>
+#include <span>
+
+#include "dataplane/route/key_hash.h"
+#include "dataplane/route/router.h"
+
+namespace ringway::route {
+
+// Why a look did not end in a pick.
+enum class Passed : u8 { taken, unhealthy, avoided, over_bound, not_its_turn };
+
+struct NoTrace {
+  void look(u32 /*endpoint*/, u32 /*maglev_slot*/, Passed) {}
+  void restart() {}
+};
+
+template <class Trace>
+class Router::Walk {
+ public:
+  Walk(Router& router, const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
+       bool bounded, Trace& trace)
+      : r_(router), plan_(plan), service_(service), avoid_(avoid), bounded_(bounded), trace_(trace),
+        census_(router.census_[service.slot]), service_active_(router.stats_.services[service.slot].active.get()) {
+    const u32 refresh = std::max(service.endpoint_count, 64u);
+    if (census_.generation != plan.generation || ++census_.age > refresh) r_.count_endpoints(plan, service);
+  }
+
+  // Looks at the endpoint of that index within the service; true: it is to be picked.
+  bool take(u32 index, u32 maglev_slot) {
+    RW_ASSERT(index < service_.endpoint_count);
+    const u32 id = service_.first_endpoint + index;
+    const contract::Endpoint& endpoint = plan_.endpoints[id];
+    const Passed why = judge(id, endpoint);
+    trace_.look(id, maglev_slot, why);
+    if (why == Passed::taken) {
+      out.endpoint = id;
+      return true;
+    }
+    ++out.walked;
+    return false;
+  }
+
+  // Nobody stood every test: the best of who was passed over.
+  void settle() {
+    if (out.endpoint != kNone32) return;
+    if (over_ != kNone32) {
+      out.endpoint = over_;
+      out.over_bound = true;
+    } else {
+      out.endpoint = avoided_;
+    }
+  }
+
+  // Nothing at all was found on a count that was not made just now: the board may have changed since.
+  bool worth_another_walk() {
+    if (out.endpoint != kNone32 || out.panic || census_.age == 0) return false;
+    r_.count_endpoints(plan_, service_);
+    out.panic = in_panic(census_, service_.panic_percent);
+    if (out.panic) trace_.restart();
+    return out.panic;
+  }
+
+  const Census& census() const { return census_; }
+
+  Pick out;
+
+ private:
+  Passed judge(u32 id, const contract::Endpoint& endpoint) {
+    const u32 word = r_.board_.word(endpoint.slot);
+    if (word != 0 && !(panic_now() && usable_in_panic(word))) return Passed::unhealthy;
+    if (std::find(avoid_.begin(), avoid_.end(), id) != avoid_.end()) {
+      if (avoided_ == kNone32) avoided_ = id;
+      return Passed::avoided;
+    }
+    if (bounded_ && over_bound(r_.stats_.endpoints[endpoint.slot].active.get(), service_active_, endpoint.weight,
+                               out.panic ? census_.proven_weight : census_.healthy_weight, service_.bound_percent)) {
+      if (over_ == kNone32) over_ = id;
+      return Passed::over_bound;
+    }
+    return Passed::taken;
+  }
+
+  // Asked at the sight of an unhealthy endpoint only: while every look succeeds panic would change nothing. The count
+  // is renewed there unless it is fresh for the size of the service.
+  bool panic_now() {
+    if (!panic_known_) {
+      panic_known_ = true;
+      if (census_.age * 8 >= service_.endpoint_count || census_.healthy == service_.endpoint_count)
+        r_.count_endpoints(plan_, service_);
+      out.panic = in_panic(census_, service_.panic_percent);
+    }
+    return out.panic;
+  }
+
+  Router& r_;
+  const contract::Plan& plan_;
+  const contract::Service& service_;
+  std::span<const u32> avoid_;
+  const bool bounded_;
+  Trace& trace_;
+  Census& census_;
+  const u64 service_active_;
+  bool panic_known_ = false;
+  u32 over_ = kNone32;     // first of each kind that was passed over
+  u32 avoided_ = kNone32;
+};
+
+template <class Trace>
+Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash,
+                         std::span<const u32> avoid, Trace& trace) {
+  Walk<Trace> walk(*this, plan, service, avoid, true, trace);
+  const u32 slots = static_cast<u32>(service.maglev.size());
+  const u32 first = reduce(hash, slots);
+  walk.out.hash = hash;
+  walk.out.slot = first;
+  do {
+    const u32 steps = std::min(contract::kPickWalkMax, slots);
+    for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
+      if (walk.take(service.maglev[slot], slot)) return walk.out;
+    const u32 count = service.endpoint_count;
+    u32 index = reduce(mix(hash), count);
+    for (u32 step = 0; step < count; ++step, index = index + 1 == count ? 0 : index + 1)
+      if (walk.take(index, kNone32)) return walk.out;
+    walk.settle();
+  } while (walk.worth_another_walk());
+  return walk.out;
+}
+
+template <class Trace>
+Pick Router::pick_in_turn(const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
+                          Trace& trace) {
+  Walk<Trace> walk(*this, plan, service, avoid, false, trace);
+  const u32 count = service.endpoint_count;
+  u32& next = next_in_turn_[service.slot];
+  // Cores begin at different endpoints, or all of them would call on the first one first.
+  if (next == kNone32) next = reduce(core_ * key_hash_detail::kLeft, count);
+  const auto advance = [&] {
+    if (next >= count) next = 0;
+    return next++;
+  };
+  do {
+    // The heaviest healthy endpoint has a turn in every lap, so two laps are enough unless it cannot be taken.
+    for (u32 visit = 0; visit < 2 * count; ++visit) {
+      const u32 index = advance();
+      const contract::Endpoint& endpoint = plan.endpoints[service.first_endpoint + index];
+      const u32 word = board_.word(endpoint.slot);
+      // Who cannot be taken earns nothing meanwhile, or its return would begin with a burst.
+      if ((word == 0 || walk.out.panic) &&
+          !earns_turn(credit_[endpoint.slot], endpoint.weight, walk.census().weight_max)) {
+        trace.look(service.first_endpoint + index, kNone32, Passed::not_its_turn);
+        continue;
+      }
+      if (walk.take(index, kNone32)) return walk.out;
+    }
+    for (u32 visit = 0; visit < count; ++visit)
+      if (walk.take(advance(), kNone32)) return walk.out;
+    walk.settle();
+  } while (walk.worth_another_walk());
+  return walk.out;
+}
+
+}  // namespace ringway::route
