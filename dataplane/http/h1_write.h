@@ -16,7 +16,7 @@ struct RequestEdit {
   wire::Ip4 client_ip;             // appended to X-Forwarded-For
   std::string_view via;            // pseudonym: "1.1 <via>" is appended to Via
   std::string_view forwarded_proto = "http";  // X-Forwarded-Proto where the request has none
-  std::string_view request_id;     // X-Request-Id where the request has none; empty leaves it out
+  std::string_view request_id = {};  // X-Request-Id where the request has none; empty leaves it out
   u64 expected_timeout_ms = 0;     // X-Envoy-Expected-Rq-Timeout-Ms; 0 leaves it out
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
 };

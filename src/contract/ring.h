@@ -39,7 +39,7 @@ class Ring {
   }
 
   // False when full; nothing is kept then.
-  bool push(const T& element) { return rte_ring_enqueue_elem(ring_.get(), &element, sizeof(T)) == 0; }
+  bool push(T element) { return rte_ring_enqueue_elem(ring_.get(), &element, sizeof(T)) == 0; }
   bool pop(T& out) { return rte_ring_dequeue_elem(ring_.get(), &out, sizeof(T)) == 0; }
   // Takes out at most `most` elements; returns how many.
   u32 pop_burst(T* out, u32 most) {

@@ -1,0 +1,111 @@
+#pragma once
+// Worker: one poll core. Owns the rooms of its core (gate, tcp, relay, router) and calls them in a fixed order:
+//
+//   receive -> gate -> tcp input -> timers -> relay -> tcp output -> gate -> transmit -> one item of housekeeping
+//
+// `poll(now_us)` is one turn of that loop with the time as a value, so that tests and benchmarks drive it with a fake
+// clock; `run` calls it for ever with the CPU's clock and books every tick. Work per poll is bounded: one burst per
+// queue, a bounded number of timers, messages and events' packets. After construction nothing allocates or blocks; the
+// idle policy `backoff` sleeps only when several hundred polls in a row found nothing to do.
+//
+// Control and worker meet in the inbox and outbox (contract/mail.h), the HealthBoard, and the stats pages.
+
+#include <memory>
+#include <vector>
+
+#include "dataplane/gate/gate.h"
+#include "dataplane/mbuf/pools.h"
+#include "dataplane/port/device.h"
+#include "dataplane/relay/relay.h"
+#include "dataplane/route/router.h"
+#include "dataplane/tcp/engine.h"
+#include "src/base/clock.h"
+#include "src/base/types.h"
+#include "src/contract/connections.h"
+#include "src/contract/health.h"
+#include "src/contract/mail.h"
+#include "src/contract/plan.h"
+#include "src/contract/ring.h"
+#include "src/contract/stats.h"
+
+namespace ringway::core {
+
+using Inbox = contract::Ring<contract::Mail>;
+using Outbox = contract::Ring<contract::Mail>;
+
+enum class IdlePolicy : u8 { spin, backoff };
+
+struct WorkerConfig {
+  u32 core = 0;
+  IdlePolicy idle = IdlePolicy::spin;
+  mbuf::Pools* pools = nullptr;
+  std::vector<port::Queue*> queues;        // by port index
+  const contract::HealthBoard* board = nullptr;
+  contract::CoreStats* stats = nullptr;
+  contract::ConnectionPage* connections = nullptr;  // sample for the admin tools; may be null
+  Inbox* inbox = nullptr;
+  Outbox* outbox = nullptr;
+  gate::Neighbours* neighbours = nullptr;
+  const port::Steering* steering = nullptr;  // null: one core
+  std::vector<gate::HandoverRing*> handover; // by core
+  gate::HandoverRing* punt = nullptr;
+  tcp::EngineConfig tcp;                     // caps, port slice and secrets of this core included
+  u64 seed = 1;
+};
+
+class Worker {
+ public:
+  Worker(const WorkerConfig& config, TimeUs now_us);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // One turn. Returns whether there was anything to do.
+  bool poll(TimeUs now_us);
+  // Polls until a `stop` mail. `hz`: ticks of read_tsc per second.
+  void run(u64 hz);
+
+  bool stopped() const { return stopped_; }
+  const tcp::Engine& engine() const { return engine_; }
+  const contract::Plan* plan() const { return plan_; }
+
+ private:
+  static constexpr u32 kTimersPerPoll = 64;
+  static constexpr u32 kMailPerPoll = 4;
+  static constexpr u32 kOldPlansMax = 64;
+
+  u32 receive(TimeUs now_us);
+  void input(mbuf::Pkt* packets, const u32* ports, u32 count, TimeUs now_us, bool owned);
+  u32 transmit(TimeUs now_us);
+  u32 read_mail(TimeUs now_us);
+  void adopt(const contract::Plan& plan, TimeUs now_us);
+  bool tell(contract::MailKind kind, const contract::Plan* plan);
+  void housekeeping(TimeUs now_us);
+  void retire_plans();
+  void finish_drain(TimeUs now_us);
+  void publish(TimeUs now_us);
+  void sample_connections();
+  bool back_pressured() const;
+
+  WorkerConfig config_;
+  contract::CoreStats& stats_;
+  mbuf::Pools& pools_;
+  gate::Gate gate_;
+  tcp::Engine engine_;
+  route::Router router_;
+  relay::Relay relay_;
+  std::unique_ptr<tcp::OutBatch> out_;
+
+  const contract::Plan* plan_ = nullptr;
+  std::vector<const contract::Plan*> old_plans_;  // adopted before, not yet retired
+  bool owes_adopted_ = false;
+  bool draining_ = false;
+  bool drained_told_ = false;
+  bool stopped_ = false;
+  TimeUs drain_deadline_us_ = 0;
+  u32 duty_ = 0;          // which item of housekeeping is next
+  u32 sample_cursor_ = 0; // where the connection sample goes on
+  u32 phase_ = 0;         // of the current poll, for tick accounting
+};
+
+}  // namespace ringway::core

@@ -1,0 +1,324 @@
+#include "dataplane/relay/relay.h"
+
+#include <algorithm>
+
+namespace ringway::relay {
+
+namespace {
+
+constexpr u32 kHeadsPerStep = 16;             // pipelined requests of one session handled at a stretch
+constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is waited for
+
+}  // namespace
+
+Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools, route::Router& router,
+             contract::CoreStats& stats, Outbox& outbox, TimeUs now_us)
+    : config_(config), engine_(engine), pools_(pools), router_(router), stats_(stats), outbox_(outbox), now_us_(now_us),
+      sessions_(config.sessions), upstreams_(config.upstreams), exchanges_(config.sessions), probes_(config.probes),
+      wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
+      random_state_(config.seed | 1),
+      gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
+  run_queue_.reserve(config.sessions);
+}
+
+Relay::~Relay() { abort_all(); }
+
+u64 Relay::random() {  // xorshift64*: request ids need to differ, not to be secret
+  random_state_ ^= random_state_ >> 12;
+  random_state_ ^= random_state_ << 25;
+  random_state_ ^= random_state_ >> 27;
+  return random_state_ * 0x2545'f491'4f6c'dd1dull;
+}
+
+void Relay::adopt(const contract::Plan& plan) { plan_ = &plan; }
+
+u32 Relay::run(TimeUs now_us) {
+  now_us_ = now_us;
+  u32 events = 0;
+  if (!run_queue_.empty()) {
+    // Sessions that are made runnable meanwhile wait for the next poll.
+    const u32 count = static_cast<u32>(run_queue_.size());
+    for (u32 i = 0; i < count; ++i) {
+      const u32 index = run_queue_[i];
+      if (!sessions_.used(index) || !sessions_[index].runnable) continue;
+      sessions_[index].runnable = false;
+      advance(index);
+    }
+    run_queue_.erase(run_queue_.begin(), run_queue_.begin() + count);
+    events += count;
+  }
+  tcp::AppEvent event;
+  while (engine_.next_event(event)) {
+    on_event(event);
+    ++events;
+  }
+  return events;
+}
+
+u32 Relay::timers(TimeUs now_us, u32 most) {
+  now_us_ = now_us;
+  return wheel_.expire(now_us, most, [this](u32 id) {
+    if (id < config_.sessions) {
+      session_timer(id);
+    } else if (id < config_.sessions + config_.upstreams) {
+      upstream_timer(id - config_.sessions);
+    } else {
+      probe_timer(id - config_.sessions - config_.upstreams);
+    }
+  });
+}
+
+void Relay::on_event(const tcp::AppEvent& event) {
+  if ((event.bits & tcp::kAccepted) != 0) return accept(event);
+  const u32 index = static_cast<u32>(event.user);
+  switch (static_cast<Owner>(event.user >> 32)) {
+    case Owner::session: return on_session(index, event);
+    case Owner::upstream: return on_upstream(index, event);
+    case Owner::probe: return on_probe(index, event);
+  }
+}
+
+void Relay::accept(const tcp::AppEvent& event) {
+  if ((event.bits & tcp::kClosed) != 0) return;  // came and went within one poll
+  const u32 index = draining_ || plan_ == nullptr ? kNone32 : sessions_.alloc();
+  if (index == kNone32) {
+    engine_.abort(event.id);
+    return;
+  }
+  page().sessions_active.set(sessions_.in_use());
+  Session& s = sessions_[index];
+  s.conn = event.id;
+  s.tuple = engine_.info(event.id)->tuple;
+  s.waiting_since_us = now_us_;
+  engine_.set_user(event.id, owner_tag(Owner::session, index));
+  const contract::Listener* listener = find_listener(s);
+  if (listener == nullptr) return abort_session(index);
+  if (listener->route_table == kNone32 && listener->service != kNone32 &&
+      plan_->services[listener->service].app_protocol == contract::AppProtocol::tcp) {
+    begin_tunnel(index);
+    if (!sessions_.used(index)) return;
+  }
+  on_session(index, event);
+}
+
+// The listener of the current plan at the address that the client connected to; cached per plan generation, because
+// keep-alive connections outlive plans.
+const contract::Listener* Relay::find_listener(Session& s) {
+  if (s.listener_generation != plan_->generation) {
+    const auto& listeners = plan_->listeners;
+    const auto at = std::lower_bound(listeners.begin(), listeners.end(), s.tuple, [](const auto& l, const auto& t) {
+      return l.ip < t.local || (l.ip == t.local && l.port < t.local_port);
+    });
+    const bool found = at != listeners.end() && at->ip == s.tuple.local && at->port == s.tuple.local_port;
+    s.listener = found ? static_cast<u32>(at - listeners.begin()) : kNone32;
+    s.listener_generation = plan_->generation;
+  }
+  return s.listener == kNone32 ? nullptr : &plan_->listeners[s.listener];
+}
+
+void Relay::on_session(u32 index, const tcp::AppEvent& event) {
+  Session& s = sessions_[index];
+  if ((event.bits & tcp::kPeerClosed) != 0) s.peer_closed = true;
+  if ((event.bits & tcp::kClosed) != 0) {
+    if (s.exchange != kNone32) {
+      page().count(contract::Counter::client_aborts);
+      end_exchange(s.exchange);
+    }
+    return free_session(index);
+  }
+  switch (s.state) {
+    case SessionState::reading_head: break;
+    case SessionState::exchanging: {
+      const u32 x = s.exchange;
+      if (exchanges_[x].tunnel) {
+        pump_tunnel(x);
+        break;
+      }
+      if (!exchanges_[x].request_done) pump_request(x);
+      if ((event.bits & tcp::kWritable) != 0 && exchanges_.used(x) && exchanges_[x].response_started) pump_response(x);
+      break;
+    }
+    case SessionState::lingering:
+      engine_.discard(s.conn, engine_.received(s.conn).bytes());
+      if (s.peer_closed) {
+        engine_.close(s.conn);
+        return free_session(index);
+      }
+      break;
+  }
+  if (sessions_.used(index)) advance(index);
+}
+
+// Reads the next requests of a session, as far as it is their turn.
+void Relay::advance(u32 index) {
+  for (u32 round = 0; round < kHeadsPerStep; ++round) {
+    Session& s = sessions_[index];
+    // A client that does not read its answers gets no further ones; kWritable goes on from here.
+    if (s.state != SessionState::reading_head || engine_.send_space(s.conn) == 0) return arm_session(index);
+    if (!read_request(index)) return;
+    if (!sessions_.used(index)) return;
+  }
+  make_runnable(index);
+  arm_session(index);
+}
+
+void Relay::make_runnable(u32 index) {
+  Session& s = sessions_[index];
+  if (s.runnable) return;
+  s.runnable = true;
+  run_queue_.push_back(index);
+}
+
+void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
+  Upstream& u = upstreams_[index];
+  const bool closed = (event.bits & tcp::kClosed) != 0;
+  if (u.state == UpstreamState::idle) {
+    // Nothing is expected on an idle connection: whatever comes ends it.
+    unlink_idle(index);
+    if (closed) u.conn = {};
+    return free_upstream(index, (event.bits & tcp::kReadable) != 0);
+  }
+  const u32 x = u.exchange;
+  const u32 session = exchanges_[x].session;
+  if ((event.bits & tcp::kConnected) != 0) {
+    u.state = UpstreamState::busy;
+    stats_.endpoints[u.slot].connections.add();
+  }
+  if (closed && (event.bits & tcp::kReadable) == 0) {
+    u.conn = {};
+    const bool opened = u.state == UpstreamState::busy;
+    upstream_failed(x, event.reason == tcp::CloseReason::timed_out ? contract::Outcome::timed_out
+                       : opened                                    ? contract::Outcome::reset
+                                                                   : contract::Outcome::connect_failed);
+  } else if (exchanges_[x].tunnel) {
+    pump_tunnel(x);
+  } else {
+    if ((event.bits & (tcp::kConnected | tcp::kWritable)) != 0 && !exchanges_[x].request_done) pump_request(x);
+    if (exchanges_.used(x) && (event.bits & (tcp::kReadable | tcp::kPeerClosed)) != 0) {
+      if (exchanges_[x].response_started) {
+        pump_response(x);
+      } else {
+        read_response(x);
+      }
+    }
+    // The bytes that came before a reset have been used; what is missing now will not come.
+    if (closed && exchanges_.used(x) && exchanges_[x].upstream == index) {
+      upstreams_[index].conn = {};
+      upstream_failed(x, contract::Outcome::reset);
+    }
+  }
+  if (sessions_.used(session)) advance(session);
+}
+
+void Relay::free_session(u32 index) {
+  wheel_.cancel(index);
+  sessions_.free(index);
+  page().sessions_active.set(sessions_.in_use());
+}
+
+void Relay::abort_session(u32 index) {
+  Session& s = sessions_[index];
+  if (s.exchange != kNone32) end_exchange(s.exchange);
+  engine_.abort(s.conn);
+  free_session(index);
+}
+
+// Our last byte is queued: sends FIN and reads on without listening, so that the answer is not lost to a RST while the
+// client still sends (RFC 9112 9.6).
+void Relay::linger(u32 index) {
+  Session& s = sessions_[index];
+  engine_.shutdown(s.conn);
+  engine_.discard(s.conn, engine_.received(s.conn).bytes());
+  if (s.peer_closed) {
+    engine_.close(s.conn);
+    return free_session(index);
+  }
+  s.state = SessionState::lingering;
+  s.waiting_since_us = now_us_;
+  arm_session(index);
+}
+
+TimeUs Relay::session_deadline(const Session& s) const {
+  const contract::Limits& limits = plan_->limits;
+  switch (s.state) {
+    case SessionState::lingering: return s.waiting_since_us + kLingerUs;
+    case SessionState::reading_head:
+      return s.waiting_since_us + (s.head_bytes_seen > 0 ? limits.header_timeout_us : limits.client_idle_us);
+    case SessionState::exchanging: break;
+  }
+  const Exchange& x = exchanges_[s.exchange];
+  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
+  TimeUs deadline = ~TimeUs{0};
+  if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
+  if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
+    deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
+  }
+  return deadline;
+}
+
+// Lazy: an entry that goes off too early is put off then; only one that would be late is moved.
+void Relay::arm_session(u32 index) {
+  Session& s = sessions_[index];
+  const TimeUs deadline = session_deadline(s);
+  if (deadline == ~TimeUs{0} || (s.armed_us != 0 && s.armed_us <= deadline)) return;
+  s.armed_us = deadline;
+  wheel_.arm(index, deadline);
+}
+
+void Relay::session_timer(u32 index) {
+  Session& s = sessions_[index];
+  s.armed_us = 0;
+  if (session_deadline(s) > now_us_) return arm_session(index);
+  switch (s.state) {
+    case SessionState::lingering:
+      engine_.close(s.conn);
+      return free_session(index);
+    case SessionState::reading_head:
+      page().count(contract::Counter::idle_timeouts);
+      if (s.head_bytes_seen > 0) {
+        answer(index, {.status = 408, .text = "the request head did not arrive in time", .flag = "limit",
+                       .flag_value = "header_timeout"});
+        return;
+      }
+      engine_.close(s.conn);
+      return free_session(index);
+    case SessionState::exchanging: break;
+  }
+  const u32 x = s.exchange;
+  stats_.services[exchanges_[x].plan->services[exchanges_[x].service].slot].timeouts.add();
+  page().count(contract::Counter::request_timeouts);
+  if (exchanges_[x].tunnel || exchanges_[x].response_started) return abort_session(index);
+  if (exchanges_[x].request_done) {
+    fail_exchange(x, 504, "the service did not answer in time", "UT");
+  } else {
+    fail_exchange(x, 408, "the request body did not arrive in time", "SI");
+  }
+  if (sessions_.used(index)) advance(index);
+}
+
+void Relay::drain() {
+  draining_ = true;
+  for (u32 i = 0; i < config_.sessions; ++i) {
+    if (!sessions_.used(i) || sessions_[i].state != SessionState::reading_head || sessions_[i].head_bytes_seen > 0) {
+      continue;
+    }
+    if (!engine_.received(sessions_[i].conn).empty()) continue;
+    linger(i);
+  }
+}
+
+void Relay::abort_all() {
+  for (u32 i = 0; i < config_.sessions && sessions_.in_use() > 0; ++i) {
+    if (sessions_.used(i)) abort_session(i);
+  }
+  for (u32 i = 0; i < config_.upstreams && upstreams_.in_use() > 0; ++i) {
+    if (!upstreams_.used(i)) continue;
+    unlink_idle(i);
+    free_upstream(i, true);
+  }
+  for (u32 i = 0; i < config_.probes && probes_.in_use() > 0; ++i) {
+    if (probes_.used(i)) end_probe(i, contract::Outcome::reset, 0);
+  }
+}
+
+}  // namespace ringway::relay

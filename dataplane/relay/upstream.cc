@@ -1,0 +1,262 @@
+// The endpoint's side of relay: choosing an endpoint, its idle pool, new connections, and another try.
+
+#include <algorithm>
+
+#include "dataplane/relay/relay.h"
+
+namespace ringway::relay {
+
+namespace {
+
+constexpr u32 kFreshHeadBytes = 1448;  // a rewritten head up to this size goes straight into one packet
+
+// RFC 9110 9.2.2, the methods a gateway may repeat without knowing more.
+bool is_idempotent(http::Method method) {
+  switch (method) {
+    case http::Method::get:
+    case http::Method::head:
+    case http::Method::put:
+    case http::Method::delete_:
+    case http::Method::options:
+    case http::Method::trace: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint) {
+  for (const contract::PortNet& port : plan.ports) {
+    if (wire::Ip4Prefix{port.ip, port.prefix_bits}.contains(endpoint)) return port.ip;
+  }
+  for (const contract::PortNet& port : plan.ports) {
+    if (port.next_hop.v != 0) return port.ip;
+  }
+  return {};
+}
+
+// Picks an endpoint and sends the request head to it: on an idle connection, or on a new one that it waits in.
+void Relay::dispatch(u32 index, const http::RequestHead& head) {
+  Exchange& x = exchanges_[index];
+  const Session& s = sessions_[x.session];
+  const contract::Plan& plan = *x.plan;
+  while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
+    const route::Pick pick = router_.pick(plan, x.service, head, s.tuple.remote, s.tuple.remote_port,
+                                          std::span(x.tried.data(), x.attempts));
+    if (pick.endpoint == kNone32) {
+      page().count(contract::Counter::no_endpoint);
+      stats_.services[plan.services[x.service].slot].no_endpoint.add();
+      return fail_exchange(index, 503, "no healthy endpoint", "UH");
+    }
+    const contract::Endpoint& endpoint = plan.endpoints[pick.endpoint];
+    x.tried[x.attempts++] = pick.endpoint;
+    u32 u = x.tunnel ? kNone32 : take_idle(endpoint);
+    if (u == kNone32) u = open_upstream(x, endpoint);
+    if (u == kNone32) {
+      stats_.endpoints[endpoint.slot].connect_failures.add();
+      continue;
+    }
+    upstreams_[u].exchange = index;
+    x.upstream = u;
+    x.endpoint = pick.endpoint;
+    x.attempt_started_us = now_us_;
+    x.head_bytes_seen = 0;
+    stats_.endpoints[endpoint.slot].requests.add();
+    stats_.endpoints[endpoint.slot].active.add();
+    if (!x.tunnel && !send_head(x, head)) return abort_session(x.session);
+    return;
+  }
+  fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");
+}
+
+// Writes the request head as the endpoint shall see it. False when packet memory is short.
+bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
+  const Session& s = sessions_[x.session];
+  char id[36];
+  http::RequestEdit edit{.client_ip = s.tuple.remote, .via = x.plan->via};
+  if (x.id_high != 0) {
+    http::write_uuid(x.id_high, x.id_low, id);
+    edit.request_id = {id, sizeof id};
+  }
+  edit.expected_timeout_ms = x.plan->services[x.service].timeouts.per_request_us / 1000;
+  edit.upgrade = x.wants_upgrade;
+
+  mbuf::Chain bytes = pools_.chain();
+  mbuf::Pkt pkt = pools_.alloc();
+  if (!pkt) {
+    page().count(contract::Verdict::no_mbuf);
+    return false;
+  }
+  const u32 n = http::write_request(head, edit, {pkt.data(), std::min(kFreshHeadBytes, pkt.tailroom())});
+  if (n != 0) {
+    pkt.append(n);
+    if (!bytes.append(std::move(pkt))) return false;
+  } else {
+    const u32 large = http::write_request(head, edit, {written_.get(), kWrittenHeadMax});
+    RW_ASSERT(large != 0);
+    bytes = to_chain({written_.get(), large});
+    if (bytes.bytes() != large) return false;
+  }
+  engine_.send(upstreams_[x.upstream].conn, std::move(bytes));
+  return true;
+}
+
+// The most recently used idle connection of the endpoint, or kNone32.
+u32 Relay::take_idle(const contract::Endpoint& endpoint) {
+  auto& list = idle_[endpoint.slot];
+  while (!list.empty()) {
+    const u32 u = list.front();
+    unlink_idle(u);
+    Upstream& up = upstreams_[u];
+    if (up.incarnation == endpoint.incarnation && engine_.alive(up.conn)) {
+      up.state = UpstreamState::busy;
+      up.reused = true;
+      page().count(contract::Counter::upstream_reused);
+      return u;
+    }
+    free_upstream(u, false);
+  }
+  return kNone32;
+}
+
+u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) {
+  const wire::Ip4 source = source_address(*x.plan, endpoint.ip);
+  const u32 u = source.v == 0 ? kNone32 : upstreams_.alloc();
+  if (u == kNone32) return kNone32;
+  const auto conn = engine_.connect(source, endpoint.ip, endpoint.port, owner_tag(Owner::upstream, u), now_us_);
+  if (!conn) {
+    upstreams_.free(u);
+    return kNone32;
+  }
+  Upstream& up = upstreams_[u];
+  up.conn = *conn;
+  up.slot = endpoint.slot;
+  up.incarnation = endpoint.incarnation;
+  up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
+  wheel_.arm(upstream_timer_id(u), up.armed_us);
+  return u;
+}
+
+// Parts an exchange from its connection: back to the pool, or closed.
+void Relay::release_upstream(u32 index, After after) {
+  Exchange& x = exchanges_[index];
+  if (x.upstream == kNone32) return;
+  const u32 u = std::exchange(x.upstream, kNone32);
+  Upstream& up = upstreams_[u];
+  up.exchange = kNone32;
+  stats_.endpoints[up.slot].active.sub();
+  auto& list = idle_[up.slot];
+  const contract::Limits& limits = plan_->limits;
+  if (after != After::keep || draining_ || list.size() >= limits.upstream_idle_per_endpoint) {
+    return free_upstream(u, after == After::abort);
+  }
+  up.state = UpstreamState::idle;
+  up.idle_since_us = now_us_;
+  list.push_front(upstreams_, u);
+  page().upstream_idle.set(++idle_upstreams_);
+  const TimeUs deadline = now_us_ + limits.upstream_idle_us;
+  if (up.armed_us == 0 || up.armed_us > deadline) {
+    up.armed_us = deadline;
+    wheel_.arm(upstream_timer_id(u), deadline);
+  }
+}
+
+void Relay::unlink_idle(u32 u) {
+  Upstream& up = upstreams_[u];
+  if (up.state != UpstreamState::idle) return;
+  idle_[up.slot].remove(upstreams_, u);
+  up.state = UpstreamState::busy;
+  page().upstream_idle.set(--idle_upstreams_);
+}
+
+// Gives up a connection that no exchange holds. `abort`: RST, because the endpoint's bytes are not wanted any more.
+void Relay::free_upstream(u32 u, bool abort) {
+  const Upstream& up = upstreams_[u];
+  if (up.conn) {
+    if (abort) {
+      engine_.abort(up.conn);
+    } else {
+      engine_.close(up.conn);
+    }
+  }
+  wheel_.cancel(upstream_timer_id(u));
+  upstreams_.free(u);
+}
+
+void Relay::upstream_timer(u32 index) {
+  Upstream& up = upstreams_[index];
+  up.armed_us = 0;
+  if (up.state == UpstreamState::connecting) {
+    const Exchange& x = exchanges_[up.exchange];
+    const u32 session = x.session;
+    upstream_failed(up.exchange, contract::Outcome::timed_out);
+    if (sessions_.used(session)) advance(session);
+    return;
+  }
+  if (up.state != UpstreamState::idle) return;
+  const TimeUs deadline = up.idle_since_us + plan_->limits.upstream_idle_us;
+  if (deadline > now_us_) {
+    up.armed_us = deadline;
+    wheel_.arm(upstream_timer_id(index), deadline);
+    return;
+  }
+  unlink_idle(index);
+  free_upstream(index, false);
+}
+
+void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+  contract::Mail mail;
+  mail.kind = contract::MailKind::endpoint_event;
+  mail.outcome = outcome;
+  mail.core = static_cast<u16>(config_.core);
+  mail.endpoint_slot = endpoint.slot;
+  if (!outbox_.push(mail)) page().count(contract::Counter::events_dropped);
+}
+
+// The exchange's connection broke, or never opened: another try where that is safe, else the client hears of it.
+void Relay::upstream_failed(u32 index, contract::Outcome outcome) {
+  Exchange& x = exchanges_[index];
+  const u32 u = x.upstream;
+  const bool opened = upstreams_[u].state == UpstreamState::busy;
+  const bool reused = upstreams_[u].reused;
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  auto& numbers = stats_.endpoints[endpoint.slot];
+  (opened ? numbers.resets : numbers.connect_failures).add();
+  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint.
+  if (!reused) tell_control(endpoint, outcome);
+  release_upstream(index, After::abort);
+  if (x.response_started) {
+    page().count(contract::Counter::upstream_aborts);
+    return abort_session(x.session);
+  }
+  const bool repeatable = x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started;
+  if (repeatable && (!opened || (!x.has_body && is_idempotent(x.method)))) {
+    if (opened && reused) x.attempts = 0;  // a stale pooled connection does not count against its endpoint
+    return dispatch_again(index);
+  }
+  page().count(contract::Counter::upstream_aborts);
+  fail_exchange(index, 503, opened ? "the endpoint closed the connection before it answered"
+                                   : "no connection to an endpoint could be opened",
+                opened ? "UC" : "UF");
+}
+
+void Relay::dispatch_again(u32 index) {
+  Exchange& x = exchanges_[index];
+  page().count(contract::Counter::upstream_retries);
+  stats_.services[x.plan->services[x.service].slot].retries.add();
+  if (x.tunnel) {
+    request_head_ = {};
+    return dispatch(index, request_head_);
+  }
+  Bytes bytes = x.head.front();
+  if (x.head.slices() > 1) {
+    const u32 n = x.head.copy_out(0, {gathered_.get(), contract::kHeadBytesMax});
+    bytes = {gathered_.get(), n};
+  }
+  const contract::Limits& limits = x.plan->limits;
+  const auto again = http::read_request(bytes, {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
+  RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits
+  dispatch(index, request_head_);
+}
+
+}  // namespace ringway::relay
