@@ -1,0 +1,224 @@
+#pragma once
+// The configuration file as structs: what a person wrote, checked and with defaults filled in, before it becomes a Plan.
+//
+// control/config/load.h reads the YAML file and fills these; control/compile turns them into contract::Plan; src/app
+// reads `gateway` for bring-up. Keys are the ECS API's own where it has one (portName, discoveryName, clientAliases,
+// timeout), camelCase everywhere. Every value that another room may still refuse carries the `Mark` of its place, so
+// that an error found late (a regex that Hyperscan refuses) still points at the line.
+//
+// Plain values, owned by whoever holds the Config; control threads only. Units are those of the file: seconds and
+// milliseconds became microseconds here (`_us`), shares became percent.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/base/types.h"
+#include "src/contract/limits.h"
+#include "src/contract/plan.h"
+#include "src/wire/addr.h"
+
+namespace ringway::config {
+
+// A place in the file, both 1-based; {0, 0} when there is none (the value is a default).
+struct Mark {
+  int line = 0;
+  int column = 0;
+  friend bool operator==(const Mark&, const Mark&) = default;
+};
+
+// What is wrong and where. Printed by `to_string` (load.h) as `file:line:column: message`.
+struct Problem {
+  std::string file;
+  int line = 0;
+  int column = 0;
+  std::string message;
+  friend bool operator==(const Problem&, const Problem&) = default;
+};
+
+// ---------------------------------------------------------------------------------------------------------- gateway
+
+// gateway.ports[]: one network port. Exactly one device, or one per core: device i is polled by core i.
+struct PortConfig {
+  Mark mark;
+  std::vector<std::string> devices;  // PCI address "0000:00:06.0" or vdev string "net_af_xdp0,iface=gw0"
+  wire::Ip4 address;
+  u8 prefix_bits = 24;               // 8..30
+  wire::Ip4 next_hop;                // 0.0.0.0 when not said
+  u16 mtu = 1500;                    // 576..9216
+  u16 rx_descriptors = 1024;
+  u16 tx_descriptors = 1024;
+  bool promiscuous = false;
+  Mark address_mark;
+};
+
+struct DnsConfig {
+  bool enabled = true;
+  wire::Ip4 address;               // the first port's unless said
+  u32 ttl_s = 5;
+  std::vector<std::string> zones;  // lower case, without the final dot: an unknown name below one is NXDOMAIN
+  Mark mark;
+};
+
+enum class Idle : u8 { backoff, spin };
+enum class Steering : u8 { automatic, handover, rss, flow };  // "auto" in the file
+
+struct MemoryConfig {
+  bool hugepages = false;  // false: EAL --no-huge
+  u32 megabytes = 512;
+};
+
+struct PoolsConfig {
+  u32 packets = 16'383;     // mbufs of all cores together
+  u32 data_bytes = contract::kMbufDataBytes;
+  u32 slices = 65'536;      // chain slices
+};
+
+struct TcpConfig {
+  u32 connections = 65'536;  // per core
+  u32 receive_budget_bytes = 262'144;
+  u32 send_budget_bytes = 262'144;
+  u32 client_min_rto_ms = 200;
+  u32 backend_min_rto_ms = 5;
+  u32 time_wait_s = 60;
+};
+
+struct GatewayConfig {
+  Mark mark;
+  std::string name;                // Via pseudonym; "ringway" when not said
+  std::string namespace_name;      // key `namespace`: appended to discoveryName where an alias says no dnsName
+  std::vector<PortConfig> ports;   // 1..kPortsMax
+  wire::Ip4Prefix vip_range;
+  Mark vip_range_mark;
+  DnsConfig dns;
+  std::vector<u32> cores;          // CPU ids, in the order of core indexes; no duplicates
+  std::optional<u32> control_core;
+  Idle idle = Idle::backoff;
+  Steering steering = Steering::automatic;
+  MemoryConfig memory;
+  PoolsConfig pools;
+  TcpConfig tcp;
+  contract::Limits limits;
+  u64 drain_us = 20'000'000;       // limits.drainSeconds: how long SIGTERM waits for exchanges
+  std::string admin_socket = "/run/ringway/admin.sock";
+  std::string kernel_tap;          // name of the interface for punted packets; empty: such packets are dropped
+};
+
+// --------------------------------------------------------------------------------------------------------- services
+
+// services[].clientAliases[]: how clients call the service.
+struct ClientAlias {
+  Mark mark;
+  std::string dns_name;           // lower case; defaulted
+  u16 port = 0;
+  std::optional<wire::Ip4> vip;   // derived from the name when not said (vips.h)
+};
+
+struct EndpointConfig {
+  Mark mark;
+  wire::Ip4 ip;
+  u16 port = 0;
+  u16 weight = 1;     // 1..65535; 0 keeps the endpoint out of the tables
+  std::string zone;
+};
+
+struct HealthCheckConfig {
+  contract::HealthCheckKind kind = contract::HealthCheckKind::tcp;
+  std::string path = "/";         // kind http
+  std::string host;               // Host field; "" is the endpoint's service name
+  u64 interval_us = 10'000'000;
+  u64 timeout_us = 2'000'000;
+  u32 healthy_threshold = 1;
+  u32 unhealthy_threshold = 3;
+  u16 status_min = 200;           // matcher "200-299"
+  u16 status_max = 299;
+  u32 jitter_percent = 10;
+};
+
+struct BalancingConfig {
+  contract::BalancePolicy policy = contract::BalancePolicy::maglev;
+  contract::HashOn hash_on = contract::HashOn::source;
+  std::string hash_name;          // lower case for a header
+  u32 bound_percent = contract::kBoundPercentDefault;  // boundFactor * 100; 0 is unbounded
+  u32 table_size = contract::kMaglevSlotsDefault;      // prime
+  u32 panic_percent = 50;
+};
+
+struct ServiceConfig {
+  Mark mark;
+  std::string port_name;
+  std::string discovery_name;     // unique
+  contract::AppProtocol app_protocol = contract::AppProtocol::tcp;
+  std::vector<ClientAlias> client_aliases;  // one by the ECS API; more is Ringway's extension; none: reached by routes only
+  contract::Timeouts timeouts;
+  std::vector<EndpointConfig> endpoints;    // may be empty: 503 until there is one
+  HealthCheckConfig health_check;
+  BalancingConfig balancing;
+  u64 drain_us = 20'000'000;
+};
+
+// -------------------------------------------------------------------------------------------------------- listeners
+
+enum class PathMatch : u8 { exact, prefix, regex };
+enum class ValueMatch : u8 { exact, regex };
+
+struct PathCondition {
+  PathMatch type = PathMatch::prefix;
+  std::string value = "/";        // starts with '/' for exact and prefix
+  Mark mark;                      // of the value
+};
+
+// A header (name in lower case) or a query parameter (name as written).
+struct ValueCondition {
+  std::string name;
+  ValueMatch type = ValueMatch::exact;
+  std::string value;
+  Mark mark;                      // of the value
+};
+
+// All conditions hold together. An absent path is prefix "/", which every request matches.
+struct MatchConfig {
+  Mark mark;
+  std::optional<PathCondition> path;
+  std::string method;             // upper-case token; empty: any
+  std::vector<ValueCondition> headers;  // no two with one name
+  std::vector<ValueCondition> query;    // no two with one name
+};
+
+struct BackendRef {
+  Mark mark;
+  u32 service = kNone32;          // index into Config::services
+  std::string service_name;       // its discoveryName
+  u32 weight = 1;                 // 0..1'000'000
+};
+
+struct RouteConfig {
+  Mark mark;
+  std::string name;               // unique within its listener; defaulted to "route-<n>", n from 1
+  std::vector<std::string> hosts; // lower case, "api.example.com" or "*.example.com"; empty: every host
+  std::vector<Mark> host_marks;   // beside `hosts`
+  std::vector<MatchConfig> matches;  // any of these; empty: everything
+  std::vector<BackendRef> backends;  // at least one; the weights are not all zero
+};
+
+struct ListenerConfig {
+  Mark mark;
+  std::string name;               // unique
+  std::optional<wire::Ip4> address;  // a VIP is given by name when not said
+  std::string dns_name;           // lower case; empty: no DNS name
+  u16 port = 0;
+  u32 service = kNone32;          // default when no route matches; index into Config::services
+  std::vector<RouteConfig> routes;
+};
+
+// ------------------------------------------------------------------------------------------------------------- all
+
+struct Config {
+  std::string file;               // as given to load_file: for Problems found later
+  GatewayConfig gateway;
+  std::vector<ServiceConfig> services;
+  std::vector<ListenerConfig> listeners;
+  std::vector<Problem> warnings;  // suspicious, not refused: to be logged by whoever loads
+};
+
+}  // namespace ringway::config
