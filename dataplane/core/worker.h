@@ -75,15 +75,17 @@ class Worker {
   static constexpr u32 kOldPlansMax = 64;
 
   u32 receive(TimeUs now_us);
-  void input(mbuf::Pkt* packets, const u32* ports, u32 count, TimeUs now_us, bool owned);
+  void input(std::span<mbuf::Pkt> packets, u32 port, TimeUs now_us, bool owned);
   u32 transmit(TimeUs now_us);
   u32 read_mail(TimeUs now_us);
   void adopt(const contract::Plan& plan, TimeUs now_us);
+  void listen(const contract::Plan* before, const contract::Plan& now);
   bool tell(contract::MailKind kind, const contract::Plan* plan);
   void housekeeping(TimeUs now_us);
   void retire_plans();
+  void begin_drain(TimeUs deadline_us);
   void finish_drain(TimeUs now_us);
-  void publish(TimeUs now_us);
+  void publish_gauges();
   void sample_connections();
   bool back_pressured() const;
 
@@ -98,14 +100,20 @@ class Worker {
 
   const contract::Plan* plan_ = nullptr;
   std::vector<const contract::Plan*> old_plans_;  // adopted before, not yet retired
+  contract::Mail held_mail_;       // an adoption that waits for room in old_plans_
+  bool holds_mail_ = false;
   bool owes_adopted_ = false;
   bool draining_ = false;
-  bool drained_told_ = false;
+  bool owes_drained_ = false;
   bool stopped_ = false;
   TimeUs drain_deadline_us_ = 0;
-  u32 duty_ = 0;          // which item of housekeeping is next
-  u32 sample_cursor_ = 0; // where the connection sample goes on
-  u32 phase_ = 0;         // of the current poll, for tick accounting
+  // Housekeeping: one duty per poll, in an order that is shuffled every round, so that no two cores fall into step.
+  enum class Duty : u8 { neighbours, gauges, plans, connections, drain };
+  std::array<Duty, 5> duties_{Duty::neighbours, Duty::gauges, Duty::plans, Duty::connections, Duty::drain};
+  u32 next_duty_ = 0;
+  u64 shuffle_state_;
+  u32 gauge_rounds_ = 0;
+  u32 sample_cursor_ = 0;  // where the connection sample goes on
 };
 
 }  // namespace ringway::core

@@ -18,10 +18,13 @@
 #include "src/contract/ring.h"
 #include "src/contract/stats.h"
 
+namespace ringway::port {
+class Steering;  // port/steering.h: which core owns a flow
+}
+
 namespace ringway::gate {
 
 class Neighbours;  // neighbours.h: shared by all cores, written by core 0
-class Steering;    // port/steering.h: which core owns a flow
 
 // A packet on its way to the core that owns it.
 struct Handover {
@@ -34,7 +37,7 @@ struct GateConfig {
   u32 core = 0;
   std::vector<port::Queue*> queues;           // by port index; this core's
   Neighbours* neighbours = nullptr;
-  const Steering* steering = nullptr;         // null: one core
+  const port::Steering* steering = nullptr;         // null: one core
   std::vector<HandoverRing*> handover;        // by core; [core] is our own inbox
   HandoverRing* punt = nullptr;               // to the kernel tap; null: drop
 };

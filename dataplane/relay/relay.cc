@@ -296,6 +296,12 @@ void Relay::session_timer(u32 index) {
   if (sessions_.used(index)) advance(index);
 }
 
+tcp::ConnId Relay::connection_at(u32 i) const {
+  if (i < sessions_.high_water()) return sessions_.used(i) ? sessions_[i].conn : tcp::ConnId{};
+  i -= sessions_.high_water();
+  return upstreams_.used(i) ? upstreams_[i].conn : tcp::ConnId{};
+}
+
 void Relay::drain() {
   draining_ = true;
   for (u32 i = 0; i < config_.sessions; ++i) {

@@ -64,6 +64,11 @@ class Relay {
   // Runs at most `most` timers that are due.
   u32 timers(TimeUs now_us, u32 most);
 
+  // For the connection sample: the TCP connection of place `i`, empty when nobody sits there; places end at
+  // connection_places().
+  tcp::ConnId connection_at(u32 i) const;
+  u32 connection_places() const { return sessions_.high_water() + upstreams_.high_water(); }
+
   u32 sessions() const { return sessions_.in_use(); }
   u32 idle_upstreams() const { return idle_upstreams_; }
   TimeUs next_timer_us() const { return wheel_.next_deadline_us(); }
