@@ -268,26 +268,14 @@ void Worker::publish_gauges() {
 
 void Worker::sample_connections() {
   if (config_.connections == nullptr) return;
-  const u32 places = relay_.connection_places();
   for (u32 i = 0; i < kSampleRowsPerDuty; ++i) {
-    auto& row = config_.connections->rows[sample_cursor_ % contract::kConnectionRows];
-    contract::ConnectionRow sample;
-    const tcp::ConnId id = sample_cursor_ < places ? relay_.connection_at(sample_cursor_) : tcp::ConnId{};
-    if (const auto info = id ? engine_.info(id) : std::nullopt) {
-      sample = {.tuple = info->tuple,
-                .used = 1,
-                .upstream = info->leg == tcp::Leg::upstream ? 1u : 0u,
-                .state = info->state,
-                .cwnd_bytes = info->cwnd_bytes,
-                .srtt_us = info->srtt_us,
-                .rto_us = info->rto_us,
-                .send_queue_bytes = info->send_queue_bytes,
-                .receive_queue_bytes = info->receive_queue_bytes,
-                .bytes_in = info->bytes_in,
-                .bytes_out = info->bytes_out};
+    if (sample_place_ >= relay_.session_places() || sample_rows_ == contract::kConnectionRowsMax) {
+      config_.connections->finish(sample_rows_, relay_.sessions());
+      sample_place_ = sample_rows_ = 0;
+      return;
     }
-    row.write(sample);
-    if (++sample_cursor_ >= std::max(places, contract::kConnectionRows)) sample_cursor_ = 0;
+    contract::ConnectionRow row;
+    if (relay_.describe(sample_place_++, row)) config_.connections->write(sample_rows_++, row);
   }
 }
 

@@ -113,7 +113,8 @@ class Worker {
   u32 next_duty_ = 0;
   u64 shuffle_state_;
   u32 gauge_rounds_ = 0;
-  u32 sample_cursor_ = 0;  // where the connection sample goes on
+  u32 sample_place_ = 0;  // where the connection sample goes on
+  u32 sample_rows_ = 0;
 };
 
 }  // namespace ringway::core
