@@ -41,11 +41,17 @@ class BodyReader {
   u64 remaining() const { return remaining_; }
 
  private:
+  Run next_framing(Bytes in);
+  u8 step_chunk(u8 c);
+  u8 step_trailer(u8 c);
+
   u64 remaining_ = 0;  // of the content, or of the present chunk
   Framing framing_ = Framing::none;
   u8 state_ = 0;
   u16 line_bytes_ = 0;
   u32 trailer_bytes_ = 0;
+  u64 trailer_name_ = 0;  // hash of the trailer field's name so far
 };
+static_assert(sizeof(BodyReader) <= 32);
 
 }  // namespace ringway::http

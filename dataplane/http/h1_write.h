@@ -40,6 +40,7 @@ struct LocalAnswer {
   std::string_view text;        // one sentence, becomes the body with a newline
   std::string_view flag = {};        // e.g. "limit"; empty leaves the field out
   std::string_view flag_value = {};  // e.g. "head_bytes"
+  std::string_view date = {};        // Date, as RFC 9110 5.6.7 writes it; empty leaves it out
   bool head_only = false;       // answers HEAD
   bool close = true;
 };

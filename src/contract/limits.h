@@ -23,6 +23,11 @@ inline constexpr u32 kHeadBytesDefault = 61'440;  // Envoy: 60 KiB
 inline constexpr u32 kFieldsMax = 128;
 inline constexpr u32 kFieldsDefault = 100;  // Envoy: 100
 inline constexpr u32 kTargetBytesDefault = 8192;
+inline constexpr u32 kMethodBytesMax = 32;
+inline constexpr u32 kEmptyLinesMax = 4;          // skipped before a request line, RFC 9112 2.2
+inline constexpr u32 kConnectionOptionsMax = 32;  // names in the Connection fields of one head
+inline constexpr u32 kChunkLineBytesMax = 512;    // chunk size with its extensions
+inline constexpr u32 kTrailerBytesMax = 8192;
 
 // Balancing.
 inline constexpr u32 kMaglevSlotsDefault = 65'537;

@@ -1,0 +1,385 @@
+#include "dataplane/http/h1_write.h"
+
+#include <array>
+#include <cstring>
+
+#include "dataplane/http/bytes.h"
+#include "dataplane/http/fields.h"
+
+namespace ringway::http {
+namespace {
+
+// 0 to 255 in decimal, the number of digits in the last byte.
+constexpr std::array<std::array<char, 4>, 256> make_octets() {
+  std::array<std::array<char, 4>, 256> table{};
+  for (u32 value = 0; value < 256; ++value) {
+    u32 at = 0;
+    if (value >= 100) table[value][at++] = static_cast<char>('0' + value / 100);
+    if (value >= 10) table[value][at++] = static_cast<char>('0' + value / 10 % 10);
+    table[value][at++] = static_cast<char>('0' + value % 10);
+    table[value][3] = static_cast<char>(at);
+  }
+  return table;
+}
+constexpr std::array<std::array<char, 4>, 256> kOctets = make_octets();
+
+// Appends to the caller's buffer; once something did not fit nothing more is written and the result is 0.
+class Writer {
+ public:
+  explicit Writer(MutBytes out) : begin_(out.data()), at_(begin_), end_(begin_ + out.size()) {}
+
+  template <std::size_t N>
+  void literal(const char (&text)[N]) {
+    bytes(text, N - 1);
+  }
+  void text(std::string_view text) { bytes(text.data(), text.size()); }
+
+  void number(u64 value) {
+    std::array<char, 20> digits;
+    std::size_t first = digits.size();
+    do {
+      digits[--first] = static_cast<char>('0' + value % 10);
+      value /= 10;
+    } while (value != 0);
+    bytes(digits.data() + first, digits.size() - first);
+  }
+
+  void address(wire::Ip4 ip) {
+    for (u32 shift = 32; shift != 0;) {
+      shift -= 8;
+      const std::array<char, 4>& octet = kOctets[ip.v >> shift & 0xffu];
+      bytes(octet.data(), static_cast<std::size_t>(octet[3]));
+      if (shift != 0) literal(".");
+    }
+  }
+
+  u32 written() const { return fits_ ? static_cast<u32>(at_ - begin_) : 0; }
+
+ private:
+  void bytes(const char* from, std::size_t count) {
+    if (static_cast<std::size_t>(end_ - at_) < count || !fits_) {
+      fits_ = false;
+      return;
+    }
+    if (count != 0) std::memcpy(at_, from, count);
+    at_ += count;
+  }
+
+  u8* begin_;
+  u8* at_;
+  u8* end_;
+  bool fits_ = true;
+};
+
+// Fields of the input that the gateway writes itself or leaves out.
+constexpr u32 kOwnRequestFields = kHopByHop | bit(FieldId::host) | bit(FieldId::content_length) | bit(FieldId::via) |
+                                  bit(FieldId::x_forwarded_for) | bit(FieldId::x_envoy_expected_rq_timeout_ms);
+constexpr u32 kOwnResponseFields = kHopByHop | bit(FieldId::content_length) | bit(FieldId::via) |
+                                   bit(FieldId::x_envoy_upstream_service_time);
+
+// Copies every field line that is not in `own` and not hop-by-hop, neighbours in one go. Lines end where the next
+// one begins; the last ends before the empty line.
+void copy_fields(Writer& w, const Head& head, u32 own) {
+  const u32 end_of_fields = head.bytes - 2u;
+  u32 run_start = 0;
+  u32 run_end = 0;
+  for (u32 i = 0; i < head.field_count; ++i) {
+    const Field& field = head.fields[i];
+    if (field.hop_by_hop || (own & bit(field.id)) != 0) continue;
+    const u32 line_start = field.name.offset;
+    const u32 line_end = i + 1u < head.field_count ? head.fields[i + 1].name.offset : end_of_fields;
+    if (line_start != run_end) {
+      w.text({reinterpret_cast<const char*>(head.base) + run_start, run_end - run_start});
+      run_start = line_start;
+    }
+    run_end = line_end;
+  }
+  w.text({reinterpret_cast<const char*>(head.base) + run_start, run_end - run_start});
+}
+
+// Writes the values of every field of that kind with ", " behind each, so that the gateway's own value can follow.
+void join_values(Writer& w, const Head& head, FieldId id) {
+  if (!head.has(id)) return;
+  for (u32 i = head.first[static_cast<u32>(id)] - 1u; i < head.field_count; ++i) {
+    if (head.fields[i].id != id || head.fields[i].hop_by_hop || head.fields[i].value.length == 0) continue;
+    w.text(head.value(i));
+    w.literal(", ");
+  }
+}
+
+// RFC 9110 7.6.3: the protocol is the one that the message came in.
+void write_via(Writer& w, const Head& head, std::string_view pseudonym) {
+  w.literal("Via: ");
+  join_values(w, head, FieldId::via);
+  if (head.minor_version == 0) {
+    w.literal("1.0 ");
+  } else {
+    w.literal("1.1 ");
+  }
+  w.text(pseudonym);
+  w.literal("\r\n");
+}
+
+bool forwards(const Head& head, FieldId id) {
+  const u8 at = head.first[static_cast<u32>(id)];
+  return at != 0 && !head.fields[at - 1u].hop_by_hop;
+}
+
+std::string_view span_of(const Head& head, u32 from, u32 to) {
+  return {reinterpret_cast<const char*>(head.base) + from, to - from};
+}
+
+void write_request_line(Writer& w, const RequestHead& head) {
+  const u32 path_end = head.path.offset + u32{head.path.length};
+  const u32 target_end = head.has_query ? head.query.offset + u32{head.query.length} : path_end;
+  if (!head.absolute_form) {
+    w.text(span_of(head, head.method_text.offset, target_end));
+  } else {
+    w.text(head.text(head.method_text));
+    w.literal(" ");
+    if (head.path.length == 0) {
+      // RFC 9112 3.2.4: the last proxy turns "OPTIONS http://host" into "OPTIONS *".
+      const bool asterisk = head.method == Method::options && !head.has_query;
+      w.text(asterisk ? std::string_view("*") : std::string_view("/"));
+    }
+    w.text(span_of(head, head.path.offset, target_end));
+  }
+  w.literal(" HTTP/1.1\r\nHost: ");
+  w.text(head.text(head.authority));
+  w.literal("\r\n");
+}
+
+// "TE: trailers" is the one option that survives a hop (RFC 9110 10.1.4).
+bool accepts_trailers(const Head& head) {
+  constexpr std::string_view wanted = "trailers";
+  if (!head.has(FieldId::te)) return false;
+  for (u32 i = head.first[static_cast<u32>(FieldId::te)] - 1u; i < head.field_count; ++i) {
+    if (head.fields[i].id != FieldId::te) continue;
+    std::string_view rest = head.value(i);
+    while (!rest.empty()) {
+      const std::size_t comma = rest.find(',');
+      std::string_view option = rest.substr(0, comma);
+      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+      while (!option.empty() && is_white(static_cast<u8>(option.front()))) option.remove_prefix(1);
+      while (!option.empty() && is_white(static_cast<u8>(option.back()))) option.remove_suffix(1);
+      if (equals_ignoring_case(option, wanted)) return true;
+    }
+  }
+  return false;
+}
+
+void write_request_connection(Writer& w, const RequestHead& head, bool upgrade) {
+  const bool trailers = accepts_trailers(head);
+  if (upgrade) {
+    w.literal("Connection: upgrade");
+    if (trailers) w.literal(", TE");
+    w.literal("\r\nUpgrade: ");
+    w.text(head.value_of(FieldId::upgrade));
+    w.literal("\r\n");
+  } else if (trailers) {
+    w.literal("Connection: TE\r\n");
+  }
+  if (trailers) w.literal("TE: trailers\r\n");
+}
+
+void write_framing(Writer& w, const Head& head) {
+  if (head.framing == Framing::chunked) {
+    w.literal("Transfer-Encoding: chunked\r\n");
+  } else if (head.framing == Framing::length) {
+    w.literal("Content-Length: ");
+    w.number(head.content_length);
+    w.literal("\r\n");
+  }
+}
+
+void write_status_line(Writer& w, u16 status, std::string_view reason) {
+  w.literal("HTTP/1.1 ");
+  w.number(status);
+  w.literal(" ");
+  w.text(reason);
+  w.literal("\r\n");
+}
+
+struct Phrase {
+  u16 status;
+  std::string_view text;
+};
+constexpr std::array kPhrases{
+    Phrase{100, "Continue"},
+    Phrase{101, "Switching Protocols"},
+    Phrase{103, "Early Hints"},
+    Phrase{200, "OK"},
+    Phrase{201, "Created"},
+    Phrase{202, "Accepted"},
+    Phrase{203, "Non-Authoritative Information"},
+    Phrase{204, "No Content"},
+    Phrase{205, "Reset Content"},
+    Phrase{206, "Partial Content"},
+    Phrase{300, "Multiple Choices"},
+    Phrase{301, "Moved Permanently"},
+    Phrase{302, "Found"},
+    Phrase{303, "See Other"},
+    Phrase{304, "Not Modified"},
+    Phrase{305, "Use Proxy"},
+    Phrase{307, "Temporary Redirect"},
+    Phrase{308, "Permanent Redirect"},
+    Phrase{400, "Bad Request"},
+    Phrase{401, "Unauthorized"},
+    Phrase{402, "Payment Required"},
+    Phrase{403, "Forbidden"},
+    Phrase{404, "Not Found"},
+    Phrase{405, "Method Not Allowed"},
+    Phrase{406, "Not Acceptable"},
+    Phrase{407, "Proxy Authentication Required"},
+    Phrase{408, "Request Timeout"},
+    Phrase{409, "Conflict"},
+    Phrase{410, "Gone"},
+    Phrase{411, "Length Required"},
+    Phrase{412, "Precondition Failed"},
+    Phrase{413, "Content Too Large"},
+    Phrase{414, "URI Too Long"},
+    Phrase{415, "Unsupported Media Type"},
+    Phrase{416, "Range Not Satisfiable"},
+    Phrase{417, "Expectation Failed"},
+    Phrase{421, "Misdirected Request"},
+    Phrase{422, "Unprocessable Content"},
+    Phrase{426, "Upgrade Required"},
+    Phrase{428, "Precondition Required"},
+    Phrase{429, "Too Many Requests"},
+    Phrase{431, "Request Header Fields Too Large"},
+    Phrase{500, "Internal Server Error"},
+    Phrase{501, "Not Implemented"},
+    Phrase{502, "Bad Gateway"},
+    Phrase{503, "Service Unavailable"},
+    Phrase{504, "Gateway Timeout"},
+    Phrase{505, "HTTP Version Not Supported"},
+};
+
+}  // namespace
+
+u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
+  Writer w(out);
+  write_request_line(w, head);
+  // An HTTP/1.0 client cannot take the 100 that an Expect would bring (RFC 9110 10.1.1); trailers need chunks.
+  u32 own = kOwnRequestFields;
+  if (head.minor_version == 0) own |= bit(FieldId::expect);
+  if (head.framing != Framing::chunked) own |= bit(FieldId::trailer);
+  copy_fields(w, head, own);
+  write_framing(w, head);
+  if (edit.upgrade || head.has(FieldId::te)) write_request_connection(w, head, edit.upgrade);
+  w.literal("X-Forwarded-For: ");
+  join_values(w, head, FieldId::x_forwarded_for);
+  w.address(edit.client_ip);
+  w.literal("\r\n");
+  if (!forwards(head, FieldId::x_forwarded_proto)) {
+    w.literal("X-Forwarded-Proto: ");
+    w.text(edit.forwarded_proto);
+    w.literal("\r\n");
+  }
+  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id)) {
+    w.literal("X-Request-Id: ");
+    w.text(edit.request_id);
+    w.literal("\r\n");
+  }
+  if (edit.expected_timeout_ms != 0) {
+    w.literal("X-Envoy-Expected-Rq-Timeout-Ms: ");
+    w.number(edit.expected_timeout_ms);
+    w.literal("\r\n");
+  }
+  write_via(w, head, edit.via);
+  w.literal("\r\n");
+  return w.written();
+}
+
+u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  Writer w(out);
+  const bool interim = head.status < 200;
+  const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
+  write_status_line(w, head.status, head.text(head.reason));
+  copy_fields(w, head, kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u));
+  if (!unwrapped) write_framing(w, head);
+  if (head.framing == Framing::none && !interim && head.status != 204 && head.has(FieldId::content_length)) {
+    // What a GET would have brought: the answer to HEAD, or 304 (RFC 9110 8.6).
+    w.literal("Content-Length: ");
+    w.number(head.content_length);
+    w.literal("\r\n");
+  }
+  if (edit.upgrade && head.status == 101) {
+    w.literal("Connection: upgrade\r\nUpgrade: ");
+    w.text(head.value_of(FieldId::upgrade));
+    w.literal("\r\n");
+  } else if (!interim && (edit.close || unwrapped || head.framing == Framing::until_close)) {
+    w.literal("Connection: close\r\n");
+  } else if (!interim && edit.keep_alive_1_0) {
+    w.literal("Connection: keep-alive\r\n");
+  }
+  if (edit.upstream_service_ms != ~u64{0} && !interim) {
+    w.literal("X-Envoy-Upstream-Service-Time: ");
+    w.number(edit.upstream_service_ms);
+    w.literal("\r\n");
+  }
+  write_via(w, head, edit.via);
+  w.literal("\r\n");
+  return w.written();
+}
+
+u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
+  Writer w(out);
+  write_status_line(w, answer.status, reason_phrase(answer.status));
+  const bool bodyless = answer.status < 200 || answer.status == 204 || answer.status == 304;
+  if (answer.status >= 200) {
+    w.literal("Server: ringway\r\n");
+    if (!answer.date.empty()) {
+      w.literal("Date: ");
+      w.text(answer.date);
+      w.literal("\r\n");
+    }
+  }
+  if (!bodyless) {
+    w.literal("Content-Type: text/plain\r\nContent-Length: ");
+    w.number(answer.text.size() + 1);
+    w.literal("\r\n");
+  }
+  if (!answer.flag.empty()) {
+    w.literal("x-ringway-");
+    w.text(answer.flag);
+    w.literal(": ");
+    w.text(answer.flag_value);
+    w.literal("\r\n");
+  }
+  if (answer.status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
+  if (answer.status >= 200 && (answer.close || answer.status == 426)) {
+    w.literal("Connection: ");
+    if (answer.close) w.literal("close");
+    if (answer.close && answer.status == 426) w.literal(", ");
+    if (answer.status == 426) w.literal("upgrade");
+    w.literal("\r\n");
+  }
+  w.literal("\r\n");
+  if (!bodyless && !answer.head_only) {
+    w.text(answer.text);
+    w.literal("\n");
+  }
+  return w.written();
+}
+
+std::string_view reason_phrase(u16 status) {
+  for (const Phrase& phrase : kPhrases) {
+    if (phrase.status == status) return phrase.text;
+  }
+  return "Unknown";
+}
+
+void write_uuid(u64 random_high, u64 random_low, char out[36]) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  random_high = (random_high & ~u64{0xf000}) | 0x4000u;               // version 4
+  random_low = (random_low & ~(u64{3} << 62)) | (u64{2} << 62);  // variant 10
+  u32 at = 0;
+  for (u32 nibble = 0; nibble < 32; ++nibble) {
+    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) out[at++] = '-';
+    const u64 word = nibble < 16 ? random_high : random_low;
+    out[at++] = digits[word >> (60 - nibble % 16 * 4) & 0xf];
+  }
+}
+
+}  // namespace ringway::http
