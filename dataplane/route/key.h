@@ -1,52 +1,36 @@
 #pragma once
-// Finding the bytes that a service hashes on: a header, a cookie, a query parameter.
+// The key that a service hashes on, and the arithmetic of hashes around it.
 //
-// Views into the head, nothing decoded: what is hashed and compared is what the endpoint will see. Pure, any thread.
-// RFC 9110 5.1 (field names ignore case), RFC 6265 4.2 (cookies), the query's `name=value&...` form of HTML.
+// Keys are hashed by lookup::hash_bytes without a secret, so that a key reaches the same endpoint on every core and
+// every gateway. A client can therefore aim at one endpoint; bounded load is what keeps that endpoint from drowning.
+// Pure, any thread. RFC 6265 4.2 (cookies).
 
 #include <optional>
 #include <string_view>
 
 #include "dataplane/http/head.h"
+#include "dataplane/inspect/pieces.h"
+#include "src/lookup/flow_hash.h"
 
 namespace ringway::route {
 
-// ASCII letters compare without case; `lower` is lower case already.
-inline bool equals_lower(std::string_view text, std::string_view lower) {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const u32 c = static_cast<unsigned char>(text[i]);
-    const u32 folded = c - 'A' < 26u ? c | 0x20u : c;
-    if (folded != static_cast<unsigned char>(lower[i])) return false;
-  }
-  return true;
+inline constexpr u64 kGolden = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
+
+// Every bit of `v` moves every bit of the result.
+inline u64 mix(u64 v) {
+  constexpr u64 kPlastic = 0xd1b5'4a32'd192'ed03;
+  return lookup::fold_multiply(v ^ kGolden, lookup::fold_multiply(v ^ kPlastic, kGolden) ^ kPlastic);
 }
 
-// Index of the first field of that (lower-case) name at or after `from`; kNone32 when there is none.
-inline u32 find_field(const http::RequestHead& head, std::string_view lower_name, u32 from = 0) {
-  for (u32 i = from; i < head.field_count; ++i)
-    if (equals_lower(head.name(i), lower_name)) return i;
-  return kNone32;
-}
+// 0..n-1 by the hash's high bits, in even shares and without a division; n > 0.
+inline u64 reduce(u64 hash, u64 n) { return static_cast<u64>((static_cast<unsigned __int128>(hash) * n) >> 64); }
 
-// Value of the first parameter of that exact name; "" for a parameter without '='.
-inline std::optional<std::string_view> find_query(std::string_view query, std::string_view name) {
-  while (!query.empty()) {
-    const auto amp = query.find('&');
-    const std::string_view pair = query.substr(0, amp);
-    const auto equal = pair.find('=');
-    if (pair.substr(0, equal) == name)
-      return equal == std::string_view::npos ? std::string_view{} : pair.substr(equal + 1);
-    if (amp == std::string_view::npos) break;
-    query.remove_prefix(amp + 1);
-  }
-  return std::nullopt;
-}
+inline u64 hash_key(std::string_view key) { return lookup::hash_bytes(key, 0); }
 
 // Value of the first cookie of that exact name, over all Cookie fields.
 inline std::optional<std::string_view> find_cookie(const http::RequestHead& head, std::string_view name) {
   for (u32 i = 0; i < head.field_count; ++i) {
-    if (!equals_lower(head.name(i), "cookie")) continue;
+    if (!inspect::equals_lower(head.name(i), "cookie")) continue;
     std::string_view rest = head.value(i);
     while (!rest.empty()) {
       const auto end = rest.find(';');

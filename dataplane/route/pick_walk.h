@@ -12,8 +12,9 @@
 #include <algorithm>
 #include <span>
 
-#include "dataplane/route/key_hash.h"
+#include "dataplane/route/key.h"
 #include "dataplane/route/router.h"
+#include "src/lookup/maglev.h"
 
 namespace ringway::route {
 
@@ -121,7 +122,7 @@ Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& se
                          std::span<const u32> avoid, Trace& trace) {
   Walk<Trace> walk(*this, plan, service, avoid, true, trace);
   const u32 slots = static_cast<u32>(service.maglev.size());
-  const u32 first = reduce(hash, slots);
+  const u32 first = lookup::maglev_slot(hash, slots);
   walk.out.hash = hash;
   walk.out.slot = first;
   do {
@@ -129,7 +130,7 @@ Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& se
     for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
       if (walk.take(service.maglev[slot], slot)) return walk.out;
     const u32 count = service.endpoint_count;
-    u32 index = reduce(mix(hash), count);
+    u32 index = static_cast<u32>(reduce(mix(hash), count));
     for (u32 step = 0; step < count; ++step, index = index + 1 == count ? 0 : index + 1)
       if (walk.take(index, kNone32)) return walk.out;
     walk.settle();
@@ -144,7 +145,7 @@ Pick Router::pick_in_turn(const contract::Plan& plan, const contract::Service& s
   const u32 count = service.endpoint_count;
   u32& next = next_in_turn_[service.slot];
   // Cores begin at different endpoints, or all of them would call on the first one first.
-  if (next == kNone32) next = reduce(core_ * key_hash_detail::kLeft, count);
+  if (next == kNone32) next = static_cast<u32>(reduce(core_ * kGolden, count));
   const auto advance = [&] {
     if (next >= count) next = 0;
     return next++;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/route/key.h"
-#include "dataplane/route/key_hash.h"
+#include "dataplane/route/match_walk.h"
 #include "dataplane/route/pick_walk.h"
 
 namespace ringway::route {
@@ -18,11 +18,33 @@ Router::Router(const contract::HealthBoard& board, contract::CoreStats& stats, u
 }
 
 Match Router::match(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {
-  (void)plan;
-  (void)head;
+  const Match out = find_route(plan, listener, head);
+  if (out.scanned) stats_.page.count(contract::Counter::scans);
+  return out;
+}
+
+Match Router::find_route(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {
   Match out;
   out.service = listener.service;
+  if (listener.route_table == kNone32) return out;
+  const contract::RouteTable& table = plan.route_tables[listener.route_table];
+  MatchWalk walk(plan, table, core_, head);
+  const u32 rule = walk.find_rule();
+  out.scanned = walk.scanned();
+  if (rule == kNone32) return out;
+  out.route_table = listener.route_table;
+  out.rule = rule;
+  out.service = choose_backend(table.routes[table.rules[rule].route]);
   return out;
+}
+
+// Each request draws anew: the split is right in the long run and does not follow keys, clients or connections.
+u32 Router::choose_backend(const contract::Route& route) {
+  if (route.weight_sum == 0) return kNone32;
+  const u64 draw = route.backends.size() == 1 ? 0 : reduce(mix(++draws_ ^ mix(core_)), route.weight_sum);
+  for (const auto& backend : route.backends)
+    if (draw < backend.weight_end) return backend.service;
+  return kNone32;
 }
 
 void Router::count_endpoints(const Plan& plan, const Service& service) {
@@ -54,14 +76,14 @@ u64 Router::key_of(const Service& service, const http::RequestHead& head, wire::
   switch (service.hash_on) {
     case HashOn::source: break;
     case HashOn::header:
-      if (const u32 at = find_field(head, service.hash_name); at != kNone32) return hash_bytes(head.value(at));
+      if (const auto value = inspect::find_header(head, service.hash_name)) return hash_key(*value);
       break;
     case HashOn::cookie:
-      if (const auto value = find_cookie(head, service.hash_name)) return hash_bytes(*value);
+      if (const auto value = find_cookie(head, service.hash_name)) return hash_key(*value);
       break;
-    case HashOn::path: return hash_bytes(head.path_text());
+    case HashOn::path: return hash_key(head.path_text());
     case HashOn::query:
-      if (const auto value = find_query(head.text(head.query), service.hash_name)) return hash_bytes(*value);
+      if (const auto value = inspect::find_query(head, service.hash_name)) return hash_key(*value);
       break;
     case HashOn::request:
       return mix(++requests_ ^ u64{client.v} << 32 ^ u64{client_port} << 16 ^ mix(core_));

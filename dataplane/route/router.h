@@ -52,6 +52,9 @@ class Router {
   friend class Explainer;
   template <class Trace> class Walk;  // pick_walk.h
 
+  Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
+  u32 choose_backend(const contract::Route& route);
+
   template <class Trace>
   Pick pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash, std::span<const u32> avoid,
                    Trace& trace);
@@ -64,7 +67,8 @@ class Router {
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;
   u32 core_;
-  u64 requests_ = 0;
+  u64 requests_ = 0;  // hashed per request
+  u64 draws_ = 0;     // of weighted backends
   Census census_[contract::kServicesMax] = {};     // by Service::slot
   u32 next_in_turn_[contract::kServicesMax] = {};  // by Service::slot: index within the service
   u32 credit_[contract::kEndpointsMax] = {};       // by Endpoint::slot: what round robin owes

@@ -1,0 +1,28 @@
+#pragma once
+// compile_routes: from the routes of the configured listeners to route tables and one pattern database.
+//
+// Control thread only; the result goes into a Plan and is not changed again. All that Hyperscan refuses is reported at
+// once, each with the place of the expression in the file. What the matching means is told in docs/routing.md.
+
+#include <expected>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "control/config/config.h"
+#include "src/contract/routes.h"
+
+namespace ringway::compile {
+
+struct Routes {
+  std::vector<contract::RouteTable> tables;
+  std::vector<u32> table_of;  // by configured listener: index into `tables`; kNone32 for one without routes
+  std::shared_ptr<const contract::PatternDb> patterns;  // null when nothing is a regular expression
+};
+
+// `service_index` translates indexes of config.services to those of the plan; empty when they are the same.
+// `cores`: scan rooms are made for each, and one more (index `cores`) for explanations on a control thread.
+std::expected<Routes, std::vector<config::Problem>> compile_routes(const config::Config& config, u32 cores,
+                                                                   std::span<const u32> service_index = {});
+
+}  // namespace ringway::compile
