@@ -32,7 +32,7 @@ struct MaglevEndpoint {
 inline constexpr u32 kMaglevEndpointsMax = 65'535;
 
 // Returns, for each of `slots` slots, an index into `endpoints`. Empty when no endpoint weighs anything. `slots` is
-// prime and should be well over a hundred times the number of endpoints (the paper's figure 10 says why); at most
+// prime and should be over a hundred times the number of endpoints, for shares equal to 1 %; at most
 // kMaglevEndpointsMax endpoints. With more endpoints than slots the last by identity get none.
 std::vector<u16> build_maglev(std::span<const MaglevEndpoint> endpoints, u32 slots);
 
