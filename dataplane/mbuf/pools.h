@@ -43,6 +43,7 @@ class Pools {
   Chain chain() { return Chain(slices_); }
 
   u32 packets_capacity() const { return packets_->size; }
+  u32 data_bytes() const { return rte_pktmbuf_data_room_size(packets_) - u32{RTE_PKTMBUF_HEADROOM}; }
   u32 packets_in_use() const { return rte_mempool_in_use_count(packets_); }
   u32 packets_free() const { return rte_mempool_avail_count(packets_); }
 

@@ -3,6 +3,12 @@
 //
 // Offloads are asked only where offered (checksums, RSS hash, scatter, multi-segment transmit) and done in software
 // otherwise. Control thread opens, starts, stops and reads xstats; each Queue belongs to one core.
+//
+// One network port may consist of several Devices, one per core, each with one queue: that is how net_af_xdp serves
+// several cores on a veth before DPDK 25.07. The gate knows ports by index and does not see the difference.
+// net_af_xdp sends only the first segment's memory of a frame, so frames are joined into one mbuf of the core's own
+// pool wherever the port does not offer multi-segment transmit (counted as tx_linearized).
+// RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE is never asked: retransmission queues share mbufs with the port.
 
 #include <expected>
 #include <memory>
@@ -21,7 +27,9 @@
 namespace ringway::port {
 
 struct DeviceConfig {
-  std::string name;  // PCI address or vdev name as EAL knows it ("0000:00:05.0", "net_af_xdp0")
+  // PCI address or vdev name as EAL knows it ("0000:00:05.0", "net_af_xdp0"). A vdev that EAL was not told of is made
+  // here from its arguments ("net_af_xdp0,iface=v0") and removed again by ~Device.
+  std::string name;
   u16 rx_descriptors = 1024;
   u16 tx_descriptors = 1024;
   u16 mtu = 1500;
@@ -36,6 +44,9 @@ struct Caps {
   bool rx_ip_checksum = false;
   bool rx_l4_checksum = false;
   bool rss_hash = false;
+  bool scatter = false;
+  bool tx_prepare = false;  // some transmit offload is on: rte_eth_tx_prepare goes before rte_eth_tx_burst
+  bool tx_cleanup = false;  // rte_eth_tx_done_cleanup is there
   u16 segs_max = 1;
   u16 mtu = 1500;
 };
@@ -59,7 +70,9 @@ class Device {
 
  private:
   Device() = default;
-  u16 id_ = 0;
+  bool started_ = false;
+  bool plugged_ = false;  // we made the vdev
+  u16 id_ = 0xffff;
   u16 queues_ = 0;
   std::string name_, driver_;
   wire::Mac mac_;
@@ -67,16 +80,18 @@ class Device {
 };
 
 // A core's end of one queue pair. Packets that the port does not take at once are kept and tried again; beyond the
-// bound they are dropped and counted as tx_full.
+// bound they are dropped and counted as tx_full. The Device outlives its queues.
 class Queue {
  public:
   Queue(const Device& device, u16 queue, mbuf::Pools& pools, contract::CorePage& page);
   ~Queue();  // frees what was not sent
   Queue(Queue&&) = default;
+  Queue& operator=(Queue&&) = delete;
 
   // Receives at most kBurstMax packets; counts rx_packets and rx_bytes.
   u32 rx(mbuf::Pkt (&out)[contract::kBurstMax]);
-  // Queues a whole Ethernet frame; linearizes it first where the port takes one segment only.
+  // Queues a whole Ethernet frame; linearizes it first where the port takes fewer segments. A frame that the port cannot
+  // send at all is dropped and counted as tx_refused.
   void tx(mbuf::Pkt frame);
   // Hands queued frames to the port. Call once per poll, also when idle: it reclaims completions.
   void flush();
@@ -86,7 +101,13 @@ class Queue {
   const Device& device() const { return *device_; }
 
  private:
-  static constexpr u32 kWaitingMax = 512;
+  static constexpr u32 kWaitingMax = 512;  // power of two
+  static constexpr u32 kReclaimEvery = 64;  // idle flushes: it may cost a system call
+  bool must_linearize(const rte_mbuf& frame) const;
+  mbuf::Pkt linearize(mbuf::Pkt frame);
+  u32 send(rte_mbuf** frames, u32 count);
+  void reclaim();
+
   const Device* device_;
   u16 queue_;
   mbuf::Pools* pools_;
@@ -94,6 +115,7 @@ class Queue {
   std::unique_ptr<rte_mbuf*[]> waiting_;
   u32 waiting_first_ = 0;
   u32 waiting_count_ = 0;
+  u32 idle_flushes_ = 0;
 };
 
 }  // namespace ringway::port
