@@ -72,23 +72,19 @@ void Router::count_endpoints(const Plan& plan, const Service& service) {
 }
 
 // A request that lacks the header, cookie or parameter is hashed on its source, so that it still has a stable home.
-u64 Router::key_of(const Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port) {
+Router::Key Router::key_of(const Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port) {
+  std::optional<std::string_view> text;
   switch (service.hash_on) {
     case HashOn::source: break;
-    case HashOn::header:
-      if (const auto value = inspect::find_header(head, service.hash_name)) return hash_key(*value);
-      break;
-    case HashOn::cookie:
-      if (const auto value = find_cookie(head, service.hash_name)) return hash_key(*value);
-      break;
-    case HashOn::path: return hash_key(head.path_text());
-    case HashOn::query:
-      if (const auto value = inspect::find_query(head, service.hash_name)) return hash_key(*value);
-      break;
+    case HashOn::header: text = inspect::find_header(head, service.hash_name); break;
+    case HashOn::cookie: text = find_cookie(head, service.hash_name); break;
+    case HashOn::path: text = head.path_text(); break;
+    case HashOn::query: text = inspect::find_query(head, service.hash_name); break;
     case HashOn::request:
-      return mix(++requests_ ^ u64{client.v} << 32 ^ u64{client_port} << 16 ^ mix(core_));
+      return {mix(++requests_ ^ u64{client.v} << 32 ^ u64{client_port} << 16 ^ mix(core_)), HashOn::request, {}};
   }
-  return mix(client.v);
+  if (text) return {hash_key(*text), service.hash_on, *text};
+  return {mix(client.v), HashOn::source, {}};
 }
 
 Pick Router::pick(const Plan& plan, u32 service_index, const http::RequestHead& head, wire::Ip4 client, u16 client_port,
@@ -97,9 +93,8 @@ Pick Router::pick(const Plan& plan, u32 service_index, const http::RequestHead& 
   const Service& service = plan.services[service_index];
   if (service.endpoint_count == 0) return {};  // whatever table may be left over from when there were some
   NoTrace trace;
-  if (service.policy == contract::BalancePolicy::round_robin || service.maglev.empty())
-    return pick_in_turn(plan, service, avoid, trace);
-  return pick_maglev(plan, service, key_of(service, head, client, client_port), avoid, trace);
+  if (in_turn(service)) return pick_in_turn(plan, service, avoid, trace);
+  return pick_maglev(plan, service, key_of(service, head, client, client_port).hash, avoid, trace);
 }
 
 }  // namespace ringway::route

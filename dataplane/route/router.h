@@ -55,13 +55,22 @@ class Router {
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
   u32 choose_backend(const contract::Route& route);
 
+  // A service without a table is served in turn, whatever its policy says.
+  static bool in_turn(const contract::Service& service) {
+    return service.policy == contract::BalancePolicy::round_robin || service.maglev.empty();
+  }
   template <class Trace>
   Pick pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash, std::span<const u32> avoid,
                    Trace& trace);
   template <class Trace>
   Pick pick_in_turn(const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
                     Trace& trace);
-  u64 key_of(const contract::Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port);
+  struct Key {
+    u64 hash;
+    contract::HashOn from;  // what was hashed: the source where the request lacks the rest
+    std::string_view text;  // empty for source and request
+  };
+  Key key_of(const contract::Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port);
   void count_endpoints(const contract::Plan& plan, const contract::Service& service);
 
   const contract::HealthBoard& board_;

@@ -1,0 +1,57 @@
+#pragma once
+// Explainer: what the gateway would do with a request, and why, told by the code that does it.
+//
+// Called on a control thread, off the packet path; it allocates. It owns a Router of its own with the spare scan room
+// of the pattern database (index: number of cores), so it disturbs no core: round robin's turn and the counter behind
+// per-request hashing are its own, and it counts nothing. Bounded load is judged by the core whose stats it is given.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/route/router.h"
+
+namespace ringway::route {
+
+// One endpoint that was looked at.
+struct Look {
+  u32 endpoint = kNone32;     // index into plan.endpoints
+  u32 maglev_slot = kNone32;  // kNone32: by turn, or after the walk over the table
+  std::string id;             // Endpoint::id
+  std::string outcome;        // "taken", "failing health checks", "over the bound (5 active)", ...
+};
+
+struct Explanation {
+  Match match;
+  Pick pick;
+  std::string listener;
+  std::string route;       // name; empty: no rule matched, or the listener has none
+  std::string rule;        // the conditions that held, in words
+  std::string why;         // one sentence about how the service was chosen
+  std::string service;     // discoveryName; empty: none
+  std::string policy;      // "maglev, 65537 slots" or "round robin"
+  std::string hash_input;  // "source address 10.0.0.7", "header x-user: bob"; empty for round robin
+  std::vector<Look> looks;
+  std::string endpoint;    // Endpoint::id of the pick; empty: none
+  std::string outcome;     // one sentence: where the request goes, or which status answers it
+};
+
+class Explainer {
+ public:
+  // `room`: the spare scan room, which is the number of cores.
+  Explainer(const contract::HealthBoard& board, contract::CoreStats& stats, u32 room)
+      : board_(board), stats_(stats), router_(std::make_unique<Router>(board, stats, room)) {}
+
+  Explanation explain(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
+                      wire::Ip4 client, u16 client_port);
+
+ private:
+  void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;
+  void tell_pick(const contract::Plan& plan, Explanation& out) const;
+
+  const contract::HealthBoard& board_;
+  contract::CoreStats& stats_;
+  std::unique_ptr<Router> router_;
+};
+
+}  // namespace ringway::route
