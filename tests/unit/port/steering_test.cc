@@ -1,0 +1,65 @@
+// Steering: every flow has exactly one owner, the same from every core, and return traffic belongs to whoever holds
+// the local port.
+
+#include "dataplane/port/steering.h"
+
+#include <gtest/gtest.h>
+
+#include "src/lookup/flow_hash.h"
+
+namespace ringway::port {
+namespace {
+
+constexpr wire::Ip4 kOurs = wire::Ip4::of(10, 0, 0, 1);
+constexpr wire::Ip4 kVip = wire::Ip4::of(10, 0, 9, 1);
+constexpr wire::Ip4 kPeer = wire::Ip4::of(10, 0, 0, 77);
+
+TEST(Steering, OneCoreOwnsEveryFlowAndTheWholeRange) {
+  const Steering s({.cores = 1, .port_addresses = {kOurs}});
+  EXPECT_EQ(s.mode(), Steering::Mode::single);
+  EXPECT_EQ(s.owner({kOurs, kPeer, 20'000, 80}, 0xffff'ffff, 0), 0u);
+  EXPECT_EQ(s.slice(0), (PortSlice{16'384, 49'152}));
+  EXPECT_FALSE(s.why().empty());
+}
+
+TEST(Steering, SlicesOfAllCoresAreDisjointAndEveryPortIsOwnedByItsSlice) {
+  for (u32 cores : {2u, 3u, 5u, 7u, 13u, 31u, 64u}) {
+    const Steering s({.cores = cores, .port_addresses = {kOurs}});
+    ASSERT_EQ(s.mode(), Steering::Mode::handover);
+    u32 owned = 0;
+    for (u32 core = 0; core < cores; ++core) {
+      const PortSlice slice = s.slice(core);
+      owned += slice.count;
+      for (u32 port = slice.first; port < u32{slice.first} + slice.count; ++port) {
+        ASSERT_EQ(s.owner({kOurs, kPeer, static_cast<u16>(port), 80}, port * 2654435761u, 0), core)
+            << cores << " cores, port " << port;
+      }
+      if (core > 0) {
+        EXPECT_EQ(slice.first, s.slice(core - 1).first + s.slice(core - 1).count);
+      }
+    }
+    EXPECT_EQ(owned, 49'152 / cores * cores);
+  }
+}
+
+TEST(Steering, ClientFlowsAreOwnedByHashWhateverCoreReceivedThem) {
+  const Steering s({.cores = 4, .port_addresses = {kOurs}});
+  std::vector<u32> flows(4);
+  for (u32 i = 0; i < 40'000; ++i) {
+    const wire::FourTuple t{i % 2 ? kVip : kOurs, kPeer, 4000, static_cast<u16>(i)};
+    const u32 hash = lookup::flow_hash(t, 42);
+    const u32 owner = s.owner(t, hash, 0);
+    for (u32 rx = 1; rx < 4; ++rx) ASSERT_EQ(s.owner(t, hash, rx), owner);
+    ++flows[owner];
+  }
+  for (u32 n : flows) EXPECT_NEAR(n, 10'000, 600);
+}
+
+TEST(Steering, HighPortOfAVipIsAListenerAndGoesByHash) {
+  const Steering s({.cores = 2, .port_addresses = {kOurs}});
+  EXPECT_EQ(s.owner({kVip, kPeer, 16'384, 5555}, 0xf000'0000, 0), 1u);
+  EXPECT_EQ(s.owner({kOurs, kPeer, 16'384, 5555}, 0xf000'0000, 0), 0u);
+}
+
+}  // namespace
+}  // namespace ringway::port
