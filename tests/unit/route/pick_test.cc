@@ -1,0 +1,424 @@
+// Balancing: Maglev with health, bounds, panic and avoidance; round robin; hash keys.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+
+#include "dataplane/route/key.h"
+#include "tests/unit/route/world.h"
+
+namespace ringway::test {
+namespace {
+
+using contract::BalancePolicy;
+using contract::HashOn;
+using route::Pick;
+
+std::vector<u16> ones(u32 n) { return std::vector<u16>(n, 1); }
+
+TEST(PickMaglev, HealthyFirstSlot_IsTakenWithoutAWalk) {
+  World w;
+  const u32 s = w.add_service("a", ones(5));
+  const Pick p = w.pick(s, 42);
+  ASSERT_NE(p.endpoint, kNone32);
+  EXPECT_EQ(p.walked, 0u);
+  EXPECT_EQ(p.slot, lookup::maglev_slot(p.hash, 65'537));
+  EXPECT_EQ(p.endpoint, w.service(s).first_endpoint + w.service(s).maglev[p.slot]);
+  EXPECT_FALSE(p.panic);
+  EXPECT_FALSE(p.over_bound);
+}
+
+TEST(PickMaglev, SameClient_KeepsItsEndpoint) {
+  World w;
+  const u32 s = w.add_service("a", ones(7));
+  for (u32 client = 0; client < 100; ++client) {
+    const u32 first = w.pick(s, client).endpoint;
+    for (int again = 0; again < 5; ++again) EXPECT_EQ(w.pick(s, client).endpoint, first);
+  }
+}
+
+TEST(PickMaglev, TwoRouters_AgreeOnEveryClient) {
+  World w;
+  const u32 s = w.add_service("a", ones(7));
+  auto other = std::make_unique<route::Router>(*w.board, *w.stats, 5);
+  const TestHead head("GET", "/");
+  for (u32 client = 0; client < 1000; ++client)
+    EXPECT_EQ(w.pick(s, client).endpoint, other->pick(w.plan, s, *head, wire::Ip4{client}, 1).endpoint);
+}
+
+TEST(PickMaglev, Clients_SpreadByWeight) {
+  World w;
+  const std::vector<u16> weights{1, 2, 3, 4};
+  const u32 s = w.add_service("a", weights);
+  constexpr u32 kClients = 100'000;
+  std::vector<u32> count(4);
+  for (u32 client = 0; client < kClients; ++client) ++count[w.pick(s, client).endpoint];
+  for (u32 i = 0; i < 4; ++i) {
+    const double expected = kClients * weights[i] / 10.0;
+    EXPECT_NEAR(count[i], expected, 5 * std::sqrt(expected) + expected * 0.02) << i;
+  }
+}
+
+TEST(PickMaglev, EndpointDies_OnlyItsShareMoves) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  std::vector<u32> before;
+  for (u32 client = 0; client < 20'000; ++client) before.push_back(w.pick(s, client).endpoint);
+  const u32 dead = 3;
+  w.set_health(s, dead, contract::kHealthFailing);
+  std::vector<u32> heirs(10);
+  for (u32 client = 0; client < 20'000; ++client) {
+    const u32 now = w.pick(s, client).endpoint;
+    ASSERT_NE(now, dead);
+    if (before[client] == dead) ++heirs[now];
+    ASSERT_TRUE(before[client] == dead || now == before[client]) << client;
+  }
+  // What it had is spread over all the others, not dumped on a neighbour.
+  heirs[dead] = 222;
+  for (u32 i = 0; i < 10; ++i) EXPECT_NEAR(heirs[i], 2000.0 / 9, 100) << i;
+  w.set_health(s, dead, 0);
+  for (u32 client = 0; client < 20'000; ++client) ASSERT_EQ(w.pick(s, client).endpoint, before[client]);
+}
+
+TEST(PickMaglev, WalkOverUnhealthySlots_IsDeterministicAndCountsThem) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  w.service(s).panic_percent = 0;
+  for (u32 i = 0; i < 10; i += 2) w.set_health(s, i, contract::kHealthEjected);
+  for (u32 client = 0; client < 2000; ++client) {
+    const Pick p = w.pick(s, client);
+    // The first healthy slot at or after the hashed one, worked out by hand.
+    u32 slot = p.slot, steps = 0;
+    while (w.service(s).maglev[slot] % 2 == 0) slot = (slot + 1) % 65'537, ++steps;
+    ASSERT_LT(steps, contract::kPickWalkMax);
+    EXPECT_EQ(p.endpoint, w.service(s).maglev[slot]);
+    EXPECT_EQ(p.walked, steps);
+    EXPECT_EQ(w.pick(s, client).endpoint, p.endpoint);
+  }
+}
+
+TEST(PickMaglev, OneHealthyOfMany_IsFoundWithinTheBoundOfTheWalk) {
+  World w;
+  const u32 s = w.add_service("a", ones(500));
+  w.service(s).panic_percent = 0;
+  w.service(s).bound_percent = 0;
+  for (u32 i = 0; i < 500; ++i)
+    if (i != 77) w.set_health(s, i, contract::kHealthFailing);
+  for (u32 client = 0; client < 300; ++client) {
+    const Pick p = w.pick(s, client);
+    EXPECT_EQ(p.endpoint, 77u);
+    EXPECT_LE(p.walked, contract::kPickWalkMax + 500);
+  }
+}
+
+TEST(PickMaglev, WalkExhausted_SpreadsOverTheHealthyOnes) {
+  World w;
+  const u32 s = w.add_service("a", ones(1000));
+  w.service(s).panic_percent = 0;
+  w.service(s).bound_percent = 0;
+  for (u32 i = 0; i < 1000; ++i)
+    if (i % 250 != 0) w.set_health(s, i, contract::kHealthFailing);
+  std::map<u32, u32> count;
+  for (u32 client = 0; client < 4000; ++client) ++count[w.pick(s, client).endpoint];
+  ASSERT_EQ(count.size(), 4u);
+  for (const auto& [endpoint, n] : count) EXPECT_NEAR(n, 1000, 250) << endpoint;
+}
+
+TEST(PickMaglev, R23_LastEndpointRemoved_PicksNoneAlthoughAnOldTableIsLeft) {
+  World w;
+  const u32 s = w.add_service("a", ones(3));
+  ASSERT_NE(w.pick(s, 1).endpoint, kNone32);
+  w.service(s).endpoint_count = 0;
+  ++w.plan.generation;
+  EXPECT_EQ(w.pick(s, 1).endpoint, kNone32);
+  const u32 empty = w.add_service("b", {});
+  EXPECT_EQ(w.pick(empty, 1).endpoint, kNone32);
+}
+
+TEST(PickMaglev, NothingProven_PicksNone) {
+  World w;
+  const u32 s = w.add_service("a", ones(4));
+  for (u32 i = 0; i < 4; ++i) w.set_health(s, i, contract::kHealthUnproven);
+  EXPECT_EQ(w.pick(s, 1).endpoint, kNone32);
+  w.set_health(s, 2, 0);
+  EXPECT_EQ(w.pick(s, 1).endpoint, 2u);
+}
+
+TEST(PickPanic, BelowTheThreshold_HealthIsIgnored) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  for (u32 i = 0; i < 6; ++i) w.set_health(s, i, contract::kHealthFailing);  // 40 % are healthy
+  std::set<u32> seen;
+  bool panic = false;
+  for (u32 client = 0; client < 500; ++client) {
+    const Pick p = w.pick(s, client);
+    seen.insert(p.endpoint);
+    panic |= p.panic;
+    EXPECT_EQ(p.walked, 0u);
+  }
+  EXPECT_EQ(seen.size(), 10u);
+  EXPECT_TRUE(panic);
+}
+
+TEST(PickPanic, AtTheThreshold_HealthStillCounts) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  for (u32 i = 0; i < 5; ++i) w.set_health(s, i, contract::kHealthFailing);
+  for (u32 client = 0; client < 500; ++client) {
+    const Pick p = w.pick(s, client);
+    EXPECT_GE(p.endpoint, 5u);
+    EXPECT_FALSE(p.panic);
+  }
+}
+
+TEST(PickPanic, UnprovenAndDraining_AreNotUsedEvenThen) {
+  World w;
+  const u32 s = w.add_service("a", ones(4));
+  w.set_health(s, 0, contract::kHealthUnproven);
+  w.set_health(s, 1, contract::kHealthDraining | contract::kHealthFailing);
+  w.set_health(s, 2, contract::kHealthFailing);
+  w.set_health(s, 3, contract::kHealthEjected);
+  std::set<u32> seen;
+  for (u32 client = 0; client < 200; ++client) seen.insert(w.pick(s, client).endpoint);
+  EXPECT_EQ(seen, (std::set<u32>{2, 3}));
+}
+
+TEST(PickPanic, TurnedOff_NothingHealthyPicksNone) {
+  World w;
+  const u32 s = w.add_service("a", ones(4));
+  w.service(s).panic_percent = 0;
+  for (u32 i = 0; i < 4; ++i) w.set_health(s, i, contract::kHealthFailing);
+  EXPECT_EQ(w.pick(s, 1).endpoint, kNone32);
+}
+
+TEST(PickPanic, AllDieBetweenTwoPicks_IsSeenAtOnce) {
+  World w;
+  const u32 s = w.add_service("a", ones(100));
+  w.set_health(s, 0, contract::kHealthFailing);
+  for (u32 client = 0; client < 50; ++client) w.pick(s, client);  // a count is remembered
+  for (u32 i = 0; i < 100; ++i) w.set_health(s, i, contract::kHealthFailing);
+  const Pick p = w.pick(s, 7);
+  EXPECT_NE(p.endpoint, kNone32);
+  EXPECT_TRUE(p.panic);
+}
+
+TEST(PickAvoid, AvoidedEndpoint_IsTakenOnlyWhenNothingElseIsLeft) {
+  for (const auto policy : {BalancePolicy::maglev, BalancePolicy::round_robin}) {
+    World w;
+    const u32 s = w.add_service("a", ones(3), policy);
+    const std::vector<u32> avoid{0, 2};
+    for (u32 client = 0; client < 100; ++client) EXPECT_EQ(w.pick(s, client, avoid).endpoint, 1u);
+    w.set_health(s, 1, contract::kHealthFailing);
+    for (u32 client = 0; client < 100; ++client) EXPECT_NE(w.pick(s, client, avoid).endpoint, 1u);
+    const std::vector<u32> everyone{0, 1, 2};
+    EXPECT_NE(w.pick(s, 9, everyone).endpoint, kNone32);
+  }
+}
+
+TEST(PickAvoid, HeavyEndpointAvoidedInTurn_TheLightOneServes) {
+  World w;
+  const u32 s = w.add_service("a", {60'000, 1}, BalancePolicy::round_robin);
+  const std::vector<u32> avoid{0};
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(w.pick(s, 1, avoid).endpoint, 1u);
+}
+
+TEST(PickBound, EveryEndpoint_StaysBelowItsFactor) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  std::mt19937_64 random(20'16);
+  std::deque<u32> active;
+  // One key is half of all traffic: without the bound its endpoint would hold half of the exchanges.
+  for (int i = 0; i < 50'000; ++i) {
+    const u32 client = random() % 2 == 0 ? 1 : static_cast<u32>(random());
+    const Pick p = w.pick(s, client);
+    w.begin(p, s);
+    active.push_back(p.endpoint);
+    if (active.size() > 200) {
+      w.end(active.front(), s);
+      active.pop_front();
+    }
+    ASSERT_FALSE(p.over_bound);
+    const double total = static_cast<double>(active.size());
+    const auto mine = w.stats->endpoints[p.endpoint].active.get();
+    ASSERT_LE(static_cast<double>(mine), std::ceil(1.25 * (total + 1) / 10)) << i;
+  }
+}
+
+TEST(PickBound, Unbounded_FollowsTheHashAlone) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  w.service(s).bound_percent = 0;
+  const u32 home = w.pick(s, 1).endpoint;
+  for (int i = 0; i < 200; ++i) {
+    const Pick p = w.pick(s, 1);
+    w.begin(p, s);
+    ASSERT_EQ(p.endpoint, home);
+  }
+}
+
+TEST(PickBound, Weights_ScaleTheBound) {
+  World w;
+  const u32 s = w.add_service("a", {1, 3});
+  std::vector<u32> held(2);
+  for (u32 i = 0; i < 400; ++i) {
+    const Pick p = w.pick(s, 1);
+    w.begin(p, s);
+    ++held[p.endpoint];
+  }
+  EXPECT_LE(held[0], 126u);
+  EXPECT_LE(held[1], 376u);
+  EXPECT_EQ(held[0] + held[1], 400u);
+}
+
+TEST(PickBound, HalfDead_TheBoundIsMeasuredAgainstTheLiving) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  for (u32 i = 0; i < 5; ++i) w.set_health(s, i, contract::kHealthFailing);
+  for (u32 i = 0; i < 500; ++i) {
+    const Pick p = w.pick(s, i);
+    EXPECT_FALSE(p.over_bound) << i;
+    w.begin(p, s);
+  }
+  for (u32 i = 5; i < 10; ++i) EXPECT_LE(w.stats->endpoints[i].active.get(), 126u);
+}
+
+TEST(PickBound, EverybodyOver_FirstHealthyOneIsTakenAndSaidSo) {
+  World w;
+  const u32 s = w.add_service("a", ones(2));
+  w.stats->endpoints[0].active.set(100);
+  w.stats->endpoints[1].active.set(100);  // the service's own count lags behind: every share looks exceeded
+  const Pick p = w.pick(s, 1);
+  EXPECT_EQ(p.endpoint, w.service(s).maglev[p.slot]);
+  EXPECT_TRUE(p.over_bound);
+}
+
+TEST(PickRoundRobin, EqualWeights_SpreadExactly) {
+  World w;
+  const u32 s = w.add_service("a", ones(7), BalancePolicy::round_robin);
+  std::vector<u32> count(7);
+  for (int i = 0; i < 7 * 100; ++i) ++count[w.pick(s, 1).endpoint];
+  EXPECT_EQ(count, std::vector<u32>(7, 100));
+}
+
+TEST(PickRoundRobin, Weights_AreMetExactlyInEveryCycleAndSmoothly) {
+  World w;
+  const std::vector<u16> weights{5, 1, 3};
+  const u32 s = w.add_service("a", weights, BalancePolicy::round_robin);
+  for (int cycle = 0; cycle < 20; ++cycle) {
+    std::vector<u32> count(3);
+    for (int i = 0; i < 9; ++i) ++count[w.pick(s, 1).endpoint];
+    EXPECT_EQ(count, (std::vector<u32>{5, 1, 3}));
+  }
+  u32 run = 0, longest = 0, last = kNone32;
+  for (int i = 0; i < 90; ++i) {
+    const u32 now = w.pick(s, 1).endpoint;
+    run = now == last ? run + 1 : 1;
+    longest = std::max(longest, run);
+    last = now;
+  }
+  EXPECT_LE(longest, 3u);
+}
+
+TEST(PickRoundRobin, EndpointReturns_WithoutABurst) {
+  World w;
+  const u32 s = w.add_service("a", {4, 1}, BalancePolicy::round_robin);
+  w.set_health(s, 1, contract::kHealthFailing);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(w.pick(s, 1).endpoint, 0u);
+  w.set_health(s, 1, 0);
+  std::vector<u32> count(2);
+  for (int i = 0; i < 50; ++i) ++count[w.pick(s, 1).endpoint];
+  EXPECT_NEAR(count[1], 10, 1);
+}
+
+TEST(PickRoundRobin, UnhealthyOnes_AreSkippedAndTheOthersShareEvenly) {
+  World w;
+  const u32 s = w.add_service("a", ones(5), BalancePolicy::round_robin);
+  w.set_health(s, 2, contract::kHealthFailing);
+  std::vector<u32> count(5);
+  for (int i = 0; i < 400; ++i) ++count[w.pick(s, 1).endpoint];
+  EXPECT_EQ(count, (std::vector<u32>{100, 100, 0, 100, 100}));
+}
+
+TEST(PickRoundRobin, Cores_BeginAtDifferentEndpoints) {
+  World w;
+  const u32 s = w.add_service("a", ones(16), BalancePolicy::round_robin);
+  const TestHead head("GET", "/");
+  std::set<u32> first;
+  for (u32 core = 0; core < 8; ++core) {
+    auto router = std::make_unique<route::Router>(*w.board, *w.stats, core);
+    first.insert(router->pick(w.plan, s, *head, wire::Ip4{1}, 1).endpoint);
+  }
+  EXPECT_GE(first.size(), 6u);
+}
+
+TEST(PickRoundRobin, PlanShrinks_TheTurnStaysWithinIt) {
+  World w;
+  const u32 s = w.add_service("a", ones(5), BalancePolicy::round_robin);
+  for (int i = 0; i < 4; ++i) w.pick(s, 1);
+  w.service(s).endpoint_count = 2;
+  ++w.plan.generation;
+  for (int i = 0; i < 20; ++i) EXPECT_LT(w.pick(s, 1).endpoint, 2u);
+}
+
+// One row for each key: two requests that share the key land together, and the key decides.
+struct KeyCase {
+  const char* name;
+  HashOn on;
+  const char* key_name;
+  const char* target_of(int i) const { return i == 0 ? "/p0?user=u0&x=1" : i == 1 ? "/p1?x=2&user=u1" : "/p0?y&user=u0"; }
+};
+
+TEST(PickKey, HeaderCookiePathAndQuery_DecideTheSlot) {
+  const KeyCase cases[] = {{"header", HashOn::header, "x-user"},
+                           {"cookie", HashOn::cookie, "sid"},
+                           {"path", HashOn::path, ""},
+                           {"query", HashOn::query, "user"}};
+  for (const auto& c : cases) {
+    World w;
+    const u32 s = w.add_service("a", ones(50));
+    w.service(s).hash_on = c.on;
+    w.service(s).hash_name = c.key_name;
+    const auto hash = [&](int i, u32 client) {
+      const std::string user = i == 1 ? "u1" : "u0";
+      const TestHead head("GET", c.target_of(i), "h", {{"X-User", user}, {"Cookie", "a=b; sid=" + user}});
+      return w.router->pick(w.plan, s, *head, wire::Ip4{client}, 1).hash;
+    };
+    EXPECT_EQ(hash(0, 1), hash(2, 99)) << c.name;
+    EXPECT_NE(hash(0, 1), hash(1, 1)) << c.name;
+  }
+}
+
+TEST(PickKey, MissingKey_FallsBackToTheSource) {
+  World w;
+  const u32 s = w.add_service("a", ones(50));
+  const u64 by_source = w.pick(s, 1234).hash;
+  for (const auto on : {HashOn::header, HashOn::cookie, HashOn::query}) {
+    w.service(s).hash_on = on;
+    w.service(s).hash_name = "absent";
+    EXPECT_EQ(w.pick(s, 1234).hash, by_source);
+  }
+}
+
+TEST(PickKey, PerRequest_SpreadsOneClient) {
+  World w;
+  const u32 s = w.add_service("a", ones(10));
+  w.service(s).hash_on = HashOn::request;
+  std::vector<u32> count(10);
+  for (int i = 0; i < 20'000; ++i) ++count[w.pick(s, 1).endpoint];
+  for (const u32 n : count) EXPECT_NEAR(n, 2000, 5 * std::sqrt(2000.0) + 40);
+}
+
+TEST(PickKey, Cookie_IsFoundAmongSeveralFieldsAndWholeNamesOnly) {
+  const TestHead head("GET", "/", "h", {{"Cookie", "xsid=1;  theme=dark"}, {"cookie", "sid=7"}});
+  EXPECT_EQ(route::find_cookie(*head, "sid"), "7");
+  EXPECT_EQ(route::find_cookie(*head, "theme"), "dark");
+  EXPECT_EQ(route::find_cookie(*head, "SID"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace ringway::test
