@@ -171,11 +171,13 @@ class Lab:
         os.chmod(self.dir, 0o755)
         for number in (signal.SIGTERM, signal.SIGHUP):
             self._old[number] = signal.signal(number, lambda *_: sys.exit(1))
+        # A shell starts background jobs with SIGINT ignored; ours must still end by it.
+        self._old[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
         return self
 
     def __exit__(self, *_):
         # A second Ctrl-C must not stop the cleaning.
-        self._old[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for process in reversed(self.processes):
             if process.running():
                 process.signal(signal.SIGTERM)
