@@ -14,7 +14,7 @@ constexpr u32 kIdlePollsBeforeSleep = 512;
 constexpr u32 kSleepFirstUs = 20;
 constexpr u32 kSleepMaxUs = 250;
 constexpr u32 kFlushesPerPoll = 4;
-constexpr u32 kSampleRowsPerDuty = 4;
+constexpr u32 kSamplePlacesPerDuty = 4;
 constexpr u32 kGaugeRoundsMask = 1023;
 
 gate::GateConfig gate_config(const WorkerConfig& c) {
@@ -269,12 +269,14 @@ void Worker::publish_gauges() {
 // Fills the rows with the connections that are there, a few at a time; leftover rows of a round become empty.
 void Worker::sample_connections() {
   if (config_.connections == nullptr) return;
-  for (u32 i = 0; i < kSampleRowsPerDuty; ++i) {
-    if (sample_row_ == contract::kConnectionRows) sample_row_ = 0;
-    contract::ConnectionRow row;
-    while (sample_place_ < relay_.connection_places() && row.used == 0) row = describe(relay_.connection_at(sample_place_++));
-    if (row.used == 0 && sample_row_ == 0) sample_place_ = 0;
-    config_.connections->rows[sample_row_++].write(row);
+  for (u32 i = 0; i < kSamplePlacesPerDuty; ++i) {
+    if (sample_row_ == contract::kConnectionRows) {
+      sample_row_ = 0;
+      if (sample_place_ >= relay_.connection_places()) sample_place_ = 0;
+    }
+    const bool over = sample_place_ >= relay_.connection_places();
+    const contract::ConnectionRow row = over ? contract::ConnectionRow{} : describe(relay_.connection_at(sample_place_++));
+    if (over || row.used != 0) config_.connections->rows[sample_row_++].write(row);
   }
 }
 
