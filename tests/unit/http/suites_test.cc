@@ -215,11 +215,5 @@ TEST(Desync, SmugglerCasesAreRefusedOrForwardedUnambiguously) {
   expect_forwarded_unambiguously(cases);
 }
 
-// --- llhttp's cases
-
-// Where Ringway refuses what llhttp takes, and why. Nothing else may differ.
-[[maybe_unused]] const std::map<std::string, std::string> kStricter{
-};
-
 }  // namespace
 }  // namespace ringway::http::test
