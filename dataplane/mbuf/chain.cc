@@ -236,4 +236,14 @@ u8* Chain::grow_front(u32 n, u32 reserve) {
   return s.data();
 }
 
+u8* Chain::grow_back(u32 n) {
+  if (tail_ == kNone32) return nullptr;
+  Slice& s = slice(tail_);
+  const u32 end = u32{s.offset} + s.length;
+  if (!s.unshared() || end + n > s.m->buf_len) return nullptr;
+  s.length = static_cast<u16>(s.length + n);
+  bytes_ += n;
+  return static_cast<u8*>(s.m->buf_addr) + end;
+}
+
 }  // namespace ringway::mbuf

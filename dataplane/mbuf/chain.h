@@ -122,6 +122,9 @@ class Chain {
   // Extends the first slice backwards by `n` bytes for new bytes in front of it, if its mbuf is unshared and keeps
   // `reserve` bytes of room before them; returns where to write, or nullptr.
   u8* grow_front(u32 n, u32 reserve);
+  // Extends the last slice by `n` bytes behind it, if its mbuf is unshared and has room there; returns where to write,
+  // or nullptr.
+  u8* grow_back(u32 n);
 
  private:
   void push(u32 index);

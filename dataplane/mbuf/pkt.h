@@ -57,6 +57,31 @@ class Pkt {
   void drop_front(u32 n) { RW_ASSERT(rte_pktmbuf_adj(m_, static_cast<u16>(n)) != nullptr); }
   void drop_back(u32 n) { RW_ASSERT(rte_pktmbuf_trim(m_, static_cast<u16>(n)) == 0); }
 
+  // Joins `tail`, whose packet ends up as the last segments of this one.
+  void join(Pkt tail) { RW_ASSERT(rte_pktmbuf_chain(m_, tail.release()) == 0); }
+  // Asks the NIC for checksums; the packet begins with an IPv4 header that a 14-byte Ethernet header will precede.
+  // `tcp`: the TCP checksum field holds the pseudo-header sum.
+  void set_tx_offload(u32 ip_bytes, u32 tcp_bytes, bool ip, bool tcp) {
+    m_->l2_len = 14;
+    m_->l3_len = ip_bytes & 0x1ff;
+    m_->l4_len = tcp_bytes & 0xff;
+    m_->ol_flags |= RTE_MBUF_F_TX_IPV4;
+    if (ip) m_->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+    if (tcp) m_->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+  }
+  // A packet over a slice's own mbuf, beginning at `offset` from buf_addr with `bytes`; takes one more reference.
+  // Nobody else may be using the mbuf's data_off and data_len.
+  static Pkt over(rte_mbuf* m, u32 offset, u32 bytes) {
+    rte_mbuf_refcnt_update(m, 1);
+    m->data_off = static_cast<u16>(offset);
+    m->data_len = static_cast<u16>(bytes);
+    m->pkt_len = bytes;
+    m->nb_segs = 1;
+    m->next = nullptr;
+    m->ol_flags = 0;
+    return Pkt(m);
+  }
+
  private:
   rte_mbuf* m_ = nullptr;
 };

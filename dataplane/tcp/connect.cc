@@ -1,0 +1,199 @@
+// Opening and closing: blocks, what a SYN tells, local ports, the ways out (RST, TIME-WAIT, gone), and answers that
+// belong to no block. RFC 9293 3.10.1 (OPEN), 3.10.4 (CLOSE), 3.10.5 (ABORT), 3.10.7.1; RFC 6528, RFC 6191.
+
+#include "dataplane/tcp/impl.h"
+#include "dataplane/tcp/isn.h"
+
+namespace ringway::tcp {
+
+u32 Engine::Impl::find(const wire::FourTuple& t, u32 hash) const {
+  return flows.find(hash, [&](u32 value) {
+    return (value & kRecordBit) != 0 ? time_wait[value & ~kRecordBit].tuple == t : tcbs[value].tuple == t;
+  });
+}
+
+u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
+  const u32 i = tcbs.alloc();
+  if (i == kNone32) return i;
+  Tcb& t = tcbs[i];
+  t.tuple = tuple;
+  t.hash = hash;
+  t.leg = leg;
+  t.generation = next_generation;
+  next_generation = next_generation + 1 == 0 ? 1 : next_generation + 1;
+  t.receive = pools.chain();
+  t.unacked = pools.chain();
+  t.rcv_wscale = wscale_ours;
+  t.rtt.start(config.rto_initial_us[static_cast<u32>(leg)]);
+  t.iss = initial_sequence(tuple, config.secret, now);
+  t.snd_una = t.snd_nxt = t.snd_max = t.iss;
+  t.last_sent_us = now;
+  flows.insert(hash, i);
+  t.set(kInTable);
+  make_template(t);
+  return i;
+}
+
+// MSS (RFC 9293 3.7.1) and window scale (RFC 7323 2.2); the window of a SYN is never scaled.
+void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
+  t.irs = seg.seq;
+  t.rcv_nxt = seg.seq + 1;
+  if (t.rcv_adv < t.rcv_nxt || t.rcv_adv - t.rcv_nxt > 0xffff) t.rcv_adv = t.rcv_nxt;
+  const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
+  t.snd_mss = std::min(theirs, mss_ours);
+  if (seg.options.window_scale != 0xff) {
+    t.set(kScaling);
+    t.snd_wscale = std::min(seg.options.window_scale, wire::kTcpWindowScaleMax);
+  }
+  t.snd_wnd = t.snd_wnd_max = seg.window;
+  t.snd_wl1 = seg.seq;
+  t.snd_wl2 = seg.ack;
+}
+
+// Our SYN is acknowledged and the peer's was received.
+void Engine::Impl::established(u32 i, const gate::Segment& seg) {
+  Tcb& t = tcbs[i];
+  leave_half_open(i);
+  if (t.has(kTimingRtt) && seg.ack >= t.rtt_seq) {
+    t.rtt.sample(static_cast<u32>(now) - t.rtt_start_us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+  } else if (t.retries > 0 && t.leg == Leg::downstream) {
+    t.rtt.start(kSynTimedOutRtoUs);
+  }
+  t.clear(kTimingRtt);
+  t.set(kSynAcked);
+  t.retries = t.backoff = 0;
+  t.snd_una = t.snd_nxt = t.snd_max = t.iss + 1;
+  t.next = t.unacked.cursor(0);
+  t.cc.start(t.snd_mss, t.iss);
+  drop_timer(i, kSendTimer);
+  t.state = t.has(kFinQueued) ? State::fin_wait_1 : State::established;
+  if (t.has(kActiveOpen)) {
+    count(Counter::tcp_connected);
+    raise(i, kConnected);
+  } else {
+    count(Counter::tcp_accepted);
+    t.set(kAnnounced);
+    raise(i, kAccepted);
+  }
+  if (!t.unacked.empty() || t.has(kFinQueued)) want_output(i);
+}
+
+void Engine::Impl::leave_half_open(u32 i) {
+  if (!tcbs[i].has(kHalfOpen)) return;
+  tcbs[i].clear(kHalfOpen);
+  half_open.remove(tcbs, i);
+}
+
+// The connection is over. What the application has not read stays until it has, unless it let go or never knew.
+void Engine::Impl::become_closed(u32 i, CloseReason reason) {
+  Tcb& t = tcbs[i];
+  if (t.has(kActiveOpen) && !t.has(kSynAcked)) count(Counter::tcp_connect_failed);
+  leave_half_open(i);
+  cancel_timers(i);
+  if (t.has(kInTable)) {
+    flows.erase(t.hash, i);
+    t.clear(kInTable);
+  }
+  if (output.linked(tcbs, i)) output.remove(tcbs, i);
+  if (t.reassembly != kNone32) {
+    holes.free(t.reassembly);
+    t.reassembly = kNone32;
+  }
+  t.owes = 0;
+  t.state = State::closed;
+  t.reason = reason;
+  if (t.has(kOrphan) || !t.has(kAnnounced) || (t.events & kAccepted) != 0) return free_block(i);
+  if (reason == CloseReason::finished && !t.receive.empty()) return;
+  raise(i, kClosed);
+}
+
+void Engine::Impl::free_block(u32 i) {
+  Tcb& t = tcbs[i];
+  leave_half_open(i);
+  cancel_timers(i);
+  if (t.has(kInTable)) flows.erase(t.hash, i);
+  if (output.linked(tcbs, i)) output.remove(tcbs, i);
+  if (events.linked(tcbs, i)) events.remove(tcbs, i);
+  if (t.reassembly != kNone32) holes.free(t.reassembly);
+  if (closed_last == i) closed_last = kNone32;
+  tcbs.free(i);
+}
+
+// The last acknowledgement goes out as an answer of the record, which takes the block's place in the flow table.
+void Engine::Impl::enter_time_wait(u32 i) {
+  Tcb& t = tcbs[i];
+  if (time_wait.full()) {
+    const u32 oldest = time_wait.oldest();
+    flows.erase(hash_of(time_wait[oldest].tuple), oldest | kRecordBit);
+    time_wait.remove(oldest);
+  }
+  const u32 r = time_wait.add(t.tuple, t.rcv_nxt, t.snd_max, now);
+  flows.replace(t.hash, i, r | kRecordBit);
+  t.clear(kInTable);
+  if ((t.owes & (kOwesAck | kOwesAckLater)) != 0) reply({t.tuple, t.snd_max, t.rcv_nxt, gate::kAck});
+  count(Counter::tcp_closed);
+  become_closed(i, CloseReason::finished);
+}
+
+void Engine::Impl::reset(u32 i, CloseReason reason) {
+  Tcb& t = tcbs[i];
+  if (t.state != State::closed && t.state != State::syn_sent) {
+    reply({t.tuple, t.snd_max, t.rcv_nxt, gate::kRst | gate::kAck});
+    count(Counter::tcp_reset_sent);
+  }
+  become_closed(i, reason);
+}
+
+// The state changes when the FIN is queued; it is sent behind the last byte.
+void Engine::Impl::queue_fin(u32 i) {
+  Tcb& t = tcbs[i];
+  if (t.has(kFinQueued)) return;
+  t.set(kFinQueued);
+  t.fin_seq = t.base() + t.unacked.bytes();
+  if (t.state == State::established) t.state = State::fin_wait_1;
+  if (t.state == State::close_wait) t.state = State::last_ack;
+  if (t.has(kSynAcked)) want_output(i);
+}
+
+bool Engine::Impl::reply(const Reply& r) {
+  if (replies_count == kRepliesMax) return false;
+  replies[replies_count++] = r;
+  return true;
+}
+
+// RFC 9293 3.10.7.1: a RST that the sender will find acceptable. Rate-bounded, so that strangers cannot make us talk.
+void Engine::Impl::reply_reset(const gate::Segment& seg) {
+  const u32 t = static_cast<u32>(now >> 10);
+  reset_tokens = std::min<u32>(kResetsBurst, reset_tokens + std::min(t - reset_refilled, kResetsBurst));
+  reset_refilled = t;
+  if (reset_tokens == 0) return;
+  --reset_tokens;
+  if (seg.has(gate::kAck)) {
+    reply({seg.tuple, seg.ack, SeqNo{0}, gate::kRst});
+  } else {
+    reply({seg.tuple, SeqNo{0}, seg.seq + seg.length(), gate::kRst | gate::kAck});
+  }
+}
+
+// RFC 6056 3.3.1 in spirit: a start that nobody can guess, then the next free port of this core's slice. A port whose
+// tuple waits in TIME-WAIT is the last resort (RFC 6191): our initial sequence numbers grow.
+std::optional<u16> Engine::Impl::choose_port(wire::FourTuple& t) {
+  u32 fallback_record = kNone32;
+  for (u32 n = 0; n < config.port_count; ++n) {
+    if (++next_port >= config.port_count) next_port = 0;
+    t.local_port = static_cast<u16>(config.port_first + next_port);
+    const u32 value = find(t, hash_of(t));
+    if (value == kNone32) return t.local_port;
+    const u32 record = value & ~kRecordBit;
+    if ((value & kRecordBit) != 0 && fallback_record == kNone32 && time_wait.age_us(record, now) >= kPortReuseAgeUs) {
+      fallback_record = record;
+    }
+  }
+  if (fallback_record == kNone32) return std::nullopt;
+  t.local_port = time_wait[fallback_record].tuple.local_port;
+  flows.erase(hash_of(t), fallback_record | kRecordBit);
+  time_wait.remove(fallback_record);
+  return t.local_port;
+}
+
+}  // namespace ringway::tcp

@@ -1,0 +1,170 @@
+#pragma once
+// The inside of Engine: its tables and the verbs that the engine's source files share.
+//
+//   engine.cc   construction, the application's calls, events        input.cc   RFC 9293 3.10.7
+//   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
+//   timers.cc   expiry                                               packet.cc  how a packet is built
+//
+// Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
+
+#include <array>
+
+#include "dataplane/tcp/engine.h"
+#include "dataplane/tcp/flow_table.h"
+#include "dataplane/tcp/listen.h"
+#include "dataplane/tcp/table.h"
+#include "dataplane/tcp/tcb.h"
+#include "dataplane/tcp/time_wait.h"
+#include "src/base/slab.h"
+#include "src/base/wheel.h"
+#include "src/lookup/flow_hash.h"
+#include "src/wire/tcp.h"
+
+namespace ringway::tcp {
+
+using contract::Counter;
+using contract::Verdict;
+using wire::SeqNo;
+
+inline constexpr u32 kRecordBit = 0x8000'0000;       // in a value of the flow table: a TIME-WAIT record
+inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
+inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
+inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
+inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
+inline constexpr u32 kCopyBreakMbufs = 4;
+inline constexpr u8 kChallengesPerSecond = 8;        // RFC 5961 section 7, per connection
+inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
+inline constexpr u32 kIpHeaderBytes = 20;
+inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
+inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
+inline constexpr u32 kPortReuseAgeUs = 1'000'000;    // a TIME-WAIT record younger than this keeps its local port
+
+// A segment that belongs to no block: RST for strangers, answers of TIME-WAIT.
+struct Reply {
+  wire::FourTuple tuple;
+  SeqNo seq, ack;
+  u8 flags = 0;
+};
+
+// One arriving segment on its way through 3.10.7.4, cut to what is new and inside the window.
+struct Arrival {
+  const gate::Segment& seg;
+  mbuf::Pkt& pkt;
+  SeqNo seq;        // of the first payload byte left
+  u32 skip;         // from the packet's data() to that byte
+  u32 bytes;        // payload left
+  bool fin;
+};
+
+struct Engine::Impl {
+  Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg);
+
+  EngineConfig config;
+  mbuf::Pools& pools;
+  contract::CorePage& page;
+  u16 mss_ours;            // what we announce: MTU less IPv4 and TCP headers
+  u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
+  u32 mbufs_budget;        // receive budget in mbufs
+  Slab<Tcb> tcbs;
+  Slab<Reassembly> holes;
+  FlowTable flows;
+  TimeWait time_wait;
+  Listeners listeners;
+  Wheel wheel;
+  IndexList<&Tcb::output> output;
+  IndexList<&Tcb::event> events;
+  IndexList<&Tcb::half_open> half_open;
+  std::array<Reply, kRepliesMax> replies;
+  u32 replies_count = 0;
+  TimeUs now = 0;
+  u32 timers_wanted = 0;   // deadlines that are not 0
+  u32 next_generation = 1;
+  u32 next_port;           // offset into the slice
+  u32 reset_tokens = kResetsBurst;
+  u32 reset_refilled = 0;  // in units of 1024 us
+  u32 closed_last = kNone32;  // its kClosed was fetched; freed at the next call from below or for an event
+  mbuf::Chain nothing;
+
+  // --- engine.cc
+  void count(Counter c, u64 n = 1) { page.count(c, n); }
+  void count(Verdict v) { page.count(v); }
+  Tcb* get(ConnId id) {
+    return tcbs.used(id.index) && tcbs[id.index].generation == id.generation ? &tcbs[id.index] : nullptr;
+  }
+  ConnId id_of(u32 i) { return {i, tcbs[i].generation}; }
+  void raise(u32 i, u8 bits);
+  void want_output(u32 i);
+  void release_closed();
+  void after_take(u32 i);
+
+  // --- connect.cc
+  u32 hash_of(const wire::FourTuple& t) const { return lookup::flow_hash(t, config.secret[1]); }
+  u32 find(const wire::FourTuple& t, u32 hash) const;
+  u32 open(const wire::FourTuple& t, u32 hash, Leg leg);  // kNone32: full
+  void learn_peer(Tcb& t, const gate::Segment& seg);      // from its SYN
+  void established(u32 i, const gate::Segment& seg);
+  void become_closed(u32 i, CloseReason reason);          // may free
+  void free_block(u32 i);                                 // frees
+  void leave_half_open(u32 i);
+  void enter_time_wait(u32 i);                            // may free
+  void reset(u32 i, CloseReason reason);                  // sends RST; may free
+  void queue_fin(u32 i);
+  bool reply(const Reply& r);
+  void reply_reset(const gate::Segment& seg);             // RFC 9293 3.10.7.1
+  std::optional<u16> choose_port(wire::FourTuple& t);
+
+  // --- input.cc
+  void input(const gate::Segment& seg, mbuf::Pkt pkt);
+  void input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above);
+  void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
+  void input_time_wait(u32 record, const gate::Segment& seg);
+  void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
+  bool acceptable(u32 i, Arrival& a);
+  bool step_rst_syn(u32 i, const Arrival& a);
+  bool step_ack(u32 i, const Arrival& a);
+  void on_new_ack(u32 i, SeqNo ack);
+  void on_window(u32 i, const gate::Segment& seg);
+  bool after_ack(u32 i);
+  bool step_text(u32 i, Arrival& a);
+  void step_fin(u32 i);
+  void keep(u32 i, Arrival& a);
+  void keep_ahead(u32 i, Arrival& a);
+  bool copy_break(Tcb& t, Arrival& a);
+  void challenge(u32 i);
+
+  // --- timers.cc
+  void want_timer(u32 i, TimerKind k, TimeUs at);
+  void drop_timer(u32 i, TimerKind k);
+  void cancel_timers(u32 i);
+  void on_timer(u32 id);
+  void on_send_timer(u32 i);
+  void on_idle_timer(u32 i);
+  void settle_send_timer(u32 i);
+  void restart_send_timer(u32 i);
+  u32 expire_time_wait(u32 most);
+
+  // --- output.cc
+  u32 flush(OutBatch& out);
+  bool flush_one(u32 i, OutBatch& out);  // false: out is full or there is no mbuf; come back
+  bool send_syn(u32 i, OutBatch& out);
+  bool send_data(u32 i, OutBatch& out);
+  bool send_again(u32 i, OutBatch& out);
+  bool send_probe(u32 i, OutBatch& out);
+  bool send_ack(u32 i, OutBatch& out);
+  u32 next_length(const Tcb& t) const;
+  u16 advertise(Tcb& t, bool syn);
+  u32 free_window(const Tcb& t) const;
+  void acked_peer(u32 i);
+
+  // --- packet.cc
+  void make_template(Tcb& t);
+  mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes);
+  mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);
+  mbuf::Pkt build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
+  mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
+  mbuf::Pkt build_syn(const Tcb& t, u16 window);
+  mbuf::Pkt build_reply(const Reply& r);
+  void write_headers(mbuf::Pkt& pkt, const u8* ip, u64 ip_sum, u64 pseudo_sum, const wire::TcpFields& f);
+};
+
+}  // namespace ringway::tcp

@@ -1,0 +1,462 @@
+// SEGMENT ARRIVES: RFC 9293 section 3.10.7, in the numbered steps of the RFC, with RFC 5961 (exact RST, challenge ACKs,
+// old acknowledgements), RFC 5681 (duplicate acknowledgements) and RFC 6298 (round trips).
+//
+// Every segment ends here in one verdict or is taken in. Nothing is sent: steps leave obligations (Tcb::owes) for the
+// next flush, so that a burst of segments is answered once.
+
+#include "dataplane/tcp/impl.h"
+
+namespace ringway::tcp {
+
+void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
+  count(Counter::tcp_segments_in);
+  const u32 value = find(seg.tuple, hash_of(seg.tuple));
+  State state = State::closed;
+  u32* tag = nullptr;
+  if (value == kNone32) {
+    tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (tag != nullptr) state = State::listen;
+  } else {
+    state = (value & kRecordBit) != 0 ? State::time_wait : tcbs[value].state;
+  }
+  switch (action(state, seg.flags)) {
+    case Action::input: return input_steps(value, seg, pkt);
+    case Action::listen: return input_listen(seg, *tag, {}, false);
+    case Action::syn_sent: return input_syn_sent(value, seg, pkt);
+    case Action::time_wait: return input_time_wait(value & ~kRecordBit, seg);
+    case Action::bad_flags: return count(Verdict::tcp_bad_flags);
+    case Action::drop: return count(value == kNone32 ? Verdict::tcp_no_listener : Verdict::tcp_bad_flags);
+    case Action::reset:
+      reply_reset(seg);
+      return count(Verdict::tcp_no_listener);
+  }
+}
+
+// --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
+void Engine::Impl::input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above) {
+  if (half_open.size() >= config.half_open_max) {
+    // A client that means it is gone from this list within a round trip; the oldest entry is the least likely to be one.
+    count(Verdict::tcp_listen_full);
+    free_block(half_open.front());
+  }
+  const u32 i = open(seg.tuple, hash_of(seg.tuple), Leg::downstream);
+  if (i == kNone32) return count(Verdict::tcp_table_full);
+  Tcb& t = tcbs[i];
+  if (has_above && t.iss <= above) t.iss = t.snd_una = t.snd_nxt = t.snd_max = above + 0x1'0000;
+  t.state = State::syn_rcvd;
+  t.listener = tag;
+  learn_peer(t, seg);
+  t.set(kHalfOpen);
+  half_open.push_back(tcbs, i);
+  want_output(i);
+}
+
+// --- 3.10.7.3 SYN-SENT
+void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  Tcb& t = tcbs[i];
+  const bool ack_good = seg.has(gate::kAck) && t.snd_una < seg.ack && seg.ack <= t.snd_max;
+  // First: the ACK bit.
+  if (seg.has(gate::kAck) && !ack_good) {
+    if (!seg.has(gate::kRst)) reply_reset(seg);
+    return count(Verdict::tcp_unacceptable_ack);
+  }
+  // Second: the RST bit.
+  if (seg.has(gate::kRst)) {
+    if (!ack_good) return count(Verdict::tcp_bad_rst);
+    count(Counter::tcp_reset_received);
+    return become_closed(i, CloseReason::refused);
+  }
+  // Fourth: the SYN bit (third, security, is not implemented).
+  if (!seg.has(gate::kSyn)) return count(Verdict::tcp_unacceptable_ack);
+  learn_peer(t, seg);
+  if (!ack_good) {  // simultaneous open
+    t.state = State::syn_rcvd;
+    t.snd_nxt = t.iss;
+    want_output(i);
+    return;
+  }
+  established(i, seg);
+  t.snd_wl1 = seg.seq;
+  t.snd_wl2 = seg.ack;
+  t.owe(kOwesAck);
+  want_output(i);
+  // Text on the SYN|ACK (fifth: continue with 3.10.7.4 at the sixth step).
+  Arrival a{seg, pkt, seg.seq + 1, seg.payload_offset, seg.payload_bytes, false};
+  const u32 window = static_cast<u32>(t.rcv_adv - t.rcv_nxt);
+  a.bytes = std::min(a.bytes, window);
+  if (a.bytes > 0) step_text(i, a);
+}
+
+// --- 3.10.7.4 TIME-WAIT, by the record
+void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
+  const TimeWaitRecord record = time_wait[r];
+  const bool new_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin) && seg.seq > record.rcv_nxt;
+  if (new_syn) {
+    u32* tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (tag != nullptr) {
+      flows.erase(hash_of(record.tuple), r | kRecordBit);
+      time_wait.remove(r);
+      return input_listen(seg, *tag, record.snd_nxt, true);
+    }
+  }
+  count(Verdict::tcp_time_wait);
+  if (seg.has(gate::kRst)) {
+    if (seg.seq != record.rcv_nxt) return;
+    flows.erase(hash_of(record.tuple), r | kRecordBit);
+    return time_wait.remove(r);
+  }
+  // A repeated FIN, and whatever else is not acceptable, is acknowledged; a plain acknowledgement at the edge is not,
+  // or two ends in TIME-WAIT would talk for ever.
+  if (seg.length() == 0 && seg.seq == record.rcv_nxt) return;
+  reply({record.tuple, record.snd_nxt, record.rcv_nxt, gate::kAck});
+  if (seg.has(gate::kFin)) time_wait.restart(r, now);
+}
+
+// --- 3.10.7.4 all other states
+void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
+  if (!acceptable(i, a)) return;                                      // first
+  if (!step_rst_syn(i, a)) return;                                    // second to fourth
+  if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
+  if (!step_ack(i, a)) return;
+  if (!after_ack(i)) return;
+  // sixth: URG is ignored, its bytes are in line.
+  if (a.bytes > 0 && !step_text(i, a)) return;                        // seventh
+  Tcb& t = tcbs[i];
+  if (a.fin && !t.has(kFinReceived)) {                                // eighth
+    t.peer_fin = a.seq + a.bytes;
+    t.set(kFinAhead);
+  }
+  if (t.has(kFinAhead) && t.rcv_nxt == t.peer_fin) step_fin(i);
+}
+
+// First: check the sequence number. Cuts the segment to the window; true when something acceptable is left.
+bool Engine::Impl::acceptable(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  const gate::Segment& seg = a.seg;
+  const SeqNo edge = t.rcv_adv;
+  const u32 window = static_cast<u32>(edge - t.rcv_nxt);
+  if (t.state == State::syn_rcvd && seg.has(gate::kSyn) && !seg.has(gate::kRst) && seg.seq == t.irs) {
+    // The peer's SYN again: ours was lost, or both sides opened at once.
+    if (!seg.has(gate::kAck)) {
+      t.snd_nxt = t.iss;
+      want_output(i);
+      count(Verdict::tcp_duplicate);
+      return false;
+    }
+    t.owe(kOwesAck);
+    want_output(i);
+    a.seq = t.rcv_nxt;
+    a.bytes = std::min(a.bytes, window);
+    a.fin = false;
+    return true;
+  }
+  const u32 length = seg.length();
+  const SeqNo end = seg.seq + length;
+  // An empty segment just at the edge of a full window carries an acknowledgement that is worth having.
+  const bool fits = length == 0 ? seg.seq >= t.rcv_nxt && seg.seq <= edge : seg.seq < edge && end > t.rcv_nxt;
+  if (!fits && window == 0 && seg.seq == t.rcv_nxt && length > 0) {
+    // "Special allowance" for a closed window: the acknowledgement counts, the text does not.
+    a.bytes = 0;
+    a.fin = false;
+    t.owe(kOwesAck);
+    want_output(i);
+    count(Verdict::tcp_unacceptable);
+    return true;
+  }
+  if (!fits) {
+    count(length > 0 && end <= t.rcv_nxt ? Verdict::tcp_duplicate : Verdict::tcp_unacceptable);
+    if (seg.has(gate::kRst)) return false;
+    t.owe(kOwesAck);
+    want_output(i);
+    return false;
+  }
+  if (a.seq < t.rcv_nxt) {
+    const u32 old = static_cast<u32>(t.rcv_nxt - a.seq);
+    a.seq = t.rcv_nxt;
+    a.skip += old;
+    a.bytes -= std::min(a.bytes, old);
+    t.owe(kOwesAck);
+    want_output(i);
+  }
+  if (a.seq + a.bytes > edge) {
+    a.bytes = static_cast<u32>(edge - a.seq);
+    a.fin = false;
+  }
+  return true;
+}
+
+// Second: RST. Fourth: SYN. (Third, security, is not implemented.) False: the segment is done with.
+bool Engine::Impl::step_rst_syn(u32 i, const Arrival& a) {
+  Tcb& t = tcbs[i];
+  const gate::Segment& seg = a.seg;
+  if (seg.has(gate::kRst)) {
+    if (seg.seq != t.rcv_nxt) {  // RFC 5961 3.2
+      count(Verdict::tcp_bad_rst);
+      challenge(i);
+      return false;
+    }
+    count(Counter::tcp_reset_received);
+    become_closed(i, t.has(kSynAcked) ? CloseReason::reset : CloseReason::refused);
+    return false;
+  }
+  if (!seg.has(gate::kSyn) || (t.state == State::syn_rcvd && seg.seq == t.irs)) return true;
+  count(Verdict::tcp_bad_syn);
+  if (t.state == State::syn_rcvd && !t.has(kActiveOpen)) {
+    free_block(i);  // back to LISTEN
+  } else {
+    challenge(i);   // RFC 5961 4.2
+  }
+  return false;
+}
+
+// Fifth: the ACK field.
+bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
+  Tcb& t = tcbs[i];
+  const gate::Segment& seg = a.seg;
+  const SeqNo ack = seg.ack;
+  if (t.state == State::syn_rcvd) {
+    if (ack <= t.snd_una || ack > t.snd_max) {
+      reply_reset(seg);
+      count(Verdict::tcp_unacceptable_ack);
+      return false;
+    }
+    established(i, seg);
+    on_window(i, seg);
+    t.snd_wnd_max = std::max(t.snd_wnd_max, t.snd_wnd);
+    return true;
+  }
+  if (ack > t.snd_max) {
+    count(Verdict::tcp_unacceptable_ack);
+    t.owe(kOwesAck);
+    want_output(i);
+    return false;
+  }
+  if (ack < t.snd_una) {
+    if (t.snd_una - ack > static_cast<i32>(std::min(t.snd_wnd_max, 0x4000'0000u))) {  // RFC 5961 5.2
+      count(Verdict::tcp_unacceptable_ack);
+      challenge(i);
+      return false;
+    }
+    return true;
+  }
+  if (ack > t.snd_una) {
+    on_new_ack(i, ack);
+  } else if (t.in_flight() > 0 && a.seg.length() == 0 && (u32{seg.window} << t.snd_wscale) == t.snd_wnd &&
+             t.snd_wnd > 0 && t.cc.on_dupack(t.snd_una, t.snd_max, t.in_flight(), t.snd_mss)) {
+    count(Counter::tcp_fast_retransmits);
+    t.owe(kOwesRetransmit);
+  }
+  on_window(i, seg);
+  if (t.unsent() > 0 || t.fin_to_send() || (t.owes & kOwesRetransmit) != 0) want_output(i);
+  return true;
+}
+
+void Engine::Impl::on_new_ack(u32 i, SeqNo ack) {
+  Tcb& t = tcbs[i];
+  const u32 acked = static_cast<u32>(ack - t.snd_una);
+  const u32 flight_before = t.in_flight();
+  if (t.has(kTimingRtt) && ack >= t.rtt_seq) {
+    t.clear(kTimingRtt);
+    t.rtt.sample(static_cast<u32>(now) - t.rtt_start_us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+  }
+  t.unacked.drop_front(std::min(acked, t.unacked.bytes()));  // the difference is our FIN
+  t.snd_una = ack;
+  if (t.snd_nxt < ack) {
+    t.snd_nxt = ack;
+    t.next = t.unacked.cursor(0);
+  } else if (t.next.slice != kNone32 && t.next.slice == t.unacked.first()) {
+    t.next.skip = static_cast<u32>(t.snd_nxt - ack);
+  }
+  t.retries = 0;
+  t.backoff = 0;
+  if (t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
+  if (t.in_flight() > 0) {
+    restart_send_timer(i);  // RFC 6298 5.3
+  } else {
+    t.paid(kOwesRetransmit);
+    drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
+  }
+  if (t.unsent() > 0) want_output(i);
+  if (t.has(kFoundFull) && t.unacked.bytes() <= config.send_budget_bytes - config.send_budget_bytes / 4) {
+    t.clear(kFoundFull);
+    raise(i, kWritable);
+  }
+}
+
+// SND.WND, WL1, WL2: only a segment that is not older than the last one may set the window.
+void Engine::Impl::on_window(u32 i, const gate::Segment& seg) {
+  Tcb& t = tcbs[i];
+  if (t.snd_wl1 > seg.seq || (t.snd_wl1 == seg.seq && t.snd_wl2 > seg.ack)) return;
+  const u32 before = t.snd_wnd;
+  t.snd_wnd = u32{seg.window} << (t.has(kScaling) ? t.snd_wscale : 0);
+  t.snd_wnd_max = std::max(t.snd_wnd_max, t.snd_wnd);
+  t.snd_wl1 = seg.seq;
+  t.snd_wl2 = seg.ack;
+  if (t.snd_wnd == 0) {
+    t.retries = 0;  // the peer is alive and says wait
+  } else if (before == 0 && (t.in_flight() > 0 || t.unsent() > 0)) {
+    t.backoff = 0;
+    t.retries = 0;
+    restart_send_timer(i);
+    want_output(i);
+  }
+}
+
+// What the acknowledgement of our FIN changes. False: the block is gone or over.
+bool Engine::Impl::after_ack(u32 i) {
+  Tcb& t = tcbs[i];
+  if (!t.fin_acked()) return true;
+  switch (t.state) {
+    case State::fin_wait_1:
+      t.state = State::fin_wait_2;
+      if (t.has(kOrphan)) want_timer(i, kIdleTimer, now + config.fin_timeout_us);
+      return true;
+    case State::closing:
+      enter_time_wait(i);
+      return false;
+    case State::last_ack:
+      count(Counter::tcp_closed);
+      become_closed(i, CloseReason::finished);
+      return false;
+    default:
+      return true;
+  }
+}
+
+// Seventh: the segment text. False: the block is gone.
+bool Engine::Impl::step_text(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  if (t.has(kOrphan)) {  // RFC 9293 3.10.4, RFC 1122 4.2.2.13: nobody will read this
+    count(Verdict::tcp_after_close);
+    reset(i, CloseReason::reset);
+    return false;
+  }
+  if (!in(t.state, kMayReceive)) {
+    count(Verdict::tcp_after_close);
+    t.owe(kOwesAck);
+    want_output(i);
+    a.bytes = 0;
+    return true;
+  }
+  if (a.seq == t.rcv_nxt) {
+    keep(i, a);
+  } else {
+    keep_ahead(i, a);
+  }
+  return true;
+}
+
+void Engine::Impl::keep(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  const u32 n = a.bytes;
+  if (t.receive.slices() >= 2 * mbufs_budget) {
+    count(Verdict::tcp_out_of_budget);
+    a.bytes = 0;
+    a.fin = false;
+    t.owe(kOwesAck);
+    return want_output(i);
+  }
+  if (!copy_break(t, a) && !t.receive.append(std::move(a.pkt), a.skip, n)) {
+    count(Verdict::no_mbuf);
+    a.bytes = 0;
+    a.fin = false;
+    return;
+  }
+  t.rcv_nxt += n;
+  a.seq += n;
+  a.bytes = 0;
+  t.bytes_in += n;
+  if (t.segments_unacked < 255) ++t.segments_unacked;
+  t.owe(n < t.snd_mss ? kOwesAckLater : kOwesAck);
+  if (t.reassembly != kNone32) {
+    Reassembly& ahead = holes[t.reassembly];
+    const SeqNo before = t.rcv_nxt;
+    t.rcv_nxt = ahead.drain(t.rcv_nxt, t.receive);
+    t.bytes_in += static_cast<u32>(t.rcv_nxt - before);
+    t.owe(kOwesAck);  // RFC 5681 4.2: a segment that fills a gap is acknowledged at once
+    if (ahead.empty()) {
+      holes.free(t.reassembly);
+      t.reassembly = kNone32;
+    }
+  }
+  want_output(i);
+  raise(i, kReadable);
+}
+
+// A segment ahead of its turn waits for what is missing; an immediate duplicate acknowledgement tells (RFC 5681 4.2).
+void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  count(Counter::tcp_out_of_order);
+  t.owe(kOwesAck);
+  want_output(i);
+  if (t.reassembly == kNone32) t.reassembly = holes.alloc();
+  const bool room = t.reassembly != kNone32 && t.receive.slices() + holes[t.reassembly].slices() < mbufs_budget;
+  mbuf::Chain bytes = pools.chain();
+  if (!room || !bytes.append(std::move(a.pkt), a.skip, a.bytes)) {
+    count(Verdict::tcp_out_of_budget);
+    a.fin = false;
+  } else {
+    switch (holes[t.reassembly].insert(a.seq, std::move(bytes))) {
+      case Reassembly::Outcome::kept: break;
+      case Reassembly::Outcome::duplicate: count(Verdict::tcp_duplicate); break;
+      case Reassembly::Outcome::refused:
+        count(Verdict::tcp_out_of_budget);
+        a.fin = false;
+        break;
+    }
+  }
+  if (t.reassembly != kNone32 && holes[t.reassembly].empty()) {
+    holes.free(t.reassembly);
+    t.reassembly = kNone32;
+  }
+}
+
+// Copies a small segment behind the last one held, so that it does not pin a buffer of its own: always when it is
+// small and some are held, and whatever fits once half of the budget is spent.
+bool Engine::Impl::copy_break(Tcb& t, Arrival& a) {
+  const u32 held = t.receive.slices();
+  const bool small = a.bytes < kCopyBreakBytes && held >= kCopyBreakMbufs;
+  if ((!small && held * 2 < mbufs_budget) || a.pkt.segments() != 1) return false;
+  u8* const to = t.receive.grow_back(a.bytes);
+  if (to == nullptr) return false;
+  std::memcpy(to, a.pkt.data() + a.skip, a.bytes);
+  count(Counter::payload_copied, a.bytes);
+  a.pkt.reset();
+  return true;
+}
+
+// Eighth: the FIN bit, reached in order.
+void Engine::Impl::step_fin(u32 i) {
+  Tcb& t = tcbs[i];
+  t.clear(kFinAhead);
+  t.set(kFinReceived);
+  t.rcv_nxt += 1;
+  if (t.rcv_adv < t.rcv_nxt) t.rcv_adv = t.rcv_nxt;
+  t.owe(kOwesAck);
+  want_output(i);
+  raise(i, kPeerClosed);
+  switch (t.state) {
+    case State::established: t.state = State::close_wait; break;
+    case State::fin_wait_1: t.state = State::closing; break;
+    case State::fin_wait_2: enter_time_wait(i); break;
+    default: break;
+  }
+}
+
+// RFC 5961 section 7: few of them per connection and second, and never from a budget that connections share.
+void Engine::Impl::challenge(u32 i) {
+  Tcb& t = tcbs[i];
+  const u32 second = static_cast<u32>(now >> 20);
+  if (t.challenge_second != second + 1) {
+    t.challenge_second = second + 1;
+    t.challenges_left = kChallengesPerSecond;
+  }
+  if (t.challenges_left == 0) return;
+  --t.challenges_left;
+  count(Counter::tcp_challenge_acks);
+  t.owe(kOwesAck);
+  want_output(i);
+}
+
+}  // namespace ringway::tcp

@@ -1,0 +1,71 @@
+#pragma once
+// Listeners: (address, port) -> tag of the application, and the clients whose handshake is not complete yet.
+//
+// A small open-addressing table with linear probing and backward-shift deletion; it is asked once per SYN, never per
+// segment. RFC 9293 section 3.10.1 and 3.10.7.2. One thread; never allocates after construction.
+
+#include <bit>
+#include <memory>
+
+#include "src/base/types.h"
+#include "src/wire/addr.h"
+
+namespace ringway::tcp {
+
+class Listeners {
+ public:
+  explicit Listeners(u32 capacity)
+      : capacity_(capacity), mask_(std::bit_ceil(capacity * 2 + 1) - 1), slots_(std::make_unique<Slot[]>(mask_ + 1)) {}
+
+  // The listener's tag by pointer, or nullptr.
+  u32* find(wire::Ip4 ip, u16 port) {
+    for (u32 i = home(ip, port);; i = (i + 1) & mask_) {
+      Slot& s = slots_[i];
+      if (!s.used) return nullptr;
+      if (s.ip == ip && s.port == port) return &s.tag;
+    }
+  }
+
+  // False when (ip, port) is taken or the table is full.
+  bool add(wire::Ip4 ip, u16 port, u32 tag) {
+    if (size_ == capacity_ || find(ip, port) != nullptr) return false;
+    u32 i = home(ip, port);
+    while (slots_[i].used) i = (i + 1) & mask_;
+    slots_[i] = Slot{ip, tag, port, true};
+    ++size_;
+    return true;
+  }
+
+  void remove(wire::Ip4 ip, u16 port) {
+    u32 i = home(ip, port);
+    while (slots_[i].used && !(slots_[i].ip == ip && slots_[i].port == port)) i = (i + 1) & mask_;
+    if (!slots_[i].used) return;
+    --size_;
+    // Whatever stood further on only because this place was taken moves back.
+    for (u32 j = (i + 1) & mask_; slots_[j].used; j = (j + 1) & mask_) {
+      const u32 h = home(slots_[j].ip, slots_[j].port);
+      if (((j - h) & mask_) < ((j - i) & mask_)) continue;
+      slots_[i] = slots_[j];
+      i = j;
+    }
+    slots_[i] = Slot{};
+  }
+
+  u32 size() const { return size_; }
+
+ private:
+  struct Slot {
+    wire::Ip4 ip;
+    u32 tag = 0;
+    u16 port = 0;
+    bool used = false;
+  };
+  u32 home(wire::Ip4 ip, u16 port) const { return (ip.v * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) >> 7 & mask_; }
+
+  u32 capacity_;
+  u32 mask_;
+  u32 size_ = 0;
+  std::unique_ptr<Slot[]> slots_;
+};
+
+}  // namespace ringway::tcp

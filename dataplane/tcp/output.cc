@@ -1,0 +1,233 @@
+// What a flush sends: SYN, data by the windows (RFC 9293 3.8.6, RFC 5681), one segment again (RFC 6582), probes of a
+// closed window (3.8.6.1), acknowledgements and window updates, FIN riding on data. Only connections on the output list
+// are looked at. Silly windows are avoided on both sides (3.8.6.2); Nagle's algorithm is not used, because a gateway
+// sends whole messages.
+
+#include "dataplane/tcp/impl.h"
+
+namespace ringway::tcp {
+
+u32 Engine::Impl::flush(OutBatch& out) {
+  const u32 before = out.count;
+  u32 done = 0;
+  while (done < replies_count && !out.full()) {
+    mbuf::Pkt pkt = build_reply(replies[done]);
+    if (!pkt) break;
+    if (replies[done].flags & gate::kRst) count(Counter::tcp_resets_sent);
+    out.push(std::move(pkt), replies[done].tuple.remote);
+    ++done;
+  }
+  if (done != 0) {
+    std::move(replies.begin() + done, replies.begin() + replies_count, replies.begin());
+    replies_count -= done;
+  }
+  while (!output.empty()) {
+    const u32 i = output.front();
+    if (!flush_one(i, out)) break;
+    output.remove(tcbs, i);
+  }
+  count(Counter::tcp_segments_out, out.count - before);
+  return out.count - before;
+}
+
+bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (t.state == State::closed) return true;
+  if (!t.has(kSynAcked)) {
+    if (t.snd_nxt == t.iss && !send_syn(i, out)) return false;
+    if ((t.owes & kOwesAck) != 0 && t.state == State::syn_rcvd && !send_ack(i, out)) return false;
+    return true;
+  }
+  if ((t.owes & kOwesRetransmit) != 0 && !send_again(i, out)) return false;
+  if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
+  if (!send_data(i, out)) return false;
+  settle_send_timer(i);
+  if ((t.owes & kOwesAckLater) != 0 && t.segments_unacked >= 2) t.owe(kOwesAck);
+  if ((t.owes & kOwesAck) != 0) return send_ack(i, out);
+  if ((t.owes & kOwesAckLater) != 0 && t.deadline[kIdleTimer] == 0) {
+    want_timer(i, kIdleTimer, now + config.delayed_ack_us);
+  }
+  return true;
+}
+
+bool Engine::Impl::send_syn(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (out.full()) return false;
+  mbuf::Pkt pkt = build_syn(t, advertise(t, true));
+  if (!pkt) return false;
+  if (t.snd_max == t.iss) {
+    t.set(kTimingRtt);
+    t.rtt_seq = t.iss + 1;
+    t.rtt_start_us = static_cast<u32>(now);
+  } else {
+    count(Counter::tcp_retransmits);
+  }
+  t.snd_nxt = t.iss + 1;
+  t.snd_max = t.iss + 1;
+  t.paid(kOwesAck | kOwesAckLater);
+  out.push(std::move(pkt), t.tuple.remote);
+  restart_send_timer(i);
+  return true;
+}
+
+// How much of the queue the next segment takes; 0: nothing now. Sender's silly window avoidance, 3.8.6.2.1: a full
+// segment, or all there is, or at least half of the largest window that the peer ever offered.
+u32 Engine::Impl::next_length(const Tcb& t) const {
+  const u32 unsent = t.unsent();
+  if (unsent == 0) return 0;
+  const u32 window = std::min(t.snd_wnd, t.cc.window(t.snd_mss));
+  const i32 usable = t.snd_una + window - t.snd_nxt;
+  if (usable <= 0) return 0;
+  u32 n = std::min({unsent, static_cast<u32>(usable), u32{t.snd_mss}});
+  if (n < t.snd_mss && n < unsent && n * 2 < t.snd_wnd_max) return 0;
+  if (n < t.snd_mss && n < unsent && t.snd_wnd > window && t.in_flight() > 0) return 0;
+  // A packet of one segment is free when it is one slice; so a large slice is not cut or joined to fill the MSS.
+  u32 rest = t.unacked.slice(t.next.slice).length - t.next.skip;
+  if (!config.caps.multi_segs) return rest < n && rest * 2 >= t.snd_mss ? rest : n;
+  u32 pieces = 2;
+  for (u32 at = t.next.slice; rest < n; ++pieces) {
+    if (pieces == std::max<u32>(config.caps.segs_max, 2)) return rest;
+    at = t.unacked.slice(at).next;
+    rest += t.unacked.slice(at).length;
+  }
+  return n;
+}
+
+bool Engine::Impl::send_data(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  while (true) {
+    const u32 unsent = t.unsent();
+    const u32 n = next_length(t);
+    const bool fin = n == unsent && t.fin_to_send();
+    if (n == 0 && !fin) return true;
+    if (out.full()) return false;
+    if (t.in_flight() == 0 && now - t.last_sent_us > t.rtt.rto_us) t.cc.on_idle(t.snd_mss);
+    const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
+    mbuf::Pkt pkt = build(t, t.snd_nxt, flags, advertise(t, false), t.next, n);
+    if (!pkt) return false;
+    if (t.snd_nxt < t.snd_max) {
+      count(Counter::tcp_retransmits);
+    } else {
+      t.bytes_out += n;
+      if (!t.has(kTimingRtt)) {
+        t.set(kTimingRtt);
+        t.rtt_seq = t.snd_nxt + n + (fin ? 1u : 0u);
+        t.rtt_start_us = static_cast<u32>(now);
+      }
+    }
+    t.snd_nxt += n + (fin ? 1u : 0u);
+    if (n > 0) t.unacked.advance(t.next, n);
+    if (t.snd_max < t.snd_nxt) t.snd_max = t.snd_nxt;
+    t.last_sent_us = now;
+    acked_peer(i);
+    out.push(std::move(pkt), t.tuple.remote);
+    if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+  }
+}
+
+// The first unacknowledged segment once more; snd_nxt stays where it is.
+bool Engine::Impl::send_again(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (t.in_flight() == 0) {
+    t.paid(kOwesRetransmit);
+    return true;
+  }
+  if (out.full()) return false;
+  const u32 sent = std::min(t.unacked.bytes(), t.in_flight());
+  u32 n = std::min<u32>(sent, t.snd_mss);
+  if (config.caps.multi_segs && n > 0) {
+    u32 pieces = 2;
+    u32 at = t.unacked.first();
+    u32 have = t.unacked.slice(at).length;
+    for (; have < n && pieces < std::max<u32>(config.caps.segs_max, 2); ++pieces) {
+      at = t.unacked.slice(at).next;
+      have += t.unacked.slice(at).length;
+    }
+    n = std::min(n, have);
+  }
+  const bool fin = t.has(kFinQueued) && n == t.unacked.bytes() && t.snd_max > t.fin_seq;
+  const u8 flags = static_cast<u8>(gate::kAck | (n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
+  mbuf::Pkt pkt = build(t, t.snd_una, flags, advertise(t, false), t.unacked.cursor(0), n);
+  if (!pkt) return false;
+  t.paid(kOwesRetransmit);
+  t.clear(kTimingRtt);  // Karn's rule
+  t.last_sent_us = now;
+  acked_peer(i);
+  count(Counter::tcp_retransmits);
+  out.push(std::move(pkt), t.tuple.remote);
+  restart_send_timer(i);
+  return true;
+}
+
+// 3.8.6.1. What the window allows although it is silly, or one octet although it is closed; what was sent before comes
+// first. snd_nxt stays, so that an open window continues from there.
+bool Engine::Impl::send_probe(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (t.unacked.empty()) {
+    t.paid(kOwesProbe);
+    return true;
+  }
+  if (out.full()) return false;
+  const u32 first = t.unacked.slice(t.unacked.first()).length;
+  const u32 n = std::min({std::max<u32>(t.snd_wnd, 1), u32{t.snd_mss}, first});
+  mbuf::Pkt pkt = build(t, t.snd_una, gate::kAck | gate::kPsh, advertise(t, false), t.unacked.cursor(0), n);
+  if (!pkt) return false;
+  t.paid(kOwesProbe);
+  if (t.snd_max < t.snd_una + n) t.snd_max = t.snd_una + n;
+  t.clear(kTimingRtt);
+  t.last_sent_us = now;
+  acked_peer(i);
+  count(Counter::tcp_zero_window_probes);
+  out.push(std::move(pkt), t.tuple.remote);
+  restart_send_timer(i);
+  return true;
+}
+
+bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (out.full()) return false;
+  // What went beyond the peer's window, a probe or a FIN, must not make this segment unacceptable there.
+  const SeqNo edge = t.snd_una + t.snd_wnd;
+  const SeqNo seq = !t.has(kSynAcked) || t.snd_max <= edge ? t.snd_max : edge;
+  mbuf::Pkt pkt = build(t, seq, gate::kAck, advertise(t, false), {}, 0);
+  if (!pkt) return false;
+  acked_peer(i);
+  out.push(std::move(pkt), t.tuple.remote);
+  return true;
+}
+
+// A segment with our rcv_nxt and window has left.
+void Engine::Impl::acked_peer(u32 i) {
+  Tcb& t = tcbs[i];
+  t.paid(kOwesAck | kOwesAckLater);
+  t.segments_unacked = 0;
+  if (!t.has(kOrphan)) drop_timer(i, kIdleTimer);
+}
+
+// Bytes that may come behind rcv_nxt: the budget less what is held, in bytes and in mbufs.
+u32 Engine::Impl::free_window(const Tcb& t) const {
+  const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
+  if (held >= mbufs_budget || t.receive.bytes() >= config.receive_budget_bytes) return 0;
+  const u32 per_mbuf = std::min<u32>(mss_ours, contract::kMbufDataBytes);
+  return std::min(config.receive_budget_bytes - t.receive.bytes(), (mbufs_budget - held) * per_mbuf);
+}
+
+// The window field, and rcv_adv to match: the right edge never moves back, and moves on by no less than a segment or
+// half of the budget (3.8.6.2.2).
+u16 Engine::Impl::advertise(Tcb& t, bool syn) {
+  const u32 shift = !syn && t.has(kScaling) ? t.rcv_wscale : 0;
+  const u32 unit = 1u << shift;
+  const u32 most = 0xffffu << shift;
+  u32 now_open = static_cast<u32>(std::max(t.rcv_adv - t.rcv_nxt, 0));
+  const u32 could = std::min(free_window(t), most) & ~(unit - 1);
+  const u32 step = std::min<u32>(mss_ours, config.receive_budget_bytes / 2);
+  if (could >= now_open + step) {
+    now_open = could;
+  } else {
+    now_open = std::min((now_open + unit - 1) & ~(unit - 1), most);
+  }
+  t.rcv_adv = t.rcv_nxt + now_open;
+  return static_cast<u16>(now_open >> shift);
+}
+
+}  // namespace ringway::tcp

@@ -1,0 +1,120 @@
+// Timers: retransmission (RFC 6298 section 5), probes of a closed window (RFC 9293 3.8.6.1), the lone delayed
+// acknowledgement (3.8.6.3), connections that the application left (fin_timeout_us), and TIME-WAIT.
+//
+// A deadline is a field of the block; the wheel is only told when it would otherwise wake too late, and a timer that
+// wakes before its deadline is armed again. So setting and clearing a deadline, as every request does, costs a store.
+
+#include "dataplane/tcp/impl.h"
+
+namespace ringway::tcp {
+
+void Engine::Impl::want_timer(u32 i, TimerKind k, TimeUs at) {
+  Tcb& t = tcbs[i];
+  if (t.deadline[k] == 0) ++timers_wanted;
+  t.deadline[k] = at;
+  if (t.wheel_at[k] != 0 && t.wheel_at[k] <= at) return;
+  wheel.arm(i * kTimersPerConnection + k, at);
+  t.wheel_at[k] = at;
+}
+
+void Engine::Impl::drop_timer(u32 i, TimerKind k) {
+  Tcb& t = tcbs[i];
+  if (t.deadline[k] == 0) return;
+  t.deadline[k] = 0;
+  --timers_wanted;
+}
+
+void Engine::Impl::cancel_timers(u32 i) {
+  for (const TimerKind k : {kSendTimer, kIdleTimer}) {
+    drop_timer(i, k);
+    if (tcbs[i].wheel_at[k] != 0) wheel.cancel(i * kTimersPerConnection + k);
+    tcbs[i].wheel_at[k] = 0;
+  }
+}
+
+void Engine::Impl::on_timer(u32 id) {
+  const u32 i = id / kTimersPerConnection;
+  const TimerKind k = static_cast<TimerKind>(id % kTimersPerConnection);
+  Tcb& t = tcbs[i];
+  t.wheel_at[k] = 0;
+  if (t.deadline[k] == 0) return;
+  if (t.deadline[k] > now) return want_timer(i, k, t.deadline[k]);
+  drop_timer(i, k);
+  k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
+}
+
+void Engine::Impl::restart_send_timer(u32 i) {
+  want_timer(i, kSendTimer, now + tcbs[i].rtt.backed_off_us(tcbs[i].backoff, config.rto_max_us));
+}
+
+// Bytes in flight keep the timer (RFC 6298 5.1, 5.2); so do bytes that the peer's window holds back (3.8.6.1).
+void Engine::Impl::settle_send_timer(u32 i) {
+  Tcb& t = tcbs[i];
+  if (t.in_flight() == 0 && t.unsent() == 0) return drop_timer(i, kSendTimer);
+  if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+}
+
+void Engine::Impl::on_send_timer(u32 i) {
+  Tcb& t = tcbs[i];
+  ++t.retries;
+  if (t.backoff < 16) ++t.backoff;
+  t.clear(kTimingRtt);
+  if (!t.has(kSynAcked)) {
+    if (t.retries > config.syn_retransmits_max) {
+      count(Counter::tcp_timed_out);
+      return become_closed(i, CloseReason::timed_out);
+    }
+    count(Counter::tcp_rto);
+    t.snd_nxt = t.iss;
+    want_output(i);
+    return;
+  }
+  if (t.in_flight() == 0 && t.unsent() == 0) return;
+  if (t.retries > config.retransmits_max) {
+    count(Counter::tcp_timed_out);
+    return become_closed(i, CloseReason::timed_out);
+  }
+  want_output(i);
+  const bool held_back = t.in_flight() == 0 || (t.snd_wnd == 0 && !t.unacked.empty());
+  if (held_back) {
+    t.owe(kOwesProbe);
+    return;
+  }
+  count(Counter::tcp_rto);
+  t.cc.on_timeout(t.snd_max, t.in_flight(), t.snd_mss, t.retries > 1);
+  t.paid(kOwesRetransmit);
+  t.snd_nxt = t.snd_una;
+  t.next = t.unacked.cursor(0);
+  // A window smaller than what silly window avoidance asks for must not keep the retransmission back.
+  if (t.unsent() > 0 && next_length(t) == 0) t.owe(kOwesProbe);
+}
+
+void Engine::Impl::on_idle_timer(u32 i) {
+  Tcb& t = tcbs[i];
+  if (!t.has(kOrphan)) {
+    if ((t.owes & kOwesAckLater) == 0) return;
+    t.owe(kOwesAck);
+    want_output(i);
+    return;
+  }
+  // What the application queued before it left goes on being delivered for as long as the peer takes some of it.
+  if (t.state != State::fin_wait_2 && t.snd_una != t.progress) {
+    t.progress = t.snd_una;
+    want_timer(i, kIdleTimer, now + config.fin_timeout_us);
+    return;
+  }
+  count(Counter::tcp_timed_out);
+  if (t.state == State::fin_wait_2) return become_closed(i, CloseReason::finished);
+  reset(i, CloseReason::timed_out);
+}
+
+u32 Engine::Impl::expire_time_wait(u32 most) {
+  u32 done = 0;
+  for (u32 r; done < most && (r = time_wait.due(now)) != kNone32; ++done) {
+    flows.erase(hash_of(time_wait[r].tuple), r | kRecordBit);
+    time_wait.remove(r);
+  }
+  return done;
+}
+
+}  // namespace ringway::tcp
