@@ -132,6 +132,18 @@ TEST(Wheel, CrowdedCoarseSlot_FallsInBoundedSteps) {
   EXPECT_GE(calls, 100);
 }
 
+TEST(Wheel, FallingTimers_AreBoundedByMostAsWell) {
+  Wheel w(1000, 0);
+  for (u32 id = 0; id < 1000; id++) w.arm(id, 60'000'000);
+  const TimeUs coarse = w.next_deadline_us();
+  int calls = 0;
+  while (w.next_deadline_us() == coarse) {
+    ASSERT_EQ(expired(w, coarse, 10), Ids{});
+    ASSERT_LT(++calls, 100);
+  }
+  EXPECT_GE(calls, 1000 / 40);
+}
+
 TEST(Wheel, TimeSteppingBack_IsIgnored) {
   Wheel w(2, 1'000'000);
   w.arm(0, 1'000'500);
