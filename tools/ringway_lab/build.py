@@ -6,11 +6,15 @@ import subprocess
 from .gateway import ROOT
 from .net import LabError
 
+# libstdc++ 12 offers std::expected to compilers that claim the concepts of 2020, which clang 14 has but does not claim.
+CLANG_ARGS = "-D__cpp_concepts=202002L,-Wno-builtin-macro-redefined"
+
 FLAVOURS = {
     "build": ["--buildtype=release"],
     "build-asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
     "build-tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
-    "build-fuzz": ["--buildtype=debugoptimized", "-Db_lundef=false", "-Dfuzz=true", "-Dtests=true"],
+    "build-fuzz": ["--buildtype=debugoptimized", "-Db_lundef=false", "-Dfuzz=true", "-Dwerror=false",
+                   f"-Dcpp_args={CLANG_ARGS}"],
 }
 
 
@@ -32,8 +36,8 @@ def tail(path, lines=25):
         return "".join(f.readlines()[-lines:])
 
 
-def build(tree, targets=(), options=(), log_path=None):
-    """Configures `tree` when it is new and builds `targets` (all of them when none is named)."""
+def configure(tree, log_path=None, options=()):
+    """Sets `tree` up when it is new; returns its folder."""
     folder = os.path.join(ROOT, tree)
     os.makedirs(folder, exist_ok=True)
     log_path = log_path or os.path.join(folder, "lab-build.log")
@@ -41,6 +45,13 @@ def build(tree, targets=(), options=(), log_path=None):
     if not os.path.exists(os.path.join(folder, "build.ninja")):
         if run_logged(["meson", "setup", folder, *FLAVOURS[tree], *options], log_path, env) != 0:
             raise LabError(f"meson setup failed ({log_path}):\n{tail(log_path)}")
+    return folder
+
+
+def build(tree, targets=(), log_path=None):
+    """Builds `targets` (all of them when none is named); returns the tree's folder."""
+    folder = configure(tree, log_path)
+    log_path = log_path or os.path.join(folder, "lab-build.log")
     if run_logged(["ninja", "-C", folder, *targets], log_path) != 0:
         raise LabError(f"the build failed ({log_path}):\n{tail(log_path)}")
     return folder
