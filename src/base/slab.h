@@ -1,34 +1,32 @@
 #pragma once
 // Slab: a fixed number of places for T, named by u32 index, with all memory reserved at construction.
 //
-// One thread owns a slab and makes every call. Storage comes raw from the C library and is not written before it
+// One thread owns a slab and makes every call. Storage is mapped straight from the kernel and not written before it
 // is handed out: a slab of a million places costs address space at start and pages only as they are used. Places
 // never used before are taken in order; places given back are taken again last in, first out, so the working set
 // stays the size of what is alive and stays warm.
 //
 // The free list lives beside the objects, not inside them: a dead object's bytes are not reused for bookkeeping
 // (a stale index shows up as `used() == false` instead of as a plausible link). When T is aligned to a cache line,
-// so is every place. After construction the slab never allocates; it never moves an object.
+// so is every place: mappings begin on a page. After construction the slab never allocates; it never moves an object.
 
-#include <cstdlib>
-#include <memory>
+#include <sys/mman.h>
+
 #include <new>
 #include <type_traits>
 
 #include "src/base/assert.h"
-#include "src/base/cacheline.h"
 #include "src/base/types.h"
 
 namespace ringway {
 
 template <class T>
 class Slab {
-  static_assert(std::is_nothrow_destructible_v<T>);
+  static_assert(std::is_nothrow_destructible_v<T> && alignof(T) <= 4096);
 
  public:
   // `capacity`: places, below kNone32 - 1.
-  explicit Slab(u32 capacity)
-      : capacity_(capacity), places_(reserve<T>(capacity)), links_(reserve<u32>(capacity)) {
+  explicit Slab(u32 capacity) : capacity_(capacity), places_(capacity), links_(capacity) {
     RW_ASSERT(capacity < kUsed);
   }
   ~Slab() {
@@ -85,20 +83,24 @@ class Slab {
  private:
   static constexpr u32 kUsed = kNone32 - 1;
 
-  struct Release {
-    void operator()(void* p) const { std::free(p); }
-  };
+  // `count` U's of mapped memory, no constructor run.
   template <class U>
-  using Raw = std::unique_ptr<U, Release>;
+  class Mapping {
+   public:
+    explicit Mapping(u32 count) : bytes_(sizeof(U) * (std::size_t{count} + 1)) {
+      void* at = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      RW_ASSERT(at != MAP_FAILED);
+      first_ = static_cast<U*>(at);
+    }
+    ~Mapping() { munmap(first_, bytes_); }
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    U* get() const { return first_; }
 
-  template <class U>
-  static Raw<U> reserve(u32 count) {
-    constexpr std::size_t alignment = alignof(U) > kCacheLineBytes ? alignof(U) : kCacheLineBytes;
-    const std::size_t bytes = (sizeof(U) * count + alignment) / alignment * alignment;
-    auto* raw = static_cast<U*>(std::aligned_alloc(alignment, bytes));
-    RW_ASSERT(raw != nullptr);
-    return Raw<U>(raw);
-  }
+   private:
+    std::size_t bytes_;
+    U* first_;
+  };
 
   T* place(u32 index) const { return places_.get() + index; }
 
@@ -106,8 +108,8 @@ class Slab {
   u32 in_use_ = 0;
   u32 fresh_ = 0;  // places at and above were never used
   u32 free_head_ = kNone32;
-  Raw<T> places_;
-  Raw<u32> links_;  // below fresh_: kUsed, or the next free place
+  Mapping<T> places_;
+  Mapping<u32> links_;  // below fresh_: kUsed, or the next free place
 };
 
 }  // namespace ringway

@@ -222,8 +222,8 @@ class Wheel {
 
   u32 ids_;
   u32 armed_count_ = 0;
-  u64 now_tick_;  // the latest time seen by expire
-  u64 tick_;      // before here every slot was emptied; behind now_tick_ only while `most` postpones
+  u64 now_tick_;            // the latest time seen by expire
+  u64 tick_;                // before here every slot was emptied; behind now_tick_ only while `most` postpones
   u32 draining_ = kNone32;  // the list entered at tick_ and not yet empty
   u32 occupied_words_ = 0;
   std::array<u64, kLevels * kSlots / 64> occupied_{};

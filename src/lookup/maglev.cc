@@ -13,7 +13,7 @@ namespace ringway::lookup {
 namespace {
 
 struct Turn {
-  u32 slot;    // next in this endpoint's permutation
+  u32 slot;  // next in this endpoint's permutation
   u32 skip;
   u64 weight;
   u64 credit;  // takes a slot when this reaches the largest weight
@@ -23,8 +23,7 @@ struct Turn {
 std::vector<Turn> turns_by_identity(std::span<const MaglevEndpoint> endpoints, u32 slots, u64 weight_max) {
   std::vector<u16> order(endpoints.size());
   std::iota(order.begin(), order.end(), u16{0});
-  std::sort(order.begin(), order.end(),
-            [&](u16 a, u16 b) { return endpoints[a].identity < endpoints[b].identity; });
+  std::sort(order.begin(), order.end(), [&](u16 a, u16 b) { return endpoints[a].identity < endpoints[b].identity; });
   std::vector<Turn> turns;
   turns.reserve(order.size());
   for (const u16 index : order) {

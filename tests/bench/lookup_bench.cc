@@ -63,7 +63,10 @@ void MaglevBuild(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(build_maglev(mesh.endpoints, static_cast<u32>(state.range(0))));
 }
 BENCHMARK(MaglevBuild)
-    ->Args({65'537, 3})->Args({65'537, 100})->Args({65'537, 1000})->Args({655'373, 1000})
+    ->Args({65'537, 3})
+    ->Args({65'537, 100})
+    ->Args({65'537, 1000})
+    ->Args({655'373, 1000})
     ->Unit(benchmark::kMillisecond);
 
 // From a key's hash to an endpoint's index; the table of 65,537 slots is 128 KiB.

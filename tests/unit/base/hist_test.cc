@@ -27,7 +27,9 @@ TEST(HistShape, Buckets_TileTheRangeWithoutGapOrOverlap) {
 TEST(HistShape, BucketWidth_IsAtMostAThirtySecondOfItsValue) {
   for (u32 b = 0; b < HistShape::kBuckets; b++) {
     const u64 width = HistShape::highest_in(b) - HistShape::lowest_in(b) + 1;
-    if (width > 1) { ASSERT_LE(width * 32, HistShape::lowest_in(b)); }
+    if (width > 1) {
+      ASSERT_LE(width * 32, HistShape::lowest_in(b));
+    }
   }
 }
 
@@ -97,7 +99,9 @@ TEST(HistSnapshot, BucketsForExport_AddUpAndRise) {
     EXPECT_TRUE(count == 0 || top > last);
     last = top;
     count += n;
-    if (top < u64{1} << 35) { EXPECT_EQ(s.count_at_most(top), count); }
+    if (top < u64{1} << 35) {
+      EXPECT_EQ(s.count_at_most(top), count);
+    }
   });
   EXPECT_EQ(count, 6u);
   EXPECT_EQ(s.count_at_most(5), 3u);

@@ -211,7 +211,10 @@ void run_random(u64 seed) {
   for (int step = 0; step < 3000; step++) {
     const u32 id = static_cast<u32>(random() % kIds);
     switch (random() % 8) {
-      case 0: case 1: case 2: case 3: {
+      case 0:
+      case 1:
+      case 2:
+      case 3: {
         const TimeUs deadline = random() % 10 == 0 ? now - std::min<TimeUs>(now, span(20)) : now + span(42);
         w.arm(id, deadline);
         model.arm(id, deadline, now);

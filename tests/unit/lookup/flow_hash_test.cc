@@ -18,10 +18,14 @@ using wire::FourTuple;
 using wire::Ip4;
 
 FourTuple with_bit_flipped(FourTuple f, unsigned bit) {
-  if (bit < 32) f.local.v ^= 1u << bit;
-  else if (bit < 64) f.remote.v ^= 1u << (bit - 32);
-  else if (bit < 80) f.local_port = static_cast<u16>(f.local_port ^ 1u << (bit - 64));
-  else f.remote_port = static_cast<u16>(f.remote_port ^ 1u << (bit - 80));
+  if (bit < 32)
+    f.local.v ^= 1u << bit;
+  else if (bit < 64)
+    f.remote.v ^= 1u << (bit - 32);
+  else if (bit < 80)
+    f.local_port = static_cast<u16>(f.local_port ^ 1u << (bit - 64));
+  else
+    f.remote_port = static_cast<u16>(f.remote_port ^ 1u << (bit - 80));
   return f;
 }
 
@@ -62,10 +66,12 @@ TEST(FlowHash, RealisticFlows_SpreadEvenlyInLowMiddleAndHighBits) {
       const u16 port = static_cast<u16>(1024 + i);
       one_client.push_back(flow_hash({Ip4::of(10, 0, 0, 1), Ip4::of(10, 1, 0, 9), 80, port}, seed));
       many_clients.push_back(flow_hash({Ip4::of(10, 0, 0, 1), Ip4{0x0a010000 + i}, 80, 40'000}, seed));
-      many_vips.push_back(flow_hash({Ip4{0x7f000000 + i % 250}, Ip4::of(10, 1, 0, 9), 80, static_cast<u16>(i / 250)}, seed));
+      many_vips.push_back(
+          flow_hash({Ip4{0x7f000000 + i % 250}, Ip4::of(10, 1, 0, 9), 80, static_cast<u16>(i / 250)}, seed));
     }
     for (const auto* hashes : {&one_client, &many_clients, &many_vips}) {
-      for (const unsigned shift : {0u, 10u, 20u}) EXPECT_LT(unevenness(*hashes, shift, 12), 5.0) << seed << " " << shift;
+      for (const unsigned shift : {0u, 10u, 20u})
+        EXPECT_LT(unevenness(*hashes, shift, 12), 5.0) << seed << " " << shift;
     }
   }
 }
@@ -81,7 +87,9 @@ TEST(FlowHash, DirectionsAndSeeds_GiveDifferentValues) {
 // Two flows that collide under one seed should not go on colliding under others.
 TEST(FlowHash, CollidingFlows_PartUnderAnotherSeed) {
   std::vector<std::pair<u32, u32>> by_hash;
-  const auto flow = [](u32 i) { return FourTuple{Ip4::of(10, 0, 0, 1), Ip4{0x0a000000 + i}, 443, static_cast<u16>(i * 7)}; };
+  const auto flow = [](u32 i) {
+    return FourTuple{Ip4::of(10, 0, 0, 1), Ip4{0x0a000000 + i}, 443, static_cast<u16>(i * 7)};
+  };
   for (u32 i = 0; i < 300'000; i++) by_hash.emplace_back(flow_hash(flow(i), 1), i);
   std::sort(by_hash.begin(), by_hash.end());
   int collide = 0, again = 0;

@@ -117,8 +117,7 @@ TEST(Maglev, OrderOfInput_DoesNotMatter) {
   auto shuffled = endpoints;
   std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(4));
   const auto other = build_maglev(shuffled, 4099);
-  for (u32 slot = 0; slot < 4099; slot++)
-    ASSERT_EQ(endpoints[straight[slot]].identity, shuffled[other[slot]].identity);
+  for (u32 slot = 0; slot < 4099; slot++) ASSERT_EQ(endpoints[straight[slot]].identity, shuffled[other[slot]].identity);
 }
 
 TEST(Maglev, NothingThatWeighsAnything_IsAnEmptyTable) {
@@ -202,7 +201,8 @@ TEST(Prime, NextPrime_IsTheSmallestThatIsNotLess) {
 
 // Share of all slots, in percent, that went from one endpoint that stays to another that stays.
 double disruption_percent(const std::vector<u16>& before, const std::vector<u16>& after,
-                          const std::vector<MaglevEndpoint>& stays_before, const std::vector<MaglevEndpoint>& stays_after) {
+                          const std::vector<MaglevEndpoint>& stays_before,
+                          const std::vector<MaglevEndpoint>& stays_after) {
   u32 moved = 0;
   for (std::size_t i = 0; i < before.size(); i++) {
     const bool had_to = stays_after[before[i]].weight == 0 || stays_before[after[i]].weight == 0;
@@ -214,7 +214,7 @@ double disruption_percent(const std::vector<u16>& before, const std::vector<u16>
 struct Row {
   u32 slots;
   u32 endpoints;
-  double imbalance_max;      // bounds, all in percent
+  double imbalance_max;  // bounds, all in percent
   double one_leaves_max;
   double twentieth_leaves_max;
 };
@@ -280,7 +280,8 @@ TEST(Maglev, ADefaultTableOfAHundredEndpoints_IsBuiltInMilliseconds) {
   for (int i = 0; i < 5; i++) {
     const auto start = std::chrono::steady_clock::now();
     const auto table = build_maglev(mesh.endpoints(), 65'537);
-    best_ms = std::min(best_ms, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    best_ms =
+        std::min(best_ms, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     ASSERT_EQ(table.size(), 65'537u);
   }
   // Goal 10 ms in a release build; sanitizers and a busy machine get room.

@@ -152,7 +152,9 @@ TEST(RssPortChooser, FewPorts_AreFoundWhateverTheDrawOrAreNotThere) {
     const Upstream u = random_upstream(random);
     const u16 port = chooser.pick(u.ip, u.port, u.local, static_cast<u32>(random()));
     ASSERT_EQ(port == 0, chooser.choices(u.ip, u.port, u.local) == 0);
-    if (port != 0) { ASSERT_TRUE(chooser.lands(u.ip, u.port, u.local, port)); }
+    if (port != 0) {
+      ASSERT_TRUE(chooser.lands(u.ip, u.port, u.local, port));
+    }
     none += port == 0;
   }
   EXPECT_LT(none, 1000);
