@@ -36,9 +36,10 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
 
 // MSS (RFC 9293 3.7.1) and window scale (RFC 7323 2.2); the window of a SYN is never scaled.
 void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
+  const u32 advertised = static_cast<u32>(t.rcv_adv - t.rcv_nxt);  // by our SYN, if it went first
   t.irs = seg.seq;
   t.rcv_nxt = seg.seq + 1;
-  if (t.rcv_adv < t.rcv_nxt || t.rcv_adv - t.rcv_nxt > 0xffff) t.rcv_adv = t.rcv_nxt;
+  t.rcv_adv = t.rcv_nxt + advertised;
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
   t.snd_mss = std::min(theirs, mss_ours);
   if (seg.options.window_scale != 0xff) {

@@ -1,0 +1,74 @@
+#pragma once
+// Reads packets that an engine made, and makes segments for one: the far end of tests/wire and tests/duet.
+//
+// `decode` checks everything that a receiver would (lengths, both checksums, options) on the gathered bytes of all
+// segments of a packet, so that a packet built wrongly fails whatever test sent it.
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/gate/segment.h"
+#include "dataplane/mbuf/pools.h"
+#include "src/wire/checksum.h"
+#include "src/wire/tcp.h"
+
+namespace ringway::test {
+
+inline std::vector<u8> gather(const mbuf::Pkt& pkt) {
+  std::vector<u8> out;
+  for (const rte_mbuf* m = pkt.get(); m != nullptr; m = m->next) {
+    const u8* p = static_cast<const u8*>(m->buf_addr) + m->data_off;
+    out.insert(out.end(), p, p + m->data_len);
+  }
+  return out;
+}
+
+// An IPv4 packet with TCP as a Segment seen by its receiver; payload_offset counts from the IPv4 header. Empty, with
+// `why`, when a receiver would refuse it.
+inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string& why) {
+  const auto refuse = [&](const char* reason) {
+    why = reason;
+    return std::nullopt;
+  };
+  if (b.size() < 40 || b[0] != 0x45 || wire::load_be16(&b[2]) != b.size()) return refuse("IPv4 lengths");
+  if (wire::fold(wire::sum_words(b.data(), 20)) != 0xffff) return refuse("IPv4 checksum");
+  gate::Segment s;
+  s.tuple.remote = {wire::load_be32(&b[12])};
+  s.tuple.local = {wire::load_be32(&b[16])};
+  const u16 bytes = static_cast<u16>(b.size() - 20);
+  wire::Checksum sum(wire::pseudo_header_sum(s.tuple.remote, s.tuple.local, 6, bytes));
+  sum.add({b.data() + 20, bytes});
+  if (!sum.verifies()) return refuse("TCP checksum");
+  const wire::TcpView h(b.data() + 20);
+  if (h.header_bytes() < 20 || h.header_bytes() > bytes) return refuse("TCP data offset");
+  s.tuple.remote_port = h.source_port();
+  s.tuple.local_port = h.destination_port();
+  s.seq = h.seq();
+  s.ack = h.ack();
+  s.window = h.window();
+  s.flags = h.flags();
+  s.payload_offset = static_cast<u16>(20 + h.header_bytes());
+  s.payload_bytes = static_cast<u32>(b.size()) - s.payload_offset;
+  for (const u8 *p = b.data() + 40, *end = b.data() + s.payload_offset; p < end && *p != 0;) {
+    if (*p == 1) {
+      ++p;
+      continue;
+    }
+    if (p + 1 >= end || p[1] < 2 || p + p[1] > end) return refuse("TCP option length");
+    if (*p == 2) s.options.mss = wire::load_be16(p + 2);
+    if (*p == 3) s.options.window_scale = p[2];
+    p += p[1];
+  }
+  return s;
+}
+
+inline std::string flag_letters(u8 flags) {
+  std::string out;
+  for (const auto& [bit, letter] : {std::pair{gate::kSyn, 'S'}, {gate::kFin, 'F'}, {gate::kRst, 'R'}, {gate::kAck, 'A'}})
+    if (flags & bit) out += letter;
+  return out;
+}
+
+}  // namespace ringway::test
