@@ -266,34 +266,17 @@ void Worker::publish_gauges() {
   stats_.page.mbufs_in_use.set(pools_.packets_in_use());
 }
 
-// Fills the rows with the connections that are there, a few at a time; leftover rows of a round become empty.
 void Worker::sample_connections() {
   if (config_.connections == nullptr) return;
   for (u32 i = 0; i < kSamplePlacesPerDuty; ++i) {
-    if (sample_row_ == contract::kConnectionRows) {
-      sample_row_ = 0;
-      if (sample_place_ >= relay_.connection_places()) sample_place_ = 0;
+    if (sample_place_ >= relay_.session_places() || sample_rows_ == contract::kConnectionRowsMax) {
+      config_.connections->finish(sample_rows_, relay_.sessions());
+      sample_place_ = sample_rows_ = 0;
+      return;
     }
-    const bool over = sample_place_ >= relay_.connection_places();
-    const contract::ConnectionRow row = over ? contract::ConnectionRow{} : describe(relay_.connection_at(sample_place_++));
-    if (over || row.used != 0) config_.connections->rows[sample_row_++].write(row);
+    contract::ConnectionRow row;
+    if (relay_.describe(sample_place_++, row)) config_.connections->write(sample_rows_++, row);
   }
-}
-
-contract::ConnectionRow Worker::describe(tcp::ConnId id) const {
-  const auto info = id ? engine_.info(id) : std::nullopt;
-  if (!info) return {};
-  return {.tuple = info->tuple,
-          .used = 1,
-          .upstream = info->leg == tcp::Leg::upstream ? 1u : 0u,
-          .state = info->state,
-          .cwnd_bytes = info->cwnd_bytes,
-          .srtt_us = info->srtt_us,
-          .rto_us = info->rto_us,
-          .send_queue_bytes = info->send_queue_bytes,
-          .receive_queue_bytes = info->receive_queue_bytes,
-          .bytes_in = info->bytes_in,
-          .bytes_out = info->bytes_out};
 }
 
 }  // namespace ringway::core

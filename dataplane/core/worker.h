@@ -87,7 +87,6 @@ class Worker {
   void finish_drain(TimeUs now_us);
   void publish_gauges();
   void sample_connections();
-  contract::ConnectionRow describe(tcp::ConnId id) const;
   bool back_pressured() const;
 
   WorkerConfig config_;
@@ -115,7 +114,7 @@ class Worker {
   u64 shuffle_state_;
   u32 gauge_rounds_ = 0;
   u32 sample_place_ = 0;  // where the connection sample goes on
-  u32 sample_row_ = 0;
+  u32 sample_rows_ = 0;
 };
 
 }  // namespace ringway::core

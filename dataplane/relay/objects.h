@@ -38,6 +38,7 @@ struct Session {
   u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look
   u32 requests = 0;
   wire::FourTuple tuple;
+  TimeUs accepted_us = 0;
   TimeUs waiting_since_us = 0;    // start of the state: idle, head or linger
   TimeUs armed_us = 0;            // when its timer goes off; 0: not armed
 };

@@ -89,7 +89,7 @@ void Relay::accept(const tcp::AppEvent& event) {
   Session& s = sessions_[index];
   s.conn = event.id;
   s.tuple = engine_.info(event.id)->tuple;
-  s.waiting_since_us = now_us_;
+  s.accepted_us = s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
@@ -296,10 +296,34 @@ void Relay::session_timer(u32 index) {
   if (sessions_.used(index)) advance(index);
 }
 
-tcp::ConnId Relay::connection_at(u32 place) const {
-  if (place < sessions_.high_water()) return sessions_.used(place) ? sessions_[place].conn : tcp::ConnId{};
-  place -= sessions_.high_water();
-  return upstreams_.used(place) ? upstreams_[place].conn : tcp::ConnId{};
+bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
+  using Stage = contract::ConnectionStage;
+  if (!sessions_.used(place)) return false;
+  const Session& s = sessions_[place];
+  const auto info = engine_.info(s.conn);
+  if (!info) return false;
+  row = {};
+  row.client = s.tuple.remote;
+  row.client_port = s.tuple.remote_port;
+  row.local = s.tuple.local;
+  row.local_port = s.tuple.local_port;
+  row.requests = s.requests;
+  row.bytes_in = info->bytes_in;
+  row.bytes_out = info->bytes_out;
+  row.age_us = now_us_ - s.accepted_us;
+  row.idle_us = now_us_ - s.waiting_since_us;
+  if (s.state == SessionState::lingering) {
+    row.stage = Stage::closing;
+  } else if (s.exchange == kNone32) {
+    row.stage = s.head_bytes_seen > 0 ? Stage::reading_request : Stage::idle;
+  } else {
+    const Exchange& x = exchanges_[s.exchange];
+    row.service = x.plan->services[x.service].slot;
+    if (x.endpoint != kNone32) row.endpoint = x.plan->endpoints[x.endpoint].slot;
+    row.idle_us = now_us_ - x.active_us;
+    row.stage = x.tunnel ? Stage::tunnel : x.response_started ? Stage::exchanging : Stage::waiting_for_endpoint;
+  }
+  return true;
 }
 
 void Relay::drain() {

@@ -24,6 +24,7 @@
 #include "dataplane/tcp/engine.h"
 #include "src/base/slab.h"
 #include "src/base/wheel.h"
+#include "src/contract/connections.h"
 #include "src/contract/health.h"
 #include "src/contract/mail.h"
 #include "src/contract/ring.h"
@@ -64,10 +65,10 @@ class Relay {
   // Runs at most `most` timers that are due.
   u32 timers(TimeUs now_us, u32 most);
 
-  // For the connection sample: the TCP connection at `place`, empty when nobody sits there. Places end at
-  // connection_places(): client connections first, then those to endpoints.
-  tcp::ConnId connection_at(u32 place) const;
-  u32 connection_places() const { return sessions_.high_water() + upstreams_.high_water(); }
+  // For the connection sample: fills `row` with session `place`; false when nobody sits there. Places end at
+  // session_places().
+  bool describe(u32 place, contract::ConnectionRow& row) const;
+  u32 session_places() const { return sessions_.high_water(); }
 
   u32 sessions() const { return sessions_.in_use(); }
   u32 idle_upstreams() const { return idle_upstreams_; }
