@@ -129,7 +129,7 @@ std::string_view span_of(const Head& head, u32 from, u32 to) {
   return {reinterpret_cast<const char*>(head.base) + from, to - from};
 }
 
-void write_request_line(Writer& w, const RequestHead& head) {
+void write_request_line(Writer& w, const RequestHead& head, std::string_view fallback_host) {
   const u32 path_end = head.path.offset + u32{head.path.length};
   const u32 target_end = head.has_query ? head.query.offset + u32{head.query.length} : path_end;
   if (!head.absolute_form) {
@@ -145,7 +145,7 @@ void write_request_line(Writer& w, const RequestHead& head) {
     w.text(span_of(head, head.path.offset, target_end));
   }
   w.literal(" HTTP/1.1\r\nHost: ");
-  w.text(head.text(head.authority));
+  w.text(head.authority.length == 0 ? fallback_host : head.text(head.authority));
   w.literal("\r\n");
 }
 
@@ -259,7 +259,7 @@ constexpr std::array kPhrases{
 
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
   Writer w(out);
-  write_request_line(w, head);
+  write_request_line(w, head, edit.fallback_host);
   // An HTTP/1.0 client cannot take the 100 that an Expect would bring (RFC 9110 10.1.1); trailers need chunks.
   u32 own = kOwnRequestFields;
   if (head.minor_version == 0) own |= bit(FieldId::expect);

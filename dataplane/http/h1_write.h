@@ -19,6 +19,7 @@ struct RequestEdit {
   std::string_view request_id = {};  // X-Request-Id where the request has none; empty leaves it out
   u64 expected_timeout_ms = 0;     // X-Envoy-Expected-Rq-Timeout-Ms; 0 leaves it out
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
+  std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
