@@ -11,8 +11,7 @@ using contract::PieceKind;
 
 namespace {
 
-// ^ and $ match at the ends of the value's line; the first match of a pattern is all that is asked for.
-constexpr unsigned kFlags = HS_FLAG_MULTILINE | HS_FLAG_SINGLEMATCH;
+constexpr unsigned kFlags = HS_FLAG_SINGLEMATCH;  // the first match of a pattern is all that is asked for
 
 std::string tag_of(std::size_t piece) {
   char tag[16];
@@ -30,6 +29,16 @@ std::string take_message(hs_compile_error_t* error) {
   hs_free_compile_error(error);
   while (!text.empty() && text.back() == '.') text.pop_back();
   return text;
+}
+
+// The tag and the line's end anchor already, and Hyperscan takes ^ and $ only at the very ends of an expression.
+std::string without_anchors(std::string_view text) {
+  if (text.starts_with('^')) text.remove_prefix(1);
+  if (!text.ends_with('$')) return std::string(text);
+  std::size_t backslashes = 0;
+  while (backslashes + 1 < text.size() && text[text.size() - 2 - backslashes] == '\\') ++backslashes;
+  if (backslashes % 2 == 0) text.remove_suffix(1);
+  return std::string(text);
 }
 
 // Checked alone first: an expression that is whole by itself cannot break out of the brackets put around it.
@@ -87,7 +96,7 @@ std::expected<std::shared_ptr<const PatternDb>, std::vector<PatternFault>> Patte
   std::vector<unsigned> ids;
   for (u32 i = 0; i < patterns_.size(); ++i) {
     const std::string& tag = pieces_[patterns_[i].piece].tag;
-    texts.push_back("\\x01" + tag.substr(2, tag.size() - 3) + "\\n(?:" + patterns_[i].text + ")\\n");
+    texts.push_back("\\x01" + tag.substr(2, tag.size() - 3) + "\\n(?:" + without_anchors(patterns_[i].text) + ")\\n");
     ids.push_back(i);
   }
   for (const auto& text : texts) pointers.push_back(text.c_str());
