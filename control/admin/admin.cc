@@ -1,0 +1,288 @@
+#include "control/admin/admin.h"
+
+#include <cstdio>
+#include <set>
+
+namespace ringway::admin {
+
+using contract::Counter;
+using contract::CoreStats;
+using contract::Phase;
+using contract::Plan;
+using contract::Regime;
+
+namespace {
+
+constexpr const char* kRegimeNames[] = {"idle", "working", "back_pressured"};
+constexpr const char* kPhaseNames[] = {"housekeeping", "before", "after"};
+constexpr const char* kClassNames[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+constexpr const char* kOutcomeNames[] = {"success", "connect_failed", "timed_out", "reset", "bad_response", "bad_status"};
+
+Response json(const Json& document, u32 status = 200) { return {.status = status, .body = document.dump(2) + "\n"}; }
+Response sentence(u32 status, const std::string& text) { return json({{"error", text}}, status); }
+
+template <class Get>
+u64 sum(const std::vector<const CoreStats*>& cores, Get get) {
+  u64 total = 0;
+  for (const CoreStats* core : cores) total += get(*core);
+  return total;
+}
+
+template <class Get>
+Json classes(const std::vector<const CoreStats*>& cores, Get get) {
+  Json out = Json::object();
+  for (u32 c = 0; c < 6; c++) out[kClassNames[c]] = sum(cores, [&](const CoreStats& s) { return get(s)[c].get(); });
+  return out;
+}
+
+Json percentiles(const HistSnapshot& h) {
+  return {{"count", h.count()}, {"mean", h.mean()}, {"p50", h.percentile(50)}, {"p90", h.percentile(90)},
+          {"p99", h.percentile(99)}, {"p999", h.percentile(99.9)}, {"max", h.max()}};
+}
+
+HistSnapshot latency(const std::vector<const CoreStats*>& cores, u32 service_slot) {
+  HistSnapshot out;
+  for (const CoreStats* core : cores) out.add(core->services[service_slot].latency_us);
+  return out;
+}
+
+const char* protocol_name(contract::AppProtocol p) {
+  constexpr const char* kNames[] = {"tcp", "http", "http2", "grpc"};
+  return kNames[static_cast<u32>(p)];
+}
+
+}  // namespace
+
+std::string ip_text(wire::Ip4 ip) {
+  char text[16];
+  std::snprintf(text, sizeof(text), "%u.%u.%u.%u", ip.v >> 24, ip.v >> 16 & 255, ip.v >> 8 & 255, ip.v & 255);
+  return text;
+}
+
+std::string health_words(u32 word) {
+  if (word == 0) return "healthy";
+  std::string out;
+  const auto add = [&](u32 bit, const char* name) {
+    if ((word & bit) == 0) return;
+    if (!out.empty()) out += ',';
+    out += name;
+  };
+  add(contract::kHealthUnproven, "unproven");
+  add(contract::kHealthFailing, "failing");
+  add(contract::kHealthEjected, "ejected");
+  add(contract::kHealthDraining, "draining");
+  return out;
+}
+
+Json Admin::status() const {
+  Json out = s_.status ? s_.status() : Json::object();
+  const auto plan = s_.plan();
+  out["plan_generation"] = plan == nullptr ? 0u : plan->generation;
+  out["ready"] = s_.ready ? s_.ready() : false;
+  out["services"] = plan == nullptr ? 0u : plan->services.size();
+  u64 healthy = 0;
+  if (plan != nullptr)
+    for (const auto& e : plan->endpoints) healthy += s_.board->may_pick(e.slot) ? 1u : 0u;
+  out["endpoints"] = {{"all", plan == nullptr ? 0u : plan->endpoints.size()}, {"healthy", healthy}};
+  Json cores = Json::array();
+  for (u32 i = 0; i < s_.cores.size(); i++) {
+    const contract::CorePage& page = s_.cores[i]->page;
+    u64 all = 0;
+    u64 by_regime[static_cast<u32>(Regime::count_)] = {};
+    for (u32 r = 0; r < static_cast<u32>(Regime::count_); r++)
+      for (const contract::Cell& cell : page.ticks[r]) {
+        by_regime[r] += cell.get();
+        all += cell.get();
+      }
+    const double busy = all == 0 ? 0.0 : 100.0 * static_cast<double>(all - by_regime[0]) / static_cast<double>(all);
+    cores.push_back({{"core", i}, {"plan_generation", page.plan_generation.get()}, {"busy_percent", busy},
+                     {"connections", page.connections_active.get()}, {"mbufs_in_use", page.mbufs_in_use.get()},
+                     {"requests", page.counters[static_cast<u32>(Counter::requests)].get()}});
+  }
+  out["cores"] = cores;
+  return out;
+}
+
+Json Admin::services() const {
+  Json out = Json::array();
+  const auto plan = s_.plan();
+  if (plan == nullptr) return out;
+  for (u32 i = 0; i < plan->services.size(); i++) {
+    const contract::Service& service = plan->services[i];
+    const auto number = [&](auto get) {
+      return sum(s_.cores, [&](const CoreStats& s) { return get(s.services[service.slot]).get(); });
+    };
+    Json listeners = Json::array();
+    for (const auto& l : plan->listeners)
+      if (l.service == i) listeners.push_back({{"name", l.name}, {"address", ip_text(l.ip)}, {"port", l.port}});
+    u32 healthy = 0;
+    for (u32 e = 0; e < service.endpoint_count; e++)
+      healthy += s_.board->may_pick(plan->endpoints[service.first_endpoint + e].slot) ? 1u : 0u;
+    out.push_back({{"service", service.discovery_name}, {"port_name", service.port_name},
+                   {"protocol", protocol_name(service.app_protocol)}, {"listeners", listeners},
+                   {"endpoints", service.endpoint_count}, {"healthy", healthy},
+                   {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+                   {"active", number([](const auto& s) -> auto& { return s.active; })},
+                   {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.services[service.slot].responses; })},
+                   {"retries", number([](const auto& s) -> auto& { return s.retries; })},
+                   {"timeouts", number([](const auto& s) -> auto& { return s.timeouts; })},
+                   {"no_endpoint", number([](const auto& s) -> auto& { return s.no_endpoint; })},
+                   {"bytes_in", number([](const auto& s) -> auto& { return s.bytes_in; })},
+                   {"bytes_out", number([](const auto& s) -> auto& { return s.bytes_out; })},
+                   {"latency_us", percentiles(latency(s_.cores, service.slot))}});
+  }
+  return out;
+}
+
+Json Admin::endpoints() const {
+  Json out = Json::array();
+  const auto plan = s_.plan();
+  if (plan == nullptr) return out;
+  for (const contract::Service& service : plan->services) {
+    for (u32 e = 0; e < service.endpoint_count; e++) {
+      const contract::Endpoint& endpoint = plan->endpoints[service.first_endpoint + e];
+      const auto number = [&](auto get) {
+        return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
+      };
+      const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
+      Json events = Json::object();
+      for (u32 o = 0; o < 6; o++) events[kOutcomeNames[o]] = report.events[o];
+      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", ip_text(endpoint.ip)},
+                     {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
+                     {"slot", endpoint.slot}, {"health", health_words(s_.board->word(endpoint.slot))},
+                     {"checks", report.checks}, {"check_failures", report.failures},
+                     {"last_check", report.checked ? Json(kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
+                     {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
+                     {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+                     {"active", number([](const auto& s) -> auto& { return s.active; })},
+                     {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
+                     {"connections", number([](const auto& s) -> auto& { return s.connections; })},
+                     {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
+                     {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events}});
+    }
+  }
+  return out;
+}
+
+Json Admin::connections() const {
+  Json rows = Json::array();
+  u64 total = 0;
+  const auto plan = s_.plan();
+  for (u32 core = 0; core < s_.connections.size(); core++) {
+    total += s_.connections[core]->total();
+    for (const contract::ConnectionRow& row : s_.connections[core]->read()) {
+      Json service, endpoint;
+      if (plan != nullptr) {
+        for (const auto& s : plan->services)
+          if (s.slot == row.service) service = s.discovery_name;
+        for (const auto& e : plan->endpoints)
+          if (e.slot == row.endpoint) endpoint = e.id;
+      }
+      rows.push_back({{"core", core}, {"client", ip_text(row.client) + ":" + std::to_string(row.client_port)},
+                      {"local", ip_text(row.local) + ":" + std::to_string(row.local_port)},
+                      {"stage", contract::kConnectionStageNames[static_cast<u32>(row.stage)]}, {"service", service},
+                      {"endpoint", endpoint}, {"requests", row.requests}, {"bytes_in", row.bytes_in},
+                      {"bytes_out", row.bytes_out}, {"age_ms", row.age_us / 1000}, {"idle_ms", row.idle_us / 1000}});
+    }
+  }
+  const auto shown = rows.size();
+  return {{"total", total}, {"shown", shown}, {"connections", std::move(rows)}};
+}
+
+Json Admin::counters() const {
+  Json counters = Json::object();
+  for (u32 i = 0; i < contract::kCounterCount; i++)
+    counters[std::string(contract::kCounterTexts[i].name)] =
+        sum(s_.cores, [&](const CoreStats& s) { return s.page.counters[i].get(); });
+  Json verdicts = Json::object();
+  for (u32 i = 1; i < contract::kVerdictCount; i++)
+    verdicts[std::string(contract::kVerdictNames[i])] =
+        sum(s_.cores, [&](const CoreStats& s) { return s.page.verdicts[i].get(); });
+  Json cores = Json::array();
+  for (u32 c = 0; c < s_.cores.size(); c++) {
+    const contract::CorePage& page = s_.cores[c]->page;
+    Json ticks = Json::object();
+    for (u32 r = 0; r < static_cast<u32>(Regime::count_); r++)
+      for (u32 p = 0; p < static_cast<u32>(Phase::count_); p++)
+        ticks[kRegimeNames[r]][kPhaseNames[p]] = page.ticks[r][p].get();
+    cores.push_back({{"core", c}, {"polls", page.polls.get()}, {"ticks", ticks},
+                     {"connections_active", page.connections_active.get()},
+                     {"sessions_active", page.sessions_active.get()}, {"upstream_idle", page.upstream_idle.get()},
+                     {"mbufs_in_use", page.mbufs_in_use.get()}, {"plan_generation", page.plan_generation.get()}});
+  }
+  Json ports = Json::object();
+  if (s_.xstats)
+    for (const PortNumbers& port : s_.xstats()) {
+      Json& numbers = ports[port.name] = Json::object();
+      for (const auto& [name, value] : port.xstats) numbers[name] = value;
+    }
+  return {{"counters", counters}, {"verdicts", verdicts}, {"tsc_hz", s_.tsc_hz}, {"cores", cores}, {"ports", ports}};
+}
+
+Json Admin::histograms() const {
+  Json out = Json::object();
+  const auto plan = s_.plan();
+  if (plan == nullptr) return out;
+  for (const contract::Service& service : plan->services) {
+    const HistSnapshot h = latency(s_.cores, service.slot);
+    Json buckets = Json::array();
+    h.for_each_bucket([&](u64 bound, u64 count) { buckets.push_back({bound, count}); });
+    Json numbers = percentiles(h);
+    numbers["buckets"] = buckets;
+    out[service.discovery_name]["latency_us"] = numbers;
+  }
+  return out;
+}
+
+std::string Admin::hosts() const {
+  std::string out;
+  const auto plan = s_.plan();
+  if (plan != nullptr)
+    for (const auto& name : plan->dns_names) out += ip_text(name.ip) + "\t" + name.name + "\n";
+  return out;
+}
+
+Response Admin::answer(const Request& request) const {
+  const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
+                                    "/counters", "/histograms", "/hosts", "/explain"};
+  const bool writes = request.path == "/reload" || request.path == "/drain";
+  if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
+  if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
+    return sentence(405, request.path + " wants " + (writes ? "POST" : "GET"));
+
+  if (request.path == "/status") return json(status());
+  if (request.path == "/services") return json(services());
+  if (request.path == "/endpoints") return json(endpoints());
+  if (request.path == "/connections") return json(connections());
+  if (request.path == "/counters") return json(counters());
+  if (request.path == "/histograms") return json(histograms());
+  if (request.path == "/hosts") return {.body = hosts(), .content_type = "text/plain"};
+  if (request.path == "/ready") {
+    const bool ready = s_.ready();
+    return json({{"ready", ready}}, ready ? 200 : 503);
+  }
+  const auto value = [&](const char* name, const char* otherwise) {
+    const auto at = request.query.find(name);
+    return at == request.query.end() ? std::string(otherwise) : at->second;
+  };
+  if (request.path == "/explain") {
+    const std::string url = value("url", "");
+    if (url.empty()) return sentence(400, "explain wants url=, for example http://auth-service:4000/validate");
+    const Json out = s_.explain(value("method", "GET"), url, value("source", ""));
+    return json(out, out.contains("error") ? 400 : 200);
+  }
+  if (request.path == "/reload") {
+    const ReloadAnswer out = s_.reload();
+    return json({{"applied", out.applied}, {"problems", out.problems}, {"warnings", out.warnings}}, out.applied ? 200 : 409);
+  }
+  const std::string endpoint = value("endpoint", "");
+  if (endpoint.empty()) {
+    s_.drain();
+    return json({{"draining", true}});
+  }
+  const bool undo = value("undo", "") == "1";
+  if (!s_.drain_endpoint(endpoint, undo)) return sentence(404, "no endpoint " + endpoint);
+  return json({{"endpoint", endpoint}, {"draining", !undo}});
+}
+
+}  // namespace ringway::admin

@@ -1,0 +1,83 @@
+#pragma once
+// Admin: answers the administrator's questions as JSON, from what the cores publish.
+//
+// GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=
+// POST /reload  /drain  /drain?endpoint=ID[&undo=1]
+//
+// Called on the admin server's thread. It reads shared pages (contract/stats.h, connections.h), the health board and
+// a share of the current plan; it never asks a core and waits. What needs the control thread or the dataplane's code
+// (reload, drain, explain, ports) comes as functions from the composition root.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "control/admin/unix_http.h"
+#include "control/health/checker.h"
+#include "src/contract/connections.h"
+#include "src/contract/health.h"
+#include "src/contract/plan.h"
+#include "src/contract/stats.h"
+
+namespace ringway::admin {
+
+using Json = nlohmann::ordered_json;
+
+struct ReloadAnswer {
+  bool applied = false;
+  std::vector<std::string> problems;  // "file:line:column: sentence"; why it was refused
+  std::vector<std::string> warnings;
+};
+
+struct PortNumbers {
+  std::string name;
+  std::vector<std::pair<std::string, u64>> xstats;
+};
+
+struct Sources {
+  std::vector<const contract::CoreStats*> cores;
+  std::vector<const contract::ConnectionPage*> connections;  // by core
+  const contract::HealthBoard* board = nullptr;
+  u64 tsc_hz = 1;
+  std::function<std::shared_ptr<const contract::Plan>()> plan;  // null before the first
+  std::function<health::EndpointReport(contract::EndpointSlot)> health;
+  std::function<TimeUs()> now_us;
+  std::function<Json()> status;  // what only the program knows: version, uptime, ports, steering, state
+  std::function<bool()> ready;   // every core works with a plan and the gateway is not draining
+  std::function<std::vector<PortNumbers>()> xstats;
+  std::function<ReloadAnswer()> reload;
+  std::function<void()> drain;
+  // Null: no such endpoint.
+  std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
+  // {"error": sentence} when there is nothing to explain.
+  std::function<Json(const std::string& method, const std::string& url, const std::string& source)> explain;
+};
+
+class Admin {
+ public:
+  explicit Admin(Sources sources) : s_(std::move(sources)) {}
+  Response answer(const Request& request) const;
+
+  // The documents, for telemetry as well.
+  Json status() const;
+  Json services() const;
+  Json endpoints() const;
+  Json connections() const;
+  Json counters() const;
+  Json histograms() const;
+  std::string hosts() const;
+
+ private:
+  Sources s_;
+};
+
+// Why an endpoint is or is not picked, from its board word: "healthy", "unproven", "failing", "ejected", "draining".
+std::string health_words(u32 board_word);
+std::string ip_text(wire::Ip4 ip);
+
+}  // namespace ringway::admin
