@@ -81,8 +81,7 @@ void Engine::input(const gate::Segment& segment, mbuf::Pkt pkt, TimeUs now_us) {
 }
 
 void Engine::prefetch(const gate::Segment& segment) const {
-  const u32 hash = impl_->hash_of(segment.tuple);
-  const u32 value = impl_->flows.guess(hash);
+  const u32 value = impl_->flows.guess(segment.hash);
   if (value == kNone32 || (value & kRecordBit) != 0) return;
   const char* const t = reinterpret_cast<const char*>(&impl_->tcbs[value]);
   for (u32 line = 0; line < 4; ++line) __builtin_prefetch(t + line * kCacheLineBytes, 1);
@@ -275,7 +274,8 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
                   t->rtt.srtt_us(),   t->rtt.backed_off_us(t->backoff, impl_->config.rto_max_us),
                   t->unacked.bytes(), t->receive.bytes(),
                   t->bytes_in,        t->bytes_out,
-                  t->user};
+                  t->user,            t->in_flight(),
+                  t->snd_mss,         t->deadline[kSendTimer] != 0};
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }

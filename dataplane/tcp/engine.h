@@ -106,6 +106,9 @@ struct ConnInfo {
   u32 send_queue_bytes = 0, receive_queue_bytes = 0;
   u64 bytes_in = 0, bytes_out = 0;
   u64 user = 0;
+  u32 in_flight_bytes = 0;
+  u32 mss = 0;
+  bool send_timer = false;  // retransmission or window probe is armed: true whenever bytes are in flight
 };
 
 class Engine {

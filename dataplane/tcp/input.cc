@@ -10,7 +10,7 @@ namespace ringway::tcp {
 
 void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
   count(Counter::tcp_segments_in);
-  const u32 value = find(seg.tuple, hash_of(seg.tuple));
+  const u32 value = find(seg.tuple, seg.hash);
   State state = State::closed;
   u32* tag = nullptr;
   if (value == kNone32) {
@@ -39,7 +39,7 @@ void Engine::Impl::input_listen(const gate::Segment& seg, u32 tag, SeqNo above, 
     count(Verdict::tcp_listen_full);
     free_block(half_open.front());
   }
-  const u32 i = open(seg.tuple, hash_of(seg.tuple), Leg::downstream);
+  const u32 i = open(seg.tuple, seg.hash, Leg::downstream);
   if (i == kNone32) return count(Verdict::tcp_table_full);
   Tcb& t = tcbs[i];
   if (has_above && t.iss <= above) t.iss = t.snd_una = t.snd_nxt = t.snd_max = above + 0x1'0000;
@@ -94,7 +94,7 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   if (new_syn) {
     u32* tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
     if (tag != nullptr) {
-      flows.erase(hash_of(record.tuple), r | kRecordBit);
+      flows.erase(seg.hash, r | kRecordBit);
       time_wait.remove(r);
       return input_listen(seg, *tag, record.snd_nxt, true);
     }
@@ -102,7 +102,7 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   count(Verdict::tcp_time_wait);
   if (seg.has(gate::kRst)) {
     if (seg.seq != record.rcv_nxt) return;
-    flows.erase(hash_of(record.tuple), r | kRecordBit);
+    flows.erase(seg.hash, r | kRecordBit);
     return time_wait.remove(r);
   }
   // A repeated FIN, and whatever else is not acceptable, is acknowledged; a plain acknowledgement at the edge is not,

@@ -22,6 +22,7 @@
 
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/state.h"
+#include "src/lookup/flow_hash.h"
 #include "tests/support/eal.h"
 #include "tests/wire/decode.h"
 
@@ -291,6 +292,7 @@ class Wire {
     std::memcpy(pkt.data() + 40, data.data(), data.size());
     seg.payload_offset = 40;
     seg.payload_bytes = static_cast<u32>(data.size());
+    seg.hash = lookup::flow_hash(from, config_.secret[1]);
     engine_->input(seg, std::move(pkt), now);
   }
   // The peer's stream: what stands at a sequence number depends on nothing else.

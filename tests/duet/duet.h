@@ -1,0 +1,252 @@
+#pragma once
+// Two engines back to back over a bad link: the client (A) connects to the server (B), both send what they were given,
+// and every byte is compared. Time jumps from event to event; every random choice comes from one seed, which a failure
+// prints. After every step of either engine the property of RFC 6298 5.1 is checked: bytes in flight, timer armed.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+
+#include "dataplane/tcp/engine.h"
+#include "dataplane/tcp/state.h"
+#include "src/lookup/flow_hash.h"
+#include "tests/support/eal.h"
+#include "tests/wire/decode.h"
+
+namespace ringway::test {
+
+// What the link does to each packet, in percent where not said otherwise.
+struct Faults {
+  u32 loss = 0;
+  u32 reorder = 0;       // is overtaken by what follows within reorder_us
+  u32 duplicate = 0;
+  u32 corrupt = 0;       // one bit flips; the checksums must catch it
+  u32 delay_us = 100;    // each way
+  u32 reorder_us = 1000;
+  u32 queue_packets = 100'000;  // in flight each way; more are lost
+  u64 seed = 1;
+};
+
+// One side: engine, memory, what it sends, what it got.
+struct Side {
+  explicit Side(tcp::EngineConfig c, const std::string& name, u32 mbufs) : config(c) {
+    static int serial = 0;
+    std::string error;
+    pools = mbuf::Pools::make({.name = name + std::to_string(serial++), .packets = mbufs, .indirect = 2047,
+                               .slices = 8192, .cache = 0}, error);
+    RW_ASSERT(pools != nullptr);
+    engine = std::make_unique<tcp::Engine>(config, *pools, *page);
+  }
+  u64 counter(contract::Counter c) const { return page->counters[static_cast<u32>(c)].get(); }
+  u64 verdict(contract::Verdict v) const { return page->verdicts[static_cast<u32>(v)].get(); }
+  bool done() const { return sent == to_send && got == to_get && closed; }
+
+  tcp::EngineConfig config;
+  std::unique_ptr<contract::CorePage> page = std::make_unique<contract::CorePage>();
+  std::unique_ptr<mbuf::Pools> pools;
+  std::unique_ptr<tcp::Engine> engine;
+  std::unique_ptr<tcp::OutBatch> batch = std::make_unique<tcp::OutBatch>();
+  tcp::ConnId id;
+  bool open = false, closed = false, shut = false, peer_closed = false;
+  tcp::CloseReason reason = tcp::CloseReason::none;
+  u64 to_send = 0, sent = 0, to_get = 0, got = 0;
+  u32 piece = 1460;       // bytes per mbuf that the application writes
+  u32 read_most = ~0u;    // bytes taken per step
+  u64 salt = 0;           // of the stream that it sends
+  bool shut_when_done = true;
+};
+
+class Duet {
+ public:
+  static tcp::EngineConfig config() {
+    tcp::EngineConfig c;
+    c.connections = 16;
+    c.listeners = 4;
+    c.half_open_max = 8;
+    c.time_wait_max = 8;
+    c.secret[0] = 11;
+    c.secret[1] = 12;
+    c.rto_min_us[0] = c.rto_min_us[1] = 20'000;
+    c.rto_initial_us[0] = c.rto_initial_us[1] = 200'000;
+    c.fin_timeout_us = 600'000'000;
+    c.retransmits_max = 40;
+    c.syn_retransmits_max = 12;
+    return c;
+  }
+
+  explicit Duet(Faults f, tcp::EngineConfig ca = config(), tcp::EngineConfig cb = config(), u32 mbufs = 2047)
+      : faults(f), rng(f.seed), a(((start_eal()), ca), "da", mbufs), b(cb, "db", mbufs) {
+    a.salt = 0x1111;
+    b.salt = 0x2222;
+    EXPECT_TRUE(b.engine->listen(kServer, 80, 0));
+    a.id = *a.engine->connect(kClient, kServer, 80, 0, now);
+  }
+
+  // The byte at place `at` of a stream.
+  static u8 byte(u64 salt, u64 at) { return static_cast<u8>((at * 0x9e37'79b9 + salt + (at >> 8) * 7) >> 5); }
+
+  void transfer(u64 a_to_b, u64 b_to_a) {
+    a.to_send = b.to_get = a_to_b;
+    b.to_send = a.to_get = b_to_a;
+  }
+
+  // Runs until both sides are closed, or `limit` of simulated time. True when everything arrived.
+  bool run(TimeUs limit_us) {
+    const TimeUs end = now + limit_us;
+    while (now < end && !failed) {
+      step(a, b, to_b);
+      step(b, a, to_a);
+      if (a.done() && b.done()) break;
+      now = next_time(end);
+    }
+    return a.done() && b.done() && !failed;
+  }
+  void audit() {
+    to_a.clear();
+    to_b.clear();
+    for (Side* s : {&a, &b}) {
+      s->engine.reset();
+      const auto wrong = s->pools->audit();
+      EXPECT_FALSE(wrong.has_value()) << wrong.value_or("") << " seed " << faults.seed;
+    }
+  }
+  std::string story() const {
+    const auto line = [](const Side& s) {
+      const auto info = s.engine ? s.engine->info(s.id) : std::nullopt;
+      return "sent " + std::to_string(s.sent) + "/" + std::to_string(s.to_send) + " got " + std::to_string(s.got) + "/" +
+             std::to_string(s.to_get) + " state " +
+             (info ? std::string(tcp::name(static_cast<tcp::State>(info->state))) : "gone") + " in flight " +
+             std::to_string(info ? info->in_flight_bytes : 0) + " closed " + std::to_string(s.closed) + " reason " +
+             std::to_string(static_cast<u32>(s.reason)) + "\n";
+    };
+    return "seed " + std::to_string(faults.seed) + " time " + std::to_string(now) + " us\n" + line(a) + line(b);
+  }
+
+  static constexpr wire::Ip4 kClient = wire::Ip4::of(10, 1, 0, 1);
+  static constexpr wire::Ip4 kServer = wire::Ip4::of(10, 1, 0, 2);
+
+  struct Flying {
+    TimeUs at;
+    u64 order;
+    std::vector<u8> bytes;
+    bool operator>(const Flying& o) const { return at != o.at ? at > o.at : order > o.order; }
+  };
+  using Link = std::vector<Flying>;  // a heap, earliest first
+
+  Faults faults;
+  std::mt19937_64 rng;
+  TimeUs now = 1'000'000;
+  Side a, b;
+  Link to_a, to_b;
+  u64 order = 0;
+  u64 packets = 0;
+  bool failed = false;
+
+ private:
+  bool chance(u32 percent) { return percent != 0 && rng() % 100 < percent; }
+
+  void step(Side& me, Side& other, Link& out) {
+    Link& in = &me == &a ? to_a : to_b;
+    while (!in.empty() && in.front().at <= now) {
+      std::pop_heap(in.begin(), in.end(), std::greater<>());
+      arrive(me, in.back().bytes);
+      in.pop_back();
+    }
+    me.engine->timers(now, 1000);
+    application(me);
+    do {
+      me.batch->count = 0;
+      me.engine->flush(*me.batch, now);
+      for (u32 i = 0; i < me.batch->count; ++i) {
+        depart(me.batch->items[i].pkt, out);
+        me.batch->items[i].pkt.reset();
+      }
+    } while (me.batch->full());
+    const auto info = me.engine->info(me.id);
+    if (info && info->in_flight_bytes > 0 && !info->send_timer) {
+      failed = true;
+      ADD_FAILURE() << "bytes in flight without a timer\n" << story();
+    }
+    (void)other;
+  }
+
+  void arrive(Side& me, const std::vector<u8>& bytes) {
+    std::string why;
+    auto seg = decode(bytes, why);
+    if (!seg) return;
+    mbuf::Pkt pkt = me.pools->alloc();
+    if (!pkt) return;  // as a NIC without descriptors
+    std::memcpy(pkt.append(static_cast<u32>(bytes.size())), bytes.data(), bytes.size());
+    seg->hash = lookup::flow_hash(seg->tuple, me.config.secret[1]);
+    me.engine->input(*seg, std::move(pkt), now);
+  }
+
+  void depart(const mbuf::Pkt& pkt, Link& out) {
+    ++packets;
+    std::vector<u8> bytes = gather(pkt);
+    if (chance(faults.loss) || out.size() >= faults.queue_packets) return;
+    if (chance(faults.corrupt)) bytes[rng() % bytes.size()] ^= static_cast<u8>(1u << rng() % 8);
+    const u32 copies = chance(faults.duplicate) ? 2 : 1;
+    for (u32 i = 0; i < copies; ++i) {
+      const TimeUs late = chance(faults.reorder) ? rng() % (faults.reorder_us + 1) : 0;
+      out.push_back({now + faults.delay_us + late, order++, bytes});
+      std::push_heap(out.begin(), out.end(), std::greater<>());
+    }
+  }
+
+  void application(Side& me) {
+    tcp::AppEvent e;
+    while (me.engine->next_event(e)) {
+      if (e.bits & tcp::kAccepted) me.id = e.id;
+      if (e.bits & (tcp::kAccepted | tcp::kConnected)) me.open = true;
+      if (e.bits & tcp::kPeerClosed) me.peer_closed = true;
+      if (e.bits & tcp::kClosed) {
+        me.closed = true;
+        me.reason = e.reason;
+      }
+    }
+    if (!me.open || !me.engine->alive(me.id)) return;
+    read(me);
+    while (me.sent < me.to_send && me.engine->send_space(me.id) > 0 && write(me)) {
+    }
+    if (me.sent == me.to_send && me.shut_when_done && !me.shut) {
+      me.shut = true;
+      me.engine->shutdown(me.id);
+    }
+  }
+  void read(Side& me) {
+    mbuf::Chain c = me.engine->take(me.id, std::min(me.read_most, me.engine->received(me.id).bytes()));
+    const u64 salt = &me == &a ? b.salt : a.salt;
+    for (u32 at = c.first(); at != kNone32; at = c.slice(at).next) {
+      for (const u8 got : c.slice(at).bytes()) {
+        if (got != byte(salt, me.got++) && !failed) {
+          failed = true;
+          ADD_FAILURE() << "byte " << me.got - 1 << " differs\n" << story();
+        }
+      }
+    }
+  }
+  bool write(Side& me) {
+    if (me.pools->packets_free() < 200) return false;
+    mbuf::Pkt p = me.pools->alloc();
+    const u32 n = static_cast<u32>(std::min<u64>({me.piece, me.to_send - me.sent, me.engine->send_space(me.id)}));
+    u8* to = p.append(n);
+    for (u32 i = 0; i < n; ++i) to[i] = byte(me.salt, me.sent + i);
+    mbuf::Chain c = me.pools->chain();
+    if (!c.append(std::move(p))) return false;
+    me.engine->send(me.id, std::move(c));
+    me.sent += n;
+    return true;
+  }
+  TimeUs next_time(TimeUs end) const {
+    TimeUs t = std::min(end, now + 1'000'000);
+    for (const Link* l : {&to_a, &to_b})
+      if (!l->empty()) t = std::min(t, l->front().at);
+    for (const Side* s : {&a, &b}) t = std::min(t, now + s->engine->next_timer_us(now, 1'000'000));
+    return std::max(t, now + 50);
+  }
+};
+
+}  // namespace ringway::test
