@@ -19,7 +19,7 @@
 #include "src/contract/stats.h"
 
 namespace ringway::port {
-class Steering;  // port/steering.h: which core owns a flow
+class Steering;  // steering.h: which core owns a flow
 }
 
 namespace ringway::gate {
@@ -35,11 +35,12 @@ using HandoverRing = contract::Ring<Handover, contract::Producers::many>;
 
 struct GateConfig {
   u32 core = 0;
-  std::vector<port::Queue*> queues;           // by port index; this core's
+  u64 seed = 0;                              // of the flow hash: EngineConfig::secret[1], the same on all cores
+  std::vector<port::Queue*> queues;          // by port index; this core's
   Neighbours* neighbours = nullptr;
-  const port::Steering* steering = nullptr;         // null: one core
-  std::vector<HandoverRing*> handover;        // by core; [core] is our own inbox
-  HandoverRing* punt = nullptr;               // to the kernel tap; null: drop
+  const port::Steering* steering = nullptr;  // null: one core
+  std::vector<HandoverRing*> handover;       // by core; [core] is our own inbox
+  HandoverRing* punt = nullptr;              // to the kernel tap; null: drop
 };
 
 class Gate {
@@ -51,8 +52,9 @@ class Gate {
   // `announce`: send gratuitous ARP for every address that is new (core 0).
   void adopt(const contract::Plan& plan, bool announce, TimeUs now_us);
 
-  // Looks at one received frame. True: it is a TCP segment for us, `segment` is filled and `pkt` still holds the packet
-  // (payload at segment.payload_offset). False: `pkt` is empty, its verdict is counted, answers are queued.
+  // Looks at one received frame. True: it is a TCP segment for us, `segment` is filled and `pkt` still holds the packet,
+  // from its IPv4 header on (payload at segment.payload_offset). False: `pkt` is empty, its verdict is counted, answers
+  // are queued.
   // `owned`: it came over a hand-over ring and is not to be passed on again.
   bool accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned = false);
 

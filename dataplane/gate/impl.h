@@ -1,0 +1,108 @@
+#pragma once
+// The inside of Gate, shared by its files: gate.cc (frames and IPv4), answers.cc (ICMP, UDP), arp.cc, out.cc (routes,
+// neighbours, packets that wait for them). Nobody else includes it.
+
+#include "dataplane/gate/addresses.h"
+#include "dataplane/gate/gate.h"
+#include "dataplane/gate/neighbours.h"
+#include "dataplane/port/steering.h"
+#include "src/wire/eth.h"
+#include "src/wire/ip4.h"
+
+namespace ringway::gate {
+
+// Room for `burst` at once and `per_second` in the long run.
+class TokenBucket {
+ public:
+  TokenBucket(u32 per_second, u32 burst) : us_per_token_(1'000'000 / per_second), burst_us_(us_per_token_ * burst) {}
+  bool take(TimeUs now_us) {
+    // `full_at_us_`: when the bucket will be full again.
+    if (full_at_us_ < now_us) full_at_us_ = now_us;
+    if (full_at_us_ + us_per_token_ > now_us + burst_us_) return false;
+    full_at_us_ += us_per_token_;
+    return true;
+  }
+
+ private:
+  u64 us_per_token_;
+  u64 burst_us_;
+  TimeUs full_at_us_ = 0;
+};
+
+struct Gate::Impl {
+  static constexpr u32 kWaitingMax = 256;              // packets that wait for ARP, per core
+  static constexpr u32 kWaitingPerNeighbourMax = 16;
+  static constexpr u32 kUnreachableMax = 64;
+  static constexpr u32 kAnnouncePerTurn = 16;
+  // A question is given up after its tries; the slack covers the way over core 0.
+  static constexpr TimeUs kWaitUs = Neighbours::kTries * Neighbours::kRetryUs + 200'000;
+
+  Impl(const GateConfig& c, mbuf::Pools& p, contract::CorePage& pg);
+
+  // gate.cc
+  bool accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
+  bool accept_ip4(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
+  bool accept_tcp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, Segment& segment, bool owned);
+  contract::Verdict check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const;
+  bool drop(mbuf::Pkt& pkt, contract::Verdict verdict);
+  bool punt_or_drop(mbuf::Pkt& pkt, u32 port, contract::Verdict verdict);
+  bool hand_over(mbuf::Pkt& pkt, u32 port, u32 core);
+  u32 owner(const wire::FourTuple& tuple, u32 hash) const {
+    return config.steering == nullptr ? config.core : config.steering->owner(tuple, hash, config.core);
+  }
+  bool ours(wire::Ip4 a) const { return addresses.contains(a); }
+  bool never_a_source(wire::Ip4 a, u32 port) const;
+
+  // arp.cc
+  bool accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned);
+  void send_arp(u32 port, u16 operation, wire::Ip4 sender, const wire::Mac& to, const wire::Mac& target_mac,
+                wire::Ip4 target);
+  bool answers_for(u32 port, wire::Ip4 a) const;
+  void announce_some();
+
+  // answers.cc
+  bool accept_icmp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, bool owned);
+  bool accept_udp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, TimeUs now_us);
+  bool answer_echo(mbuf::Pkt& pkt, u32 port, u32 ip_bytes);
+  bool note_unreachable(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, bool owned);
+  bool answer_dns(mbuf::Pkt& pkt, u32 port, u32 payload_bytes);
+  bool refuse(mbuf::Pkt& pkt, u32 port, u8 code, contract::Verdict verdict, TimeUs now_us);
+
+  // out.cc
+  bool route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const;
+  void send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us);
+  void send_frame(mbuf::Pkt pkt, u32 port, const wire::Mac& to, u16 type);
+  void wait_for(mbuf::Pkt pkt, u32 port, wire::Ip4 hop, TimeUs now_us);
+  void send_waiting(TimeUs now_us);
+  void ask_due(TimeUs now_us);
+  void housekeeping(TimeUs now_us);
+
+  // A packet that waits until `hop` is known.
+  struct Waiting {
+    mbuf::Pkt pkt;
+    u32 port = 0;
+    wire::Ip4 hop;
+    TimeUs ask_again_us = 0;
+    TimeUs give_up_us = 0;
+  };
+
+  GateConfig config;
+  mbuf::Pools& pools;
+  contract::CorePage& page;
+  const contract::Plan* plan = nullptr;
+  std::vector<wire::Mac> macs;  // by port
+  Addresses addresses;
+  std::vector<wire::Ip4> to_announce;
+  TokenBucket icmp_errors{1000, 50};
+  std::unique_ptr<Waiting[]> waiting;
+  u32 waiting_count = 0;
+  wire::FourTuple unreachable[kUnreachableMax];
+  u32 unreachable_count = 0;
+};
+
+// Makes the first `n` bytes of the packet lie in its first segment. False when the packet is shorter or has no room.
+bool pull_up(mbuf::Pkt& pkt, u32 n);
+// The Internet checksum's sum over [offset, offset + n) of all segments; `sum` is what to start from.
+bool verify_checksum(const mbuf::Pkt& pkt, u32 offset, u32 n, u64 sum);
+
+}  // namespace ringway::gate

@@ -1,0 +1,153 @@
+#include "dataplane/gate/neighbours.h"
+
+namespace ringway::gate {
+
+Neighbours::Neighbours() : entries_(std::make_unique<Entry[]>(kEntries)) { live_.reserve(kEntries); }
+
+u64 Neighbours::pack(const wire::Mac& mac) {
+  u64 word = kValid;
+  for (u32 i = 0; i < 6; ++i) word |= u64{mac.b[i]} << (8 * i);
+  return word;
+}
+
+wire::Mac Neighbours::unpack(u64 word) {
+  wire::Mac mac;
+  for (u32 i = 0; i < 6; ++i) mac.b[i] = static_cast<u8>(word >> (8 * i));
+  return mac;
+}
+
+Neighbours::Entry* Neighbours::existing(u64 key) const {
+  const u32 first = first_place(key);
+  for (u32 i = 0; i < kWindow; ++i) {
+    Entry& e = entries_[(first + i) % kEntries];
+    const u64 k = e.key.load(std::memory_order_acquire);
+    if (k == key) return &e;
+    if (k == 0) return nullptr;
+  }
+  return nullptr;
+}
+
+bool Neighbours::find(u32 port, wire::Ip4 ip, wire::Mac& out) const {
+  const u64 key = key_of(port, ip);
+  const Entry* e = existing(key);
+  if (e == nullptr) return false;
+  const u64 word = e->mac.load(std::memory_order_acquire);
+  // The writer may have given the place to another address in between.
+  if ((word & kValid) == 0 || e->key.load(std::memory_order_relaxed) != key) return false;
+  if (e->used.load(std::memory_order_relaxed) == 0) e->used.store(1, std::memory_order_relaxed);
+  out = unpack(word);
+  return true;
+}
+
+void Neighbours::forget(Entry& entry) {
+  entry.mac.store(0, std::memory_order_release);
+  entry.state = State::empty;
+}
+
+void Neighbours::list(Entry& entry) {
+  if (entry.listed) return;
+  entry.listed = true;
+  live_.push_back(static_cast<u32>(&entry - entries_.get()));
+}
+
+Neighbours::Entry& Neighbours::make(u64 key) {
+  if (Entry* e = existing(key)) return *e;
+  const u32 first = first_place(key);
+  Entry* victim = nullptr;
+  for (u32 i = 0; i < kWindow; ++i) {
+    Entry& e = entries_[(first + i) % kEntries];
+    if (e.key.load(std::memory_order_relaxed) == 0) {
+      victim = &e;
+      break;
+    }
+    const bool better = victim == nullptr || (e.state == State::empty) > (victim->state == State::empty) ||
+                        (e.state == victim->state && e.learned_us < victim->learned_us);
+    if (better) victim = &e;
+  }
+  forget(*victim);
+  victim->key.store(key, std::memory_order_release);
+  victim->used.store(0, std::memory_order_relaxed);
+  victim->learned_us = 0;
+  return *victim;
+}
+
+void Neighbours::fill(const Entry& entry, bool unicast, Request& out) const {
+  const u64 key = entry.key.load(std::memory_order_relaxed);
+  out.port = static_cast<u32>(key >> 32) - 1;
+  out.ip = wire::Ip4{static_cast<u32>(key)};
+  out.to = unicast ? unpack(entry.mac.load(std::memory_order_relaxed)) : wire::kMacBroadcast;
+}
+
+// What time does to one entry. True: `out` is to be sent.
+bool Neighbours::step(Entry& entry, TimeUs now_us, Request& out) {
+  if (entry.state == State::empty || now_us < entry.due_us) return false;
+  if (entry.state == State::reachable) {
+    if (entry.used.exchange(0, std::memory_order_relaxed) == 0) {
+      forget(entry);
+      return false;
+    }
+    entry.state = State::confirming;
+    entry.tries = 0;
+  }
+  if (entry.tries == kTries) {
+    forget(entry);
+    return false;
+  }
+  ++entry.tries;
+  entry.due_us = now_us + kRetryUs;
+  fill(entry, entry.state == State::confirming, out);
+  return true;
+}
+
+bool Neighbours::next_request(TimeUs now_us, Request& out) {
+  Ask ask;
+  while (asks_.pop(ask)) {
+    Entry& e = make(key_of(ask.port, wire::Ip4{ask.ip}));
+    if (e.state != State::empty) continue;
+    list(e);
+    e.state = State::asked;
+    e.tries = 0;
+    e.due_us = now_us;
+    return step(e, now_us, out);
+  }
+  if (walk_at_ == 0 && now_us < walk_due_us_) return false;
+  while (walk_at_ < live_.size()) {
+    Entry& e = entries_[live_[walk_at_]];
+    const bool send = step(e, now_us, out);
+    if (e.state == State::empty) {
+      e.listed = false;
+      live_[walk_at_] = live_.back();
+      live_.pop_back();
+      continue;
+    }
+    ++walk_at_;
+    if (send) return true;
+  }
+  walk_at_ = 0;
+  walk_due_us_ = now_us + kWalkEveryUs;
+  return false;
+}
+
+bool Neighbours::learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solicited, TimeUs now_us) {
+  const u64 key = key_of(port, ip);
+  if (solicited) {
+    const Entry* known = existing(key);
+    if (known == nullptr || (known->state != State::asked && known->state != State::confirming)) return false;
+  }
+  Entry& e = make(key);
+  list(e);
+  e.mac.store(pack(mac), std::memory_order_release);
+  e.state = State::reachable;
+  e.tries = 0;
+  e.learned_us = now_us;
+  e.due_us = now_us + kReachableUs;
+  return true;
+}
+
+u32 Neighbours::known() const {
+  u32 n = 0;
+  for (const u32 at : live_) n += (entries_[at].mac.load(std::memory_order_relaxed) & kValid) != 0;
+  return n;
+}
+
+}  // namespace ringway::gate
