@@ -18,7 +18,7 @@ constexpr u32 kSamplePlacesPerDuty = 4;
 constexpr u32 kGaugeRoundsMask = 1023;
 
 gate::GateConfig gate_config(const WorkerConfig& c) {
-  return {.core = c.core, .queues = c.queues, .neighbours = c.neighbours, .steering = c.steering,
+  return {.core = c.core, .seed = c.tcp.secret[1], .queues = c.queues, .neighbours = c.neighbours, .steering = c.steering,
           .handover = c.handover, .punt = c.punt};
 }
 
