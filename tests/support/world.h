@@ -41,7 +41,7 @@ class Host {
     RW_ASSERT(opened.has_value());
     device_ = std::move(*opened);
     queue_ = std::make_unique<port::Queue>(*device_, u16{0}, *pools_, stats_.page);
-    gate_ = std::make_unique<gate::Gate>(gate::GateConfig{.queues = {queue_.get()}, .neighbours = &neighbours_}, *pools_,
+    gate_ = std::make_unique<gate::Gate>(gate::GateConfig{.seed = 9, .queues = {queue_.get()}, .neighbours = &neighbours_}, *pools_,
                                          stats_.page);
     plan_.ports.push_back({.ip = addresses[0], .prefix_bits = 24, .next_hop = gateway});
     plan_.addresses = addresses;
