@@ -20,6 +20,7 @@
 One thread per connection; the name of the backend is in X-Backend.
 """
 
+import base64
 import hashlib
 import json
 import socket
@@ -133,7 +134,9 @@ class Exchange:
             self.reader.rate = 0
             return
         if what == "ws":
-            self.send_head(101, "Upgrade: websocket", "Connection: Upgrade")
+            key = self.fields.get("sec-websocket-key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+            self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
             while True:
                 if self.reader.buffer:
                     self.sock.sendall(self.reader.buffer)

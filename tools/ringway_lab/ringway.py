@@ -8,7 +8,7 @@ import signal
 import yaml
 
 from .gateway import Gateway, build_dir
-from .net import LabError
+from .net import LabError, wait_until
 
 
 def merged(base, extra):
@@ -20,46 +20,82 @@ def merged(base, extra):
 
 
 class Ringway(Gateway):
-    """`settings` are laid over the gateway section of the configuration."""
+    """`settings` are laid over the gateway section of the configuration, `listeners` are added to it; `port` is the
+    kind of DPDK port: af_xdp and af_packet own the veth end, tap is patched to it. One core per queue."""
 
     kind = "ringway"
     dns_ip = "10.77.0.2"
 
-    def __init__(self, mesh, cpu=None, queues=1, settings=None):
-        super().__init__(mesh, cpu, queues)
-        self.settings = settings or {}
+    def __init__(self, mesh, cpu=None, queues=1, settings=None, listeners=(), port="af_xdp"):
+        super().__init__(mesh, None, queues)  # pins its cores itself
+        cpus = os.cpu_count() or 1
+        first = cpus - 1 if cpu is None else cpu
+        self.cores = [(first + i) % cpus for i in range(queues)]
+        self.settings, self.listeners, self.port = settings or {}, list(listeners), port
 
-    def ports(self):
-        return [{"device": f"net_af_xdp{i},iface=eth0,start_queue={i}", "address": "10.77.0.1/16"}
-                for i in range(self.queues)]
+    def port_entry(self):
+        if self.port == "af_xdp":
+            # One socket per receive queue of the veth.
+            devices = [f"net_af_xdp{i},iface=eth0,start_queue={i}" for i in range(self.queues)]
+            entry = {"devices": devices} if self.queues > 1 else {"device": devices[0]}
+        elif self.port == "af_packet":
+            entry = {"device": f"net_af_packet0,iface=eth0,qpairs={self.queues}"}
+        else:
+            entry = {"device": "net_tap0,iface=rwtap0"}
+        return {**entry, "address": "10.77.0.1/16"}
 
     def service_entry(self, service):
         return merged({
             "portName": service.short,
             "discoveryName": service.name,
-            "clientAliases": [{"dnsName": service.name, "port": service.port, "vip": service.vip}],
             "appProtocol": "http",
+            "clientAliases": [{"dnsName": service.name, "port": service.port, "vip": service.vip}],
             "endpoints": [{"address": t.ip, "port": t.port} for t in service.members],
-            "healthCheck": {"path": "/health", "intervalSeconds": 1, "timeoutSeconds": 1, "unhealthyThreshold": 2},
+            "healthCheck": {"protocol": "http", "path": "/health", "intervalSeconds": 1, "timeoutSeconds": 0.5,
+                            "healthyThreshold": 1, "unhealthyThreshold": 2},
+            "balancing": {"hash": {"on": "request"}},
         }, service.options)
 
     def configuration(self):
         gateway = merged({
-            "ports": self.ports(),
-            "cores": [self.cpu or 0],
-            "idle": "backoff",
+            "name": "lab-gw",
+            "ports": [self.port_entry()],
             "vipRange": "10.78.0.0/24",
-            "dns": {"address": self.dns_ip},
+            "dns": {"address": self.dns_ip, "zones": ["internal"]},
+            "cores": self.cores,
+            "idle": "backoff",
+            "memory": {"hugepages": False, "megabytes": 512},
             "adminSocket": self.path("admin.sock"),
         }, self.settings)
-        return {"gateway": gateway, "services": [self.service_entry(s) for s in self.mesh.services]}
+        return {"gateway": gateway, "services": [self.service_entry(s) for s in self.mesh.services],
+                **({"listeners": self.listeners} if self.listeners else {})}
 
-    def configure(self):
-        return self.write("ringway.yaml", yaml.safe_dump(self.configuration(), sort_keys=False))
+    def configure(self, change=None):
+        """Writes the configuration, after `change(configuration)` when given; returns its path."""
+        configuration = self.configuration()
+        if change:
+            change(configuration)
+        return self.write("ringway.yaml", yaml.safe_dump(configuration, sort_keys=False))
 
     def prepare(self):
         self.mesh.client.set_resolver(nameserver=self.dns_ip)
         self.configure()
+
+    def start(self, wait=True):
+        if self.port != "tap":
+            return super().start(wait)
+        super().start(wait=False)
+        gw = self.mesh.gw
+        if not wait_until(lambda: "rwtap0" in gw.ip("-o", "link"), 10):
+            raise LabError(f"ringway made no tap interface:\n{self.process.log()}")
+        for one, other in (("eth0", "rwtap0"), ("rwtap0", "eth0")):
+            gw.ip("link", "set", one, "up", "promisc", "on")
+            gw.run("tc", "qdisc", "add", "dev", one, "ingress", check=True)
+            gw.run("tc", "filter", "add", "dev", one, "ingress", "protocol", "all", "u32", "match", "u32", "0", "0",
+                   "action", "mirred", "egress", "redirect", "dev", other, check=True)
+        if wait and not wait_until(self.serving, 20, 0.1):
+            raise LabError(f"ringway does not serve over net_tap. Its last lines:\n{self.process.log()}")
+        return self
 
     def program(self, name):
         path = os.path.join(build_dir(), {"ringway": "src/app/ringway", "ringwayctl": "tools/ringwayctl"}[name])
@@ -75,8 +111,19 @@ class Ringway(Gateway):
         done = self.mesh.gw.run(self.program("ringwayctl"), "--socket", self.path("admin.sock"), *words, check=check)
         return done.stdout
 
-    def counters(self):
-        return json.loads(self.ctl("counters", "--json"))
+    def ask(self, *words):
+        """ringwayctl's answer as JSON."""
+        return json.loads(self.ctl(*words, "--json"))
+
+    def counter(self, name):
+        return self.ask("counters")["counters"][name]
+
+    def generation(self):
+        return self.ask("status")["generation"]
+
+    def endpoint_healthy(self, task):
+        """Whether the gateway says that it sends requests to the task."""
+        return any(e["address"] == f"{task.ip}:{task.port}" and e["healthy"] for e in self.ask("endpoints")["endpoints"])
 
     def reload(self):
         self.process.signal(signal.SIGHUP)
