@@ -118,14 +118,14 @@ struct EndpointConfig {
   Mark mark;
   wire::Ip4 ip;
   u16 port = 0;
-  u16 weight = 1;     // 1..65535; 0 keeps the endpoint out of the tables
+  u16 weight = 1;     // 1..65535
   std::string zone;
 };
 
 struct HealthCheckConfig {
   contract::HealthCheckKind kind = contract::HealthCheckKind::tcp;
   std::string path = "/";         // kind http
-  std::string host;               // Host field; "" is the endpoint's service name
+  std::string host;               // Host field; "" is the discoveryName
   u64 interval_us = 10'000'000;
   u64 timeout_us = 2'000'000;
   u32 healthy_threshold = 1;
@@ -208,6 +208,8 @@ struct ListenerConfig {
   std::string dns_name;           // lower case; empty: no DNS name
   u16 port = 0;
   u32 service = kNone32;          // default when no route matches; index into Config::services
+  std::string service_name;       // its discoveryName; empty: no default
+  Mark service_mark;
   std::vector<RouteConfig> routes;
 };
 

@@ -1,0 +1,173 @@
+// See compile.h. One function per part of the Plan, in the order of plan.h.
+
+#include "control/compile/compile.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "control/compile/routes.h"
+#include "src/base/assert.h"
+#include "src/lookup/maglev.h"
+
+#ifndef RINGWAY_VERSION
+#error "RINGWAY_VERSION comes from the build: it stands in the User-Agent of health checks"
+#endif
+
+namespace ringway::compile {
+namespace {
+
+using Problems = std::vector<config::Problem>;
+
+config::Problem problem_at(const config::Config& config, config::Mark mark, std::string message) {
+  return {config.file, mark.line, mark.column, std::move(message)};
+}
+
+contract::HealthCheck health_check(const config::ServiceConfig& service) {
+  const config::HealthCheckConfig& in = service.health_check;
+  contract::HealthCheck out;
+  out.kind = in.kind;
+  out.interval_us = in.interval_us;
+  out.timeout_us = in.timeout_us;
+  out.healthy_threshold = in.healthy_threshold;
+  out.unhealthy_threshold = in.unhealthy_threshold;
+  out.jitter_percent = in.jitter_percent;
+  out.status_min = in.status_min;
+  out.status_max = in.status_max;
+  if (in.kind == contract::HealthCheckKind::http) {
+    out.request = "GET " + in.path + " HTTP/1.1\r\nHost: " + (in.host.empty() ? service.discovery_name : in.host) +
+                  "\r\nUser-Agent: ringway-health/" RINGWAY_VERSION "\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+  }
+  return out;
+}
+
+void fill_endpoints(const config::Config& config, const config::ServiceConfig& in, registry::Registry& registry, u64 generation,
+                    contract::Plan& plan, contract::Service& out, Problems& problems) {
+  std::vector<contract::Endpoint> endpoints;
+  for (const config::EndpointConfig& e : in.endpoints) {
+    const auto slot = registry.slot_of(generation, in.discovery_name, e.ip, e.port);
+    if (!slot) {
+      problems.push_back(problem_at(config, e.mark, "no endpoint slot is free until older plans are retired; try again"));
+      continue;
+    }
+    contract::Endpoint endpoint;
+    endpoint.ip = e.ip;
+    endpoint.port = e.port;
+    endpoint.weight = e.weight;
+    endpoint.slot = slot->index;
+    endpoint.incarnation = slot->incarnation;
+    endpoint.id = registry::Registry::endpoint_id(in.discovery_name, e.ip, e.port);
+    endpoint.zone = e.zone;
+    endpoints.push_back(std::move(endpoint));
+  }
+  std::ranges::sort(endpoints, {}, &contract::Endpoint::id);
+  std::vector<lookup::MaglevEndpoint> identities;
+  for (const contract::Endpoint& e : endpoints) {
+    identities.push_back({e.id, e.weight});
+    out.weight_sum += e.weight;
+  }
+  if (out.policy == contract::BalancePolicy::maglev) out.maglev = lookup::build_maglev(identities, in.balancing.table_size);
+  out.first_endpoint = static_cast<u32>(plan.endpoints.size());
+  out.endpoint_count = static_cast<u32>(endpoints.size());
+  std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
+}
+
+void fill_services(const config::Config& config, registry::Registry& registry, u64 generation, contract::Plan& plan,
+                   Problems& problems) {
+  for (const config::ServiceConfig& in : config.services) {
+    contract::Service out;
+    const auto slot = registry.service_slot_of(generation, in.discovery_name);
+    if (!slot) problems.push_back(problem_at(config, in.mark, "no service slot is free until older plans are retired; try again"));
+    out.slot = slot ? slot->index : 0;
+    out.port_name = in.port_name;
+    out.discovery_name = in.discovery_name;
+    out.app_protocol = in.app_protocol;
+    out.timeouts = in.timeouts;
+    out.health_check = health_check(in);
+    out.policy = in.balancing.policy;
+    out.hash_on = in.balancing.hash_on;
+    out.hash_name = in.balancing.hash_name;
+    out.bound_percent = in.balancing.bound_percent;
+    out.panic_percent = in.balancing.panic_percent;
+    out.drain_us = in.drain_us;
+    fill_endpoints(config, in, registry, generation, plan, out, problems);
+    plan.services.push_back(std::move(out));
+  }
+}
+
+// Two listeners may end on one (address, port) only here: by an explicit VIP that another name was given.
+void fill_listeners(const config::Config& config, const VipMap& vips, const std::vector<u32>& table_of, contract::Plan& plan) {
+  for (u32 i = 0; i < config.services.size(); ++i) {
+    for (const config::ClientAlias& alias : config.services[i].client_aliases) {
+      plan.listeners.push_back({vips.at(alias.dns_name), alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port)});
+    }
+  }
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const config::ListenerConfig& in = config.listeners[i];
+    const auto vip = vips.find(vip_name(in));
+    const wire::Ip4 ip = in.address ? *in.address : vip->second;
+    plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port)});
+  }
+  std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });
+}
+
+void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& plan) {
+  const config::GatewayConfig& gateway = config.gateway;
+  for (const auto& [name, ip] : vips) {
+    if (!name.starts_with("listener/")) plan.dns_names.push_back({name, ip});
+  }
+  for (const config::ListenerConfig& listener : config.listeners) {
+    if (!listener.dns_name.empty() && !vips.contains(listener.dns_name)) {
+      plan.dns_names.push_back({listener.dns_name, *listener.address});
+    }
+  }
+  std::ranges::sort(plan.dns_names, {}, &contract::DnsName::name);
+  const auto same = std::ranges::unique(plan.dns_names, {}, &contract::DnsName::name);
+  plan.dns_names.erase(same.begin(), same.end());
+  plan.dns_ttl_s = gateway.dns.ttl_s;
+  if (gateway.dns.enabled) plan.dns_ip = gateway.dns.address;
+  plan.dns_zones = gateway.dns.zones;
+  if (!gateway.namespace_name.empty()) plan.dns_zones.push_back(gateway.namespace_name);
+  std::ranges::sort(plan.dns_zones);
+  const auto twice = std::ranges::unique(plan.dns_zones);
+  plan.dns_zones.erase(twice.begin(), twice.end());
+}
+
+void fill_addresses(const config::Config& config, contract::Plan& plan) {
+  for (const config::PortConfig& port : config.gateway.ports) {
+    plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu});
+    plan.addresses.push_back(port.address);
+  }
+  if (plan.dns_ip.v != 0) plan.addresses.push_back(plan.dns_ip);
+  for (const contract::Listener& listener : plan.listeners) plan.addresses.push_back(listener.ip);
+  std::ranges::sort(plan.addresses);
+  const auto same = std::ranges::unique(plan.addresses);
+  plan.addresses.erase(same.begin(), same.end());
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::Config& config, registry::Registry& registry,
+                                                                 const CompileContext& context) {
+  Problems problems;
+  auto plan = std::make_unique<contract::Plan>();
+  plan->generation = context.generation;
+  fill_services(config, registry, context.generation, *plan, problems);
+  auto vips = assign_vips(config, context.previous_vips);
+  if (!vips) std::ranges::move(vips.error(), std::back_inserter(problems));
+  auto routes = compile_routes(config, context.cores);
+  if (!routes) std::ranges::move(routes.error(), std::back_inserter(problems));
+  if (!problems.empty()) {
+    registry.retire(context.generation);
+    return std::unexpected(std::move(problems));
+  }
+  plan->route_tables = std::move(routes->tables);
+  plan->patterns = std::move(routes->patterns);
+  fill_listeners(config, *vips, routes->table_of, *plan);
+  fill_dns(config, *vips, *plan);
+  fill_addresses(config, *plan);
+  plan->limits = config.gateway.limits;
+  plan->via = config.gateway.name;
+  return plan;
+}
+
+}  // namespace ringway::compile

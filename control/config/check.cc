@@ -1,0 +1,248 @@
+// What is wrong only beside something else: names used twice, references that lead nowhere, addresses that collide. See
+// sections.h. Ranges and spelling have been checked before; a value that was refused there is empty or zero here, and is
+// passed over so that one mistake is told once.
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "control/config/load.h"
+#include "control/config/sections.h"
+
+namespace ringway::config {
+namespace {
+
+std::string at_line(Mark mark) { return " (line " + std::to_string(mark.line) + ")"; }
+
+std::string name_port(const std::string& name, u16 port) { return name + ":" + std::to_string(port); }
+
+void check_discovery_names(Reader& reader, const Config& config) {
+  std::map<std::string_view, Mark> seen;
+  for (const ServiceConfig& service : config.services) {
+    if (service.discovery_name.empty()) continue;
+    const auto [first, fresh] = seen.emplace(service.discovery_name, service.mark);
+    if (!fresh) {
+      reader.problem(service.mark, "discoveryName: \"" + service.discovery_name + "\" is used before" + at_line(first->second));
+    }
+  }
+}
+
+void check_endpoint_count(Reader& reader, const Config& config) {
+  std::size_t count = 0;
+  for (const ServiceConfig& service : config.services) count += service.endpoints.size();
+  if (count > contract::kEndpointsMax) {
+    reader.problem(config.services.back().mark, "services: " + std::to_string(count) + " endpoints, at most " +
+                                                    std::to_string(contract::kEndpointsMax) + " are possible");
+  }
+}
+
+// (dnsName, port) is unique over aliases and listeners, and so is a listener's name.
+void check_called_names(Reader& reader, const Config& config) {
+  std::map<std::pair<std::string, u16>, Mark> called;
+  const auto call = [&](const std::string& name, u16 port, Mark mark) {
+    if (name.empty() || port == 0) return;
+    const auto [first, fresh] = called.emplace(std::pair(name, port), mark);
+    if (!fresh) reader.problem(mark, "alias " + name_port(name, port) + " is used before" + at_line(first->second));
+  };
+  for (const ServiceConfig& service : config.services) {
+    for (const ClientAlias& alias : service.client_aliases) call(alias.dns_name, alias.port, alias.mark);
+  }
+  std::map<std::string_view, Mark> names;
+  for (const ListenerConfig& listener : config.listeners) {
+    call(listener.dns_name, listener.port, listener.mark);
+    if (listener.name.empty()) continue;
+    const auto [first, fresh] = names.emplace(listener.name, listener.mark);
+    if (!fresh) reader.problem(listener.mark, "name: listener \"" + listener.name + "\" is used before" + at_line(first->second));
+  }
+}
+
+class References {
+ public:
+  References(Reader& reader, const Config& config) : reader_(reader) {
+    for (u32 i = 0; i < config.services.size(); ++i) {
+      index_.emplace(config.services[i].discovery_name, i);
+      names_.push_back(config.services[i].discovery_name);
+    }
+  }
+
+  u32 find(const std::string& name, Mark mark) const {
+    if (name.empty()) return kNone32;
+    const auto found = index_.find(name);
+    if (found != index_.end()) return found->second;
+    const std::string_view meant = near_miss(name, names_);
+    reader_.problem(mark, "service: there is no service \"" + name + "\"" +
+                              (meant.empty() ? std::string() : "; did you mean \"" + std::string(meant) + "\"?"));
+    return kNone32;
+  }
+
+ private:
+  Reader& reader_;
+  std::map<std::string_view, u32> index_;
+  std::vector<std::string_view> names_;
+};
+
+void resolve(Reader& reader, Config& config) {
+  const References references(reader, config);
+  std::size_t routes = 0;
+  for (ListenerConfig& listener : config.listeners) {
+    listener.service = references.find(listener.service_name, listener.service_mark);
+    for (RouteConfig& route : listener.routes) {
+      for (BackendRef& backend : route.backends) backend.service = references.find(backend.service_name, backend.mark);
+    }
+    routes += listener.routes.size();
+    if (routes > contract::kRoutesMax) {
+      reader.problem(listener.mark, "routes: more than " + std::to_string(contract::kRoutesMax) + " in the whole file");
+      return;
+    }
+  }
+}
+
+void check_ports(Reader& reader, const Config& config) {
+  const GatewayConfig& gateway = config.gateway;
+  for (std::size_t i = 0; i < gateway.ports.size(); ++i) {
+    const PortConfig& port = gateway.ports[i];
+    if (port.devices.size() > 1 && !gateway.cores.empty() && port.devices.size() != gateway.cores.size()) {
+      reader.problem(port.mark, "devices: " + std::to_string(port.devices.size()) + " devices for " +
+                                    std::to_string(gateway.cores.size()) + " cores: give one device, or one per core");
+    }
+    if (port.address.v == 0) continue;
+    for (std::size_t j = 0; j < i; ++j) {
+      const PortConfig& other = gateway.ports[j];
+      if (other.address.v == 0) continue;
+      for (const std::string& device : port.devices) {
+        if (std::ranges::find(other.devices, device) != other.devices.end()) {
+          reader.problem(port.mark, "device \"" + device + "\" belongs to another port" + at_line(other.mark));
+        }
+      }
+      const wire::Ip4Prefix net{port.address, port.prefix_bits};
+      const wire::Ip4Prefix other_net{other.address, other.prefix_bits};
+      if (net.contains(other.address) || other_net.contains(port.address)) {
+        reader.problem(port.address_mark, "address: the port's network overlaps that of another port" + at_line(other.address_mark));
+      }
+    }
+  }
+}
+
+// The range belongs to the VIPs alone: nothing else that we know of may live in it.
+void check_vip_range(Reader& reader, const Config& config) {
+  const GatewayConfig& gateway = config.gateway;
+  if (gateway.vip_range.bits == 0) return;
+  const auto refuse = [&](wire::Ip4 ip, std::string_view what) {
+    if (ip.v != 0 && gateway.vip_range.contains(ip)) {
+      reader.problem(gateway.vip_range_mark, "vipRange: contains " + to_string(ip) + ", " + std::string(what));
+    }
+  };
+  for (const PortConfig& port : gateway.ports) {
+    refuse(port.address, "the address of a port" + at_line(port.address_mark));
+    refuse(port.next_hop, "a next hop" + at_line(port.mark));
+    if (port.address.v != 0 && wire::Ip4Prefix{port.address, port.prefix_bits}.contains(gateway.vip_range.network) &&
+        !gateway.vip_range.contains(port.address)) {
+      reader.warning(gateway.vip_range_mark, "vipRange: lies inside a port's network: see that no host there has an address of it");
+    }
+  }
+}
+
+void check_endpoints(Reader& reader, const Config& config) {
+  const GatewayConfig& gateway = config.gateway;
+  for (const ServiceConfig& service : config.services) {
+    for (const EndpointConfig& endpoint : service.endpoints) {
+      if (endpoint.ip.v == 0) continue;
+      const auto own = [&](const PortConfig& port) { return port.address == endpoint.ip; };
+      if (std::ranges::any_of(gateway.ports, own) || (gateway.dns.enabled && gateway.dns.address == endpoint.ip)) {
+        reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " is the gateway's own address");
+      } else if (gateway.vip_range.bits != 0 && gateway.vip_range.contains(endpoint.ip)) {
+        reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " lies in gateway.vipRange, which is for VIPs alone");
+      }
+    }
+  }
+}
+
+// Explicit VIPs: in the range, and each for one name.
+class VipCheck {
+ public:
+  VipCheck(Reader& reader, const Config& config) : reader_(reader), gateway_(config.gateway) {}
+
+  void claim(wire::Ip4 vip, const std::string& name, Mark mark) {
+    const u32 host = vip.v & ~gateway_.vip_range.mask();
+    if (gateway_.vip_range.bits != 0 && !gateway_.vip_range.contains(vip)) {
+      reader_.problem(mark, "vip: " + to_string(vip) + " is outside gateway.vipRange");
+      return;
+    }
+    if (host == 0 || host == ~gateway_.vip_range.mask()) {
+      reader_.problem(mark, "vip: " + to_string(vip) + " is the first or last address of gateway.vipRange");
+      return;
+    }
+    if (gateway_.dns.enabled && gateway_.dns.address == vip) {
+      reader_.problem(mark, "vip: " + to_string(vip) + " is the address of gateway.dns");
+      return;
+    }
+    const auto [owner, fresh] = owner_of_.emplace(vip, std::pair(name, mark));
+    if (!fresh && owner->second.first != name) {
+      reader_.problem(mark, "vip: " + to_string(vip) + " belongs to \"" + owner->second.first + "\"" + at_line(owner->second.second));
+    }
+    const auto [first, only] = vip_of_.emplace(name, std::pair(vip, mark));
+    if (!only && first->second.first != vip) {
+      reader_.problem(mark, "vip: \"" + name + "\" has another VIP" + at_line(first->second.second));
+    }
+  }
+
+ private:
+  Reader& reader_;
+  const GatewayConfig& gateway_;
+  std::map<wire::Ip4, std::pair<std::string, Mark>> owner_of_;
+  std::map<std::string, std::pair<wire::Ip4, Mark>> vip_of_;
+};
+
+void check_vips(Reader& reader, const Config& config) {
+  VipCheck vips(reader, config);
+  for (const ServiceConfig& service : config.services) {
+    for (const ClientAlias& alias : service.client_aliases) {
+      if (alias.vip && !alias.dns_name.empty()) vips.claim(*alias.vip, alias.dns_name, alias.mark);
+    }
+  }
+  std::map<std::pair<wire::Ip4, u16>, Mark> own;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (!listener.address) continue;
+    const auto is_port = [&](const PortConfig& port) { return port.address == *listener.address; };
+    if (std::ranges::any_of(config.gateway.ports, is_port)) {
+      const auto [first, fresh] = own.emplace(std::pair(*listener.address, listener.port), listener.mark);
+      if (!fresh) reader.problem(listener.mark, "address: " + name_port(to_string(*listener.address), listener.port) + " is used before" + at_line(first->second));
+    } else {
+      vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark);
+    }
+  }
+}
+
+void warn_reach(Reader& reader, const Config& config) {
+  std::vector<bool> routed(config.services.size());
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.service != kNone32) routed[listener.service] = true;
+    for (const RouteConfig& route : listener.routes) {
+      for (const BackendRef& backend : route.backends) {
+        if (backend.service != kNone32) routed[backend.service] = true;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < config.services.size(); ++i) {
+    const ServiceConfig& service = config.services[i];
+    if (service.client_aliases.empty() && !routed[i]) {
+      reader.warning(service.mark, "service " + service.discovery_name + " has no alias and no route: nobody can call it");
+    }
+  }
+}
+
+}  // namespace
+
+void check(Reader& reader, Config& config) {
+  check_discovery_names(reader, config);
+  check_endpoint_count(reader, config);
+  check_called_names(reader, config);
+  resolve(reader, config);
+  check_ports(reader, config);
+  check_vip_range(reader, config);
+  check_endpoints(reader, config);
+  check_vips(reader, config);
+  warn_reach(reader, config);
+}
+
+}  // namespace ringway::config

@@ -1,0 +1,89 @@
+#pragma once
+// Every key of the configuration file, once: by object, with what is obligatory.
+//
+// The reader refuses what is not listed here and asks only for what is; a test holds this table against
+// schema/ringway.schema.json in both directions. `path` names an object as the schema's nesting does: `ports[]` is each
+// element of the list `ports`. Immutable; any thread.
+
+#include <span>
+#include <string_view>
+
+namespace ringway::config {
+
+struct Key {
+  std::string_view name;
+  bool required = false;
+};
+
+struct ObjectKeys {
+  std::string_view path;
+  std::span<const Key> keys;
+};
+
+namespace keys {
+
+inline constexpr bool kRequired = true;
+
+inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
+inline constexpr Key kGatewayList[] = {
+    {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange", kRequired}, {"dns"}, {"cores", kRequired},
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
+inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address", kRequired}, {"nextHop"}, {"mtu"},
+                                    {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
+inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"ttlSeconds"}, {"zones"}};
+inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
+inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
+inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"sendBudgetBytes"}, {"minRtoMs"},
+                                   {"timeWaitSeconds"}};
+inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
+inline constexpr Key kLimitsList[] = {
+    {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
+    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
+inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
+                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
+                                       {"balancing"}, {"drainSeconds"}};
+inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}};
+inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
+inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
+inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"intervalSeconds"}, {"timeoutSeconds"},
+                                      {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
+inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
+inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
+inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
+                                        {"routes"}};
+inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"backends", kRequired}};
+inline constexpr Key kMatchList[] = {{"path"}, {"method"}, {"headers"}, {"query"}};
+inline constexpr Key kPathList[] = {{"type"}, {"value", kRequired}};
+inline constexpr Key kValueList[] = {{"name", kRequired}, {"type"}, {"value", kRequired}};
+inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}};
+
+inline constexpr ObjectKeys kRoot{"", kRootList};
+inline constexpr ObjectKeys kGateway{"gateway", kGatewayList};
+inline constexpr ObjectKeys kPort{"gateway.ports[]", kPortList};
+inline constexpr ObjectKeys kDns{"gateway.dns", kDnsList};
+inline constexpr ObjectKeys kMemory{"gateway.memory", kMemoryList};
+inline constexpr ObjectKeys kPools{"gateway.pools", kPoolsList};
+inline constexpr ObjectKeys kTcp{"gateway.tcp", kTcpList};
+inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
+inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
+inline constexpr ObjectKeys kService{"services[]", kServiceList};
+inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
+inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
+inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
+inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
+inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
+inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
+inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
+inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
+inline constexpr ObjectKeys kMatch{"listeners[].routes[].matches[]", kMatchList};
+inline constexpr ObjectKeys kPath{"listeners[].routes[].matches[].path", kPathList};
+inline constexpr ObjectKeys kHeader{"listeners[].routes[].matches[].headers[]", kValueList};
+inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kValueList};
+inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
+
+inline constexpr ObjectKeys kAll[] = {
+    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+
+}  // namespace keys
+}  // namespace ringway::config

@@ -1,0 +1,242 @@
+// The `gateway` section: ports, addresses, cores, pools and limits. See sections.h.
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "control/config/load.h"
+#include "control/config/sections.h"
+
+namespace ringway::config {
+namespace {
+
+constexpr i64 kCpuMax = 4095;
+constexpr i64 kU32Max = std::numeric_limits<u32>::max();
+constexpr double kWeekSeconds = 604'800;
+
+// "10.80.0.1/24" into address and length; `least` and `most` bound the length.
+bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u32 least, u32 most) {
+  const auto text = read_string(reader, value);
+  if (!text) return false;
+  const std::size_t slash = text->find('/');
+  u32 length = 0;
+  if (slash != std::string::npos) {
+    const char* end = text->data() + text->size();
+    const auto [stop, error] = std::from_chars(text->data() + slash + 1, end, length);
+    if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 2) length = 99;
+  }
+  if (slash == std::string::npos || length > 32) {
+    reader.problem(value.mark, value.name + ": must be address/length, such as 10.0.0.1/24");
+    return false;
+  }
+  if (length < least || length > most) {
+    reader.problem(value.mark, value.name + ": prefix length " + std::to_string(length) + " is not within " +
+                                   std::to_string(least) + " to " + std::to_string(most));
+    return false;
+  }
+  const auto read = to_unicast(reader, value, std::string_view(*text).substr(0, slash));
+  if (!read) return false;
+  ip = *read;
+  bits = static_cast<u8>(length);
+  return true;
+}
+
+void read_devices(Reader& reader, const Map& map, PortConfig& port) {
+  const auto single = map.get("device");
+  const auto several = map.get("devices");
+  if (single && several) reader.problem(single->mark, "device and devices: only one of the two may be given");
+  if (!single && !several && map.valid()) reader.problem(map.mark(), "missing key \"device\" or \"devices\"");
+  std::vector<Value> values = map.list("devices", 1, contract::kCoresMax);
+  if (single) values.insert(values.begin(), *single);
+  for (const Value& value : values) {
+    const auto text = read_string(reader, value);
+    if (!text) continue;
+    const bool printable = std::ranges::all_of(*text, [](char c) { return c > ' ' && c < 0x7f; });
+    if (text->empty() || text->size() > 512 || !printable) {
+      reader.problem(value.mark, value.name + ": must be a PCI address or a vdev string without blanks");
+    } else if (std::ranges::find(port.devices, *text) != port.devices.end()) {
+      reader.problem(value.mark, value.name + ": device \"" + *text + "\" is listed twice");
+    } else {
+      port.devices.push_back(*text);
+    }
+  }
+}
+
+PortConfig read_port(Reader& reader, const Value& value) {
+  PortConfig port;
+  const Map map(reader, value, keys::kPort);
+  port.mark = value.mark;
+  read_devices(reader, map, port);
+  if (const auto address = map.get("address")) {
+    port.address_mark = address->mark;
+    if (read_prefix(reader, *address, port.address, port.prefix_bits, 8, 30)) {
+      const u32 mask = wire::Ip4Prefix{port.address, port.prefix_bits}.mask();
+      if ((port.address.v & ~mask) == 0 || (port.address.v | mask) == ~u32{0}) {
+        reader.problem(address->mark, "address: " + to_string(port.address) + " is the network or broadcast address of its own network");
+      }
+    }
+  }
+  if (const auto at = map.ip4("nextHop", port.next_hop)) {
+    if (port.address.v != 0 && !wire::Ip4Prefix{port.address, port.prefix_bits}.contains(port.next_hop)) {
+      reader.problem(*at, "nextHop: " + to_string(port.next_hop) + " is not in the port's network");
+    } else if (port.next_hop == port.address) {
+      reader.problem(*at, "nextHop: " + to_string(port.next_hop) + " is the port's own address");
+    }
+  }
+  map.integer("mtu", port.mtu, 576, 9216);
+  map.integer("rxDescriptors", port.rx_descriptors, 32, 16'384);
+  map.integer("txDescriptors", port.tx_descriptors, 32, 16'384);
+  map.boolean("promiscuous", port.promiscuous);
+  return port;
+}
+
+void read_dns(Reader& reader, const Value& value, DnsConfig& dns) {
+  const Map map(reader, value, keys::kDns);
+  dns.mark = value.mark;
+  map.boolean("enabled", dns.enabled);
+  if (const auto at = map.ip4("address", dns.address)) dns.mark = *at;
+  map.integer("ttlSeconds", dns.ttl_s, 0, 86'400);
+  for (const Value& zone : map.list("zones", 0, 64)) {
+    const auto text = read_string(reader, zone);
+    if (!text) continue;
+    std::string name = lower_case(*text);
+    if (name.ends_with('.')) name.pop_back();
+    if (!valid_dns_name(name)) {
+      reader.problem(zone.mark, zone.name + ": \"" + *text + "\" is not a DNS name");
+    } else {
+      dns.zones.push_back(std::move(name));
+    }
+  }
+}
+
+void read_cores(Reader& reader, const Map& map, GatewayConfig& out) {
+  for (const Value& value : map.list("cores", 1, contract::kCoresMax)) {
+    const auto cpu = read_integer(reader, value, 0, kCpuMax);
+    if (!cpu) continue;
+    if (std::ranges::find(out.cores, static_cast<u32>(*cpu)) != out.cores.end()) {
+      reader.problem(value.mark, value.name + ": CPU " + std::to_string(*cpu) + " is listed twice");
+    } else {
+      out.cores.push_back(static_cast<u32>(*cpu));
+    }
+  }
+  u32 control = 0;
+  if (const auto at = map.integer("controlCore", control, 0, kCpuMax)) {
+    out.control_core = control;
+    if (std::ranges::find(out.cores, control) != out.cores.end()) {
+      reader.warning(*at, "controlCore: CPU " + std::to_string(control) + " also polls: control work will delay packets");
+    }
+  }
+}
+
+void read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
+  const Map map(reader, value, keys::kTcp);
+  map.integer("connections", tcp.connections, 64, 16'777'216);
+  map.integer("receiveBudgetBytes", tcp.receive_budget_bytes, 16'384, 64 << 20);
+  map.integer("sendBudgetBytes", tcp.send_budget_bytes, 16'384, 64 << 20);
+  map.integer("timeWaitSeconds", tcp.time_wait_s, 0, 240);
+  if (const auto rto = map.get("minRtoMs")) {
+    const Map legs(reader, *rto, keys::kMinRto);
+    legs.integer("client", tcp.client_min_rto_ms, 1, 60'000);
+    legs.integer("backend", tcp.backend_min_rto_ms, 1, 60'000);
+  }
+}
+
+void read_limits(Reader& reader, const Value& value, GatewayConfig& out) {
+  const Map map(reader, value, keys::kLimits);
+  contract::Limits& limits = out.limits;
+  map.integer("headBytes", limits.head_bytes, 1024, contract::kHeadBytesMax);
+  map.integer("fields", limits.fields, 8, contract::kFieldsMax);
+  if (const auto at = map.integer("targetBytes", limits.target_bytes, 64, contract::kHeadBytesMax)) {
+    if (limits.target_bytes > limits.head_bytes) {
+      reader.warning(*at, "targetBytes: larger than headBytes, which refuses such a request first");
+    }
+  }
+  map.integer("requestBodyBytes", limits.request_body_bytes, 0, i64{1} << 53);
+  map.seconds("headerTimeoutSeconds", limits.header_timeout_us, 0.1, 3600);
+  map.seconds("clientIdleSeconds", limits.client_idle_us, 1, kWeekSeconds);
+  map.seconds("upstreamIdleSeconds", limits.upstream_idle_us, 0.1, kWeekSeconds);
+  map.integer("upstreamIdlePerEndpoint", limits.upstream_idle_per_endpoint, 0, 65'535);
+  map.integer("requestsPerConnection", limits.requests_per_connection, 0, kU32Max);
+  map.integer("attempts", limits.attempts, 1, 10);
+  map.seconds("drainSeconds", out.drain_us, 0, 3600);
+}
+
+void read_pools(Reader& reader, const Value& value, PoolsConfig& pools) {
+  const Map map(reader, value, keys::kPools);
+  map.integer("packets", pools.packets, 1023, 16'777'215);
+  map.integer("dataBytes", pools.data_bytes, 2048, 16'384);
+  map.integer("slices", pools.slices, 1024, 67'108'864);
+}
+
+void read_tap(Reader& reader, const Map& map, GatewayConfig& out) {
+  const auto value = map.get("kernelTap");
+  if (!value) return;
+  if (value->node.IsScalar() && scalar_type(value->node) == ScalarType::boolean) {
+    if (*read_boolean(reader, *value)) {
+      reader.problem(value->mark, "kernelTap: give the name of the interface, or false");
+    }
+    return;
+  }
+  const auto text = read_string(reader, *value);
+  if (!text) return;
+  const bool plain = std::ranges::all_of(*text, [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ',' && c != ':'; });
+  if (text->empty() || text->size() > 15 || !plain) {
+    reader.problem(value->mark, "kernelTap: \"" + text->substr(0, 80) + "\" is not the name of an interface (1 to 15 characters)");
+  } else {
+    out.kernel_tap = *text;
+  }
+}
+
+void read_names(Reader& reader, const Map& map, GatewayConfig& out) {
+  out.name = "ringway";
+  if (const auto at = map.string("name", out.name); at && (out.name.size() > 64 || !valid_token(out.name))) {
+    reader.problem(*at, "name: must be a token of 1 to 64 characters (RFC 9110 5.6.2), since it stands in Via");
+  }
+  if (const auto at = map.string("namespace", out.namespace_name); at && !valid_dns_name(out.namespace_name)) {
+    reader.problem(*at, "namespace: must be 1 to 127 characters of a-z, 0-9, '_', '-' and '.'");
+    out.namespace_name.clear();
+  }
+  if (const auto at = map.string("adminSocket", out.admin_socket)) {
+    if (!out.admin_socket.starts_with('/') || out.admin_socket.size() > 107) {
+      reader.problem(*at, "adminSocket: must be an absolute path of at most 107 bytes");
+    }
+  }
+}
+
+}  // namespace
+
+void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
+  static constexpr std::pair<std::string_view, Idle> kIdle[] = {{"backoff", Idle::backoff}, {"spin", Idle::spin}};
+  static constexpr std::pair<std::string_view, Steering> kSteering[] = {
+      {"auto", Steering::automatic}, {"handover", Steering::handover}, {"rss", Steering::rss}, {"flow", Steering::flow}};
+  const Map map(reader, value, keys::kGateway);
+  out.mark = value.mark;
+  read_names(reader, map, out);
+  for (const Value& port : map.list("ports", 1, contract::kPortsMax)) out.ports.push_back(read_port(reader, port));
+  if (const auto range = map.get("vipRange")) {
+    out.vip_range_mark = range->mark;
+    if (read_prefix(reader, *range, out.vip_range.network, out.vip_range.bits, 8, 30) &&
+        (out.vip_range.network.v & ~out.vip_range.mask()) != 0) {
+      const wire::Ip4 network{out.vip_range.network.v & out.vip_range.mask()};
+      reader.problem(range->mark, "vipRange: host bits are set; did you mean " + to_string(network) + "/" +
+                                      std::to_string(out.vip_range.bits) + "?");
+      out.vip_range.network = network;
+    }
+  }
+  if (!out.ports.empty()) out.dns.address = out.ports[0].address;
+  if (const auto dns = map.get("dns")) read_dns(reader, *dns, out.dns);
+  read_cores(reader, map, out);
+  map.choice("idle", out.idle, kIdle);
+  map.choice("steering", out.steering, kSteering);
+  if (const auto memory = map.get("memory")) {
+    const Map inner(reader, *memory, keys::kMemory);
+    inner.boolean("hugepages", out.memory.hugepages);
+    inner.integer("megabytes", out.memory.megabytes, 64, 1 << 20);
+  }
+  if (const auto pools = map.get("pools")) read_pools(reader, *pools, out.pools);
+  if (const auto tcp = map.get("tcp")) read_tcp(reader, *tcp, out.tcp);
+  if (const auto limits = map.get("limits")) read_limits(reader, *limits, out);
+  read_tap(reader, map, out);
+}
+
+}  // namespace ringway::config

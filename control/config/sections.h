@@ -1,0 +1,24 @@
+#pragma once
+// The parts of load.h's work, one per section of the file: read_* turn YAML into structs and refuse what is wrong on its
+// own; `check` refuses what is wrong only beside something else. Used by control/config alone, control threads only.
+
+#include <string_view>
+
+#include "control/config/config.h"
+#include "control/config/reader.h"
+
+namespace ringway::config {
+
+void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
+// `namespace_name` completes the names of aliases without a dnsName.
+void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
+void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
+void check(Reader& reader, Config& config);
+
+// ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
+bool valid_dns_name(std::string_view name);
+// RFC 9110 5.6.2 token.
+bool valid_token(std::string_view text);
+std::string lower_case(std::string_view text);
+
+}  // namespace ringway::config
