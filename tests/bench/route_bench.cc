@@ -57,7 +57,7 @@ struct Routed {
     for (u32 i = 0; i < kHeads; ++i) {
       const u32 route = (i * 37 + 5) % routes;
       const std::string path = std::string("/api").append(segment(route)).append("/items/7");
-      const std::string tenant = std::string("t").append(segment(route)).append("-blue");
+      const std::string tenant = std::string("t").append(segment(route).substr(1)).append("-blue");
       heads.emplace_back("GET", path, "example.com",
                          Headers{{"User-Agent", "bench"}, {"Accept", "*/*"}, {"X-Tenant", tenant}});
     }
