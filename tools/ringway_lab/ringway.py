@@ -12,11 +12,11 @@ from .net import LabError, wait_until
 
 
 def merged(base, extra):
-    """`extra` over `base`, dict by dict."""
+    """`extra` over `base`, dict by dict; None takes a key away."""
     out = copy.deepcopy(base)
     for key, value in extra.items():
         out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
-    return out
+    return {key: value for key, value in out.items() if value is not None}
 
 
 class Ringway(Gateway):
@@ -115,8 +115,19 @@ class Ringway(Gateway):
         """ringwayctl's answer as JSON."""
         return json.loads(self.ctl(*words, "--json"))
 
+    def telemetry_prefix(self):
+        """EAL's --file-prefix of the running gateway, by its telemetry socket; "" when there is none."""
+        with open(f"/proc/{self.pid()}/net/unix") as f:
+            paths = [line.split()[-1] for line in f if "dpdk_telemetry" in line]
+        folders = [os.path.basename(os.path.dirname(path)) for path in paths]
+        return folders[0] if folders else ""
+
     def counter(self, name):
         return self.ask("counters")["counters"][name]
+
+    def core_requests(self):
+        """Requests read by each core."""
+        return [core["counters"]["requests"] for core in self.ask("counters")["cores"]]
 
     def generation(self):
         return self.ask("status")["generation"]
