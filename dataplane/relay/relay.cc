@@ -121,6 +121,7 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
   if ((event.bits & tcp::kPeerClosed) != 0) s.peer_closed = true;
   if ((event.bits & tcp::kClosed) != 0) {
     if (s.exchange != kNone32) {
+      if (exchanges_[s.exchange].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(s.exchange);
       page().count(contract::Counter::client_aborts);
       end_exchange(s.exchange);
     }
@@ -184,6 +185,7 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
     u.state = UpstreamState::busy;
     stats_.endpoints[u.slot].connections.add();
   }
+  if (closed && exchanges_[x].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(x);
   if (closed && (event.bits & tcp::kReadable) == 0) {
     u.conn = {};
     const bool opened = u.state == UpstreamState::busy;

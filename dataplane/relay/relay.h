@@ -135,6 +135,7 @@ class Relay {
   void response_end(u32 exchange);
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
   void pump_tunnel(u32 exchange);
+  void end_tunnel(u32 exchange);
   void end_exchange(u32 exchange);
   void count_status(const Exchange& exchange, u16 status);
 

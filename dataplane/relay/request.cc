@@ -163,7 +163,6 @@ void Relay::begin_exchange(u32 index) {
   x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
   if (x.head.bytes() != head.bytes) return abort_session(index);
   dispatch(x_index, head);
-  if (exchanges_.used(x_index) && !x.request_done) pump_request(x_index);
 }
 
 // A connection of a service without appProtocol: bytes both ways.
@@ -238,19 +237,22 @@ void Relay::pump_request(u32 index) {
   Session& s = sessions_[x.session];
   if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
   const tcp::ConnId to = upstreams_[x.upstream].conn;
-  Moved moved = move_body(x.request_body, s.conn, engine_.send_space(to), false);
-  if (moved.reject != http::Reject::none) {
-    page().count(contract::Counter::bad_requests);
-    const http::RejectText& text = http::text_of(moved.reject);
-    return fail_exchange(index, text.status, text.sentence, text.name);
-  }
-  if (moved.short_of_memory) {
-    page().count(contract::Verdict::no_mbuf);
-    return abort_session(x.session);
-  }
-  if (!moved.bytes.empty()) {
+  const u64 body_max = x.plan->limits.request_body_bytes;
+  while (!x.request_body.done()) {
+    const u32 space = engine_.send_space(to);
+    if (space == 0) break;
+    Moved moved = move_body(x.request_body, s.conn, space, false);
+    if (moved.reject != http::Reject::none) {
+      page().count(contract::Counter::bad_requests);
+      const http::RejectText& text = http::text_of(moved.reject);
+      return fail_exchange(index, text.status, text.sentence, text.name);
+    }
+    if (moved.short_of_memory) {
+      page().count(contract::Verdict::no_mbuf);
+      return abort_session(x.session);
+    }
+    if (moved.bytes.empty()) break;
     x.body_bytes += moved.bytes.bytes();
-    const u64 body_max = x.plan->limits.request_body_bytes;
     if (body_max != 0 && x.body_bytes > body_max) {
       return fail_exchange(index, 413, "the request body is too large", "request_body_bytes");
     }

@@ -156,14 +156,16 @@ void Relay::pump_response(u32 index) {
   if (x.response_done || x.upstream == kNone32) return;
   const tcp::ConnId from = upstreams_[x.upstream].conn;
   const Session& s = sessions_[x.session];
-  if (!x.response_body.done()) {
-    Moved moved = move_body(x.response_body, from, engine_.send_space(s.conn), x.unwrap_chunked);
+  // Until nothing is left or the client's budget is found to be spent: only then kWritable will call again.
+  while (!x.response_body.done()) {
+    const u32 space = engine_.send_space(s.conn);
+    if (space == 0) break;
+    Moved moved = move_body(x.response_body, from, space, x.unwrap_chunked);
     if (moved.reject != http::Reject::none || moved.short_of_memory) return break_response(index, moved);
-    if (!moved.bytes.empty()) {
-      x.active_us = now_us_;
-      stats_.services[x.plan->services[x.service].slot].bytes_out.add(moved.bytes.bytes());
-      engine_.send(s.conn, std::move(moved.bytes));
-    }
+    if (moved.bytes.empty()) break;
+    x.active_us = now_us_;
+    stats_.services[x.plan->services[x.service].slot].bytes_out.add(moved.bytes.bytes());
+    engine_.send(s.conn, std::move(moved.bytes));
   }
   if (!x.response_body.done() && engine_.peer_closed(from) && engine_.received(from).empty() &&
       !x.response_body.connection_closed()) {
@@ -230,9 +232,16 @@ void Relay::pump_tunnel(u32 index) {
   const tcp::ConnId client = sessions_[x.session].conn;
   const tcp::ConnId endpoint = upstreams_[x.upstream].conn;
   const auto move = [&](tcp::ConnId from, tcp::ConnId to, bool& ended) -> u32 {
-    const u32 n = std::min(engine_.received(from).bytes(), engine_.send_space(to));
-    if (n > 0) {
-      engine_.send(to, engine_.take(from, n));
+    u32 moved = 0;
+    while (!engine_.received(from).empty()) {
+      const u32 space = engine_.send_space(to);
+      if (space == 0) break;
+      mbuf::Chain bytes = engine_.take(from, space);
+      if (bytes.empty()) break;
+      moved += bytes.bytes();
+      engine_.send(to, std::move(bytes));
+    }
+    if (moved > 0) {
       x.active_us = now_us_;
       x.body_started = true;
     }
@@ -240,19 +249,21 @@ void Relay::pump_tunnel(u32 index) {
       ended = true;
       engine_.shutdown(to);
     }
-    return n;
+    return moved;
   };
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
   numbers.bytes_in.add(move(client, endpoint, x.request_done));
   numbers.bytes_out.add(move(endpoint, client, x.response_done));
   arm_session(x.session);
-  if (!x.request_done || !x.response_done) return;
-  const u32 session = x.session;
-  const u32 u = std::exchange(x.upstream, kNone32);
-  stats_.endpoints[upstreams_[u].slot].active.sub();
-  free_upstream(u, false);
+  if (x.request_done && x.response_done) end_tunnel(index);
+}
+
+// Both directions have ended in order.
+void Relay::end_tunnel(u32 index) {
+  const u32 session = exchanges_[index].session;
+  release_upstream(index, After::close);
   end_exchange(index);
-  engine_.close(client);
+  engine_.close(sessions_[session].conn);
   free_session(session);
 }
 

@@ -63,7 +63,9 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     x.head_bytes_seen = 0;
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
-    if (!x.tunnel && !send_head(x, head)) return abort_session(x.session);
+    if (x.tunnel) return;
+    if (!send_head(x, head)) return abort_session(x.session);
+    if (!x.request_done) pump_request(index);
     return;
   }
   fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");

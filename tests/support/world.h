@@ -117,6 +117,18 @@ class Host {
   tcp::OutBatch out_;
 };
 
+// What a core has counted, for a failing test to print.
+inline void print_counts(const char* who, const contract::CorePage& page) {
+  for (u32 i = 0; i < contract::kCounterCount; ++i) {
+    if (page.counters[i].get() != 0) std::printf("%s %s %llu\n", who, contract::kCounterTexts[i].name.data(),
+                                                 static_cast<unsigned long long>(page.counters[i].get()));
+  }
+  for (u32 i = 0; i < contract::kVerdictCount; ++i) {
+    if (page.verdicts[i].get() != 0) std::printf("%s %s %llu\n", who, contract::kVerdictNames[i].data(),
+                                                 static_cast<unsigned long long>(page.verdicts[i].get()));
+  }
+}
+
 // Everything together. `plan` is made by the test; its ports and addresses are filled in here.
 class World {
  public:
