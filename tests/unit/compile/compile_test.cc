@@ -1,0 +1,172 @@
+// Config to Plan: what a plan holds, that a permuted file changes no table, and that VIPs stay where they were.
+
+#include "control/compile/compile.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "control/config/load.h"
+
+namespace ringway::compile {
+namespace {
+
+config::Config load(const std::string& services, const std::string& range = "10.80.64.0/24") {
+  auto config = config::parse("gateway:\n  name: gw-7\n  ports: [ { device: net_null0, address: 10.80.0.1/24, nextHop: 10.80.0.254 } ]\n  vipRange: " + range +
+                                  "\n  dns: { address: 10.80.0.53, ttlSeconds: 9 }\n  namespace: prod\n  cores: [1]\n" + services,
+                              "f.yaml");
+  if (!config) {
+    for (const auto& problem : config.error()) ADD_FAILURE() << config::to_string(problem);
+    return {};
+  }
+  return *config;
+}
+
+const std::string kTwo =
+    "services:\n"
+    "  - { portName: auth, appProtocol: http, clientAliases: [ { dnsName: auth, port: 4000 }, { dnsName: auth, port: 4001 } ],\n"
+    "      healthCheck: { protocol: http, path: /health },\n"
+    "      endpoints: [ { address: 10.80.0.12, port: 80, weight: 2, zone: b }, { address: 10.80.0.11, port: 80 } ] }\n"
+    "  - { portName: api, appProtocol: grpc, clientAliases: [ { dnsName: api, port: 3000, vip: 10.80.64.9 } ], endpoints: [] }\n";
+
+std::unique_ptr<contract::Plan> plan_of(const config::Config& config, registry::Registry& registry, CompileContext context = {}) {
+  auto plan = compile(config, registry, context);
+  if (plan) return std::move(*plan);
+  for (const auto& problem : plan.error()) ADD_FAILURE() << config::to_string(problem);
+  return std::make_unique<contract::Plan>();
+}
+
+TEST(Compile, Endpoints_AreSortedByIdAndHaveSlots) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  ASSERT_EQ(plan->endpoints.size(), 2u);
+  EXPECT_EQ(plan->endpoints[0].id, "auth/10.80.0.11:80");
+  EXPECT_EQ(plan->endpoints[1].id, "auth/10.80.0.12:80");
+  EXPECT_EQ(plan->endpoints[1].weight, 2);
+  EXPECT_EQ(plan->endpoints[1].zone, "b");
+  EXPECT_NE(plan->endpoints[0].slot, plan->endpoints[1].slot);
+  EXPECT_EQ(plan->services[0].weight_sum, 3u);
+  EXPECT_EQ(plan->services[0].maglev.size(), contract::kMaglevSlotsDefault);
+  EXPECT_EQ(plan->via, "gw-7");
+}
+
+TEST(Compile, NoEndpoint_GivesAnEmptyTable) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  EXPECT_EQ(plan->services[1].endpoint_count, 0u);
+  EXPECT_TRUE(plan->services[1].maglev.empty());
+}
+
+TEST(Compile, PermutedFile_GivesTheSameTables) {
+  const std::string head = "services:\n  - { portName: auth, appProtocol: http, endpoints: [";
+  const std::string a = "{ address: 10.80.0.11, port: 80, weight: 3 }", b = "{ address: 10.80.0.12, port: 80 }", c = "{ address: 10.80.0.13, port: 80 }";
+  registry::Registry one, other;
+  const auto plan = plan_of(load(head + a + "," + b + "," + c + "] }\n"), one);
+  const auto permuted = plan_of(load(head + c + "," + a + "," + b + "] }\n"), other);
+  EXPECT_EQ(plan->services[0].maglev, permuted->services[0].maglev);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(plan->endpoints[i].id, permuted->endpoints[i].id);
+}
+
+TEST(Compile, Listeners_AreSortedAndAliasesOfOneNameShareItsVip) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  ASSERT_EQ(plan->listeners.size(), 3u);
+  EXPECT_TRUE(std::ranges::is_sorted(plan->listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); }));
+  const auto at = [&](const std::string& name) { return *std::ranges::find(plan->listeners, name, &contract::Listener::name); };
+  EXPECT_EQ(at("auth:4000").ip, at("auth:4001").ip);
+  EXPECT_EQ(at("api:3000").ip, wire::Ip4::of(10, 80, 64, 9));
+  EXPECT_EQ(at("api:3000").service, 1u);
+}
+
+TEST(Compile, Addresses_AreAllOfOursSorted) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  EXPECT_TRUE(std::ranges::is_sorted(plan->addresses));
+  for (const wire::Ip4 ip : {wire::Ip4::of(10, 80, 0, 1), wire::Ip4::of(10, 80, 0, 53), wire::Ip4::of(10, 80, 64, 9)}) {
+    EXPECT_TRUE(std::ranges::binary_search(plan->addresses, ip));
+  }
+  EXPECT_EQ(plan->addresses.size(), 4u);
+  EXPECT_EQ(plan->ports[0].next_hop, wire::Ip4::of(10, 80, 0, 254));
+}
+
+TEST(Compile, DnsNames_AreSortedWithTheirVips) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  ASSERT_EQ(plan->dns_names.size(), 2u);
+  EXPECT_EQ(plan->dns_names[0].name, "api");
+  EXPECT_EQ(plan->dns_names[0].ip, wire::Ip4::of(10, 80, 64, 9));
+  EXPECT_EQ(plan->dns_ip, wire::Ip4::of(10, 80, 0, 53));
+  EXPECT_EQ(plan->dns_ttl_s, 9u);
+  EXPECT_EQ(plan->dns_zones, std::vector<std::string>{"prod"});
+}
+
+TEST(Compile, HealthCheck_IsAWholeRequest) {
+  registry::Registry registry;
+  const auto plan = plan_of(load(kTwo), registry);
+  EXPECT_EQ(plan->services[0].health_check.request,
+            "GET /health HTTP/1.1\r\nHost: auth\r\nUser-Agent: ringway-health/" RINGWAY_VERSION
+            "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(plan->services[1].health_check.kind, contract::HealthCheckKind::tcp);
+}
+
+TEST(Compile, Reload_KeepsSlots) {
+  registry::Registry registry;
+  const auto config = load(kTwo);
+  const auto plan = plan_of(config, registry);
+  const auto next = plan_of(config, registry, {.generation = 2});
+  EXPECT_EQ(plan->endpoints[1].slot, next->endpoints[1].slot);
+  EXPECT_EQ(plan->endpoints[1].incarnation, next->endpoints[1].incarnation);
+  EXPECT_EQ(plan->services[1].slot, next->services[1].slot);
+}
+
+TEST(Compile, BadRegex_FailsAtItsPlaceAndGivesSlotsBack) {
+  registry::Registry registry;
+  const auto plan = compile(load(kTwo + "listeners:\n  - name: e\n    port: 80\n    routes:\n      - matches: [ { path: { type: regex, value: \"/a(b\" } } ]\n"
+                                        "        backends: [ { service: auth } ]\n"), registry, {});
+  ASSERT_FALSE(plan);
+  ASSERT_EQ(plan.error().size(), 1u);
+  EXPECT_EQ(plan.error()[0].line, 17);
+  EXPECT_EQ(plan.error()[0].column, 50);
+  EXPECT_EQ(registry.endpoints().used(), 0u);
+}
+
+std::string named(const std::vector<std::string>& names) {
+  std::string out = "services:\n";
+  for (const auto& n : names) out += "  - { portName: " + n + ", clientAliases: [ { dnsName: " + n + ", port: 80 } ], endpoints: [] }\n";
+  return out;
+}
+
+TEST(Vips, SameNamesInAnyOrder_GetTheSameAddresses) {
+  EXPECT_EQ(*assign_vips(load(named({"a", "b", "c", "d"}))), *assign_vips(load(named({"d", "b", "a", "c"}))));
+}
+
+TEST(Vips, FullRange_UsesEveryHostOnceAndNeverTheEnds) {
+  const auto vips = assign_vips(load(named({"a", "b", "c", "d", "e", "f"}), "10.80.64.0/29"));
+  ASSERT_TRUE(vips);
+  std::vector<u32> hosts;
+  for (const auto& [name, ip] : *vips) hosts.push_back(ip.v & 7);
+  std::ranges::sort(hosts);
+  EXPECT_EQ(hosts, (std::vector<u32>{1, 2, 3, 4, 5, 6}));
+}
+
+TEST(Vips, OneNameTooMany_IsAProblemAtTheRange) {
+  const auto vips = assign_vips(load(named({"a", "b", "c", "d", "e", "f", "g"}), "10.80.64.0/29"));
+  ASSERT_FALSE(vips);
+  EXPECT_EQ(config::to_string(vips.error()[0]), "f.yaml:4:13: vipRange: too small: 6 names have a VIP and none is left for \"g\"");
+}
+
+TEST(Vips, Reload_KeepsWhatWasAssigned) {
+  const auto before = assign_vips(load(named({"m", "n"}), "10.80.64.0/29"));
+  const auto after = assign_vips(load(named({"a", "b", "c", "m", "n"}), "10.80.64.0/29"), *before);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->at("m"), before->at("m"));
+  EXPECT_EQ(after->at("n"), before->at("n"));
+}
+
+TEST(Vips, PreviousOutsideTheNewRange_IsReplaced) {
+  const auto vips = assign_vips(load(named({"a"})), {{"a", wire::Ip4::of(10, 9, 9, 9)}});
+  EXPECT_TRUE((wire::Ip4Prefix{wire::Ip4::of(10, 80, 64, 0), 24}.contains(vips->at("a"))));
+}
+
+}  // namespace
+}  // namespace ringway::compile

@@ -1,0 +1,185 @@
+// The loader against a table of bad files (exact place and sentence), against several mistakes at once, and against the
+// shipped examples. Every file is the smallest good one with one part replaced.
+
+#include "control/config/load.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace ringway::config {
+namespace {
+
+const std::string kGateway =
+    "gateway:\n"                                                    // 1
+    "  ports: [ { device: net_null0, address: 10.80.0.1/24 } ]\n"   // 2
+    "  vipRange: 10.80.64.0/24\n"                                   // 3
+    "  cores: [1]\n";                                               // 4
+const std::string kServices =
+    "services:\n"                                                   // 5
+    "  - portName: auth\n"                                          // 6
+    "    discoveryName: auth-service\n"                             // 7
+    "    appProtocol: http\n"                                       // 8
+    "    clientAliases: [ { dnsName: auth-service, port: 4000 } ]\n"  // 9
+    "    endpoints: [ { address: 10.80.0.11, port: 80 } ]\n";       // 10
+
+std::string listing(const std::vector<Problem>& problems) {
+  std::string out;
+  for (const Problem& problem : problems) out += to_string(problem) + "\n";
+  return out;
+}
+
+std::string problems_of(const std::string& text) {
+  const auto config = parse(text, "f.yaml");
+  return config ? "" : listing(config.error());
+}
+
+struct Bad {
+  const char* name;
+  std::string text;
+  std::string problems;
+};
+
+class BadFile : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadFile, IsRefusedAtItsPlace) { EXPECT_EQ(problems_of(GetParam().text), GetParam().problems); }
+
+std::string with(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+const std::string kGood = kGateway + kServices;
+std::string service(const std::string& line) { return kGood + "    " + line + "\n"; }      // line 11
+std::string gateway(const std::string& line) { return kGateway + "  " + line + "\n" + kServices; }  // line 5
+const std::string kRoutes = "listeners:\n  - name: edge\n    port: 8080\n    routes:\n      - ";  // 11..15
+std::string route(const std::string& line) { return kGood + kRoutes + line + "\n"; }
+
+const Bad kBad[] = {
+    {"Empty", "", "f.yaml:1:1: file is empty\n"},
+    {"TwoDocuments", kGood + "---\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
+    {"ListAtTop", "- a\n", "f.yaml:1:1: : must be a mapping, not a list\n"},
+    {"NoGateway", kServices, "f.yaml:1:1: missing key \"gateway\"\n"},
+    {"UnknownKeyNear", gateway("contolCore: 0"), "f.yaml:5:3: unknown key \"contolCore\"; did you mean \"controlCore\"?\n"},
+    {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\"\n"},
+    {"DuplicateKey", gateway("cores: [2]"), "f.yaml:5:3: duplicate key \"cores\"\n"},
+    {"CoresEmpty", with(kGood, "[1]", "[]"), "f.yaml:4:10: cores: 0 entries, must be 1 to 64\n"},
+    {"CoresTwice", with(kGood, "[1]", "[1, 1]"), "f.yaml:4:14: cores[1]: CPU 1 is listed twice\n"},
+    {"CoresText", with(kGood, "[1]", "[one]"), "f.yaml:4:11: cores[0]: must be a whole number, not a string\n"},
+    {"PortText", with(kGood, "port: 4000", "port: \"4000\""), "f.yaml:9:53: port: must be a whole number, not a string\n"},
+    {"PortZero", with(kGood, "port: 4000", "port: 0"), "f.yaml:9:53: port: 0 is not within 1 to 65535\n"},
+    {"PortHuge", with(kGood, "port: 80 ", "port: 70000 "), "f.yaml:10:47: port: 70000 is not within 1 to 65535\n"},
+    {"NameIsNumber", with(kGood, "portName: auth", "portName: 12"), "f.yaml:6:15: portName: must be a string: write \"12\" in quotes\n"},
+    {"PrefixMissing", with(kGood, "10.80.0.1/24", "10.80.0.1"), "f.yaml:2:42: address: must be address/length, such as 10.0.0.1/24\n"},
+    {"AddressIsNetwork", with(kGood, "10.80.0.1/24", "10.80.0.0/24"), "f.yaml:2:42: address: 10.80.0.0 is the network or broadcast address of its own network\n"},
+    {"RangeHostBits", with(kGood, "10.80.64.0/24", "10.80.64.7/24"), "f.yaml:3:13: vipRange: host bits are set; did you mean 10.80.64.0/24?\n"},
+    {"RangeHoldsPort", with(kGood, "10.80.64.0/24", "10.80.0.0/30"), "f.yaml:3:13: vipRange: contains 10.80.0.1, the address of a port (line 2)\n"},
+    {"RangeHoldsEndpoint", with(kGood, "10.80.0.11", "10.80.64.9"), "f.yaml:10:29: address: 10.80.64.9 lies in gateway.vipRange, which is for VIPs alone\n"},
+    {"EndpointIsGateway", with(kGood, "10.80.0.11", "10.80.0.1"), "f.yaml:10:29: address: 10.80.0.1 is the gateway's own address\n"},
+    {"EndpointLoopback", with(kGood, "10.80.0.11", "127.0.0.1"), "f.yaml:10:29: address: 127.0.0.1 is not the address of a host on a network\n"},
+    {"EndpointLeadingZero", with(kGood, "10.80.0.11", "10.80.0.011"), "f.yaml:10:29: address: \"10.80.0.011\" is not an IPv4 address such as 10.0.0.1\n"},
+    {"VipOutside", with(kGood, "port: 4000", "port: 4000, vip: 10.80.65.5"), "f.yaml:9:22: vip: 10.80.65.5 is outside gateway.vipRange\n"},
+    {"VipBroadcast", with(kGood, "port: 4000", "port: 4000, vip: 10.80.64.255"), "f.yaml:9:22: vip: 10.80.64.255 is the first or last address of gateway.vipRange\n"},
+    {"VipForTwoNames", with(kGood, "port: 4000 }", "port: 4000, vip: 10.80.64.5 }, { dnsName: b, port: 1, vip: 10.80.64.5 }"), "f.yaml:9:78: vip: 10.80.64.5 belongs to \"auth-service\" (line 9)\n"},
+    {"AliasTwice", with(kGood, "port: 4000 }", "port: 4000 }, { port: 4000 }"), "f.yaml:9:61: alias auth-service:4000 is used before (line 9)\n"},
+    {"DiscoveryTwice", kGood + "  - portName: auth-service\n    endpoints: [ { address: 10.80.0.12, port: 80 } ]\n", "f.yaml:11:5: discoveryName: \"auth-service\" is used before (line 7)\n"},
+    {"DiscoveryUpper", with(kGood, "discoveryName: auth-service", "discoveryName: Auth"), "f.yaml:7:20: discoveryName: must be 1 to 64 characters of a-z, 0-9, '_' and '-', and not begin with '-'\n"},
+    {"ProtocolNear", with(kGood, "appProtocol: http", "appProtocol: htpp"), "f.yaml:8:18: appProtocol: \"htpp\" is none of http, http2, grpc; did you mean http?\n"},
+    {"TcpRequestTimeout", with(service("timeout: { perRequestTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:42: perRequestTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
+    {"TimeoutFraction", service("timeout: { idleTimeoutSeconds: 1.5 }"), "f.yaml:11:36: idleTimeoutSeconds: must be a whole number, not a number\n"},
+    {"BoundBelowOne", service("balancing: { boundFactor: 0.9 }"), "f.yaml:11:31: boundFactor: must be at least 1, or 0 for no bound\n"},
+    {"TableNotPrime", service("balancing: { tableSize: 65536 }"), "f.yaml:11:29: tableSize: 65536 is not prime; the next prime is 65537\n"},
+    {"HashWithoutName", service("balancing: { hash: { on: header } }"), "f.yaml:11:30: hash: a hash on header, cookie or query needs a name\n"},
+    {"MatcherBackwards", service("healthCheck: { protocol: http, matcher: \"299-200\" }"), "f.yaml:11:45: matcher: must be a status or a range of statuses from 200 to 599, such as \"200-299\"\n"},
+    {"EndpointTwice", with(kGood, "port: 80 }", "port: 80 }, { address: 10.80.0.11, port: 80 }"), "f.yaml:10:64: endpoint 10.80.0.11:80 is listed twice\n"},
+    {"NullList", kGateway + "services:\n", "f.yaml:5:1: services: must be a list, not nothing\n"},
+    {"RouteToNowhere", route("backends: [ { service: auth-servce } ]"), "f.yaml:15:32: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
+    {"RouteWeightsZero", route("backends: [ { service: auth-service, weight: 0 } ]"), "f.yaml:15:19: backends: the weights are all zero\n"},
+    {"RouteHostPort", route("{ hosts: [\"a:80\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"a:80\" is neither a host name nor \"*.\" and one; no port belongs here\n"},
+    {"DevicesOddNumber", with(kGood, "device: net_null0", "devices: [a, b]"), "f.yaml:2:12: devices: 2 devices for 1 cores: give one device, or one per core\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Table, BadFile, testing::ValuesIn(kBad), [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Load, BrokenYaml_IsOneProblemWithAPlace) {
+  const auto config = parse("gateway: [\n", "f.yaml");
+  ASSERT_FALSE(config);
+  ASSERT_EQ(config.error().size(), 1u);
+  EXPECT_EQ(config.error()[0].line, 2);
+  EXPECT_TRUE(config.error()[0].message.starts_with("not YAML: "));
+}
+
+TEST(Load, SeveralMistakes_AreAllReportedInOrder) {
+  const std::string text = with(with(with(kGood, "cores: [1]", "cores: []"), "port: 4000", "port: 0"), "10.80.0.11", "nowhere");
+  EXPECT_EQ(problems_of(text),
+            "f.yaml:4:10: cores: 0 entries, must be 1 to 64\n"
+            "f.yaml:9:53: port: 0 is not within 1 to 65535\n"
+            "f.yaml:10:29: address: \"nowhere\" is not an IPv4 address such as 10.0.0.1\n");
+}
+
+TEST(Load, MissingFile_SaysWhy) {
+  const auto config = load_file("/nonexistent/ringway.yaml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(listing(config.error()), "/nonexistent/ringway.yaml: cannot be read: No such file or directory\n");
+}
+
+TEST(Load, Directory_IsAProblemNotACrash) { EXPECT_FALSE(load_file("/")); }
+
+TEST(Load, Defaults_AreThoseOfEcs) {
+  const auto http = parse(kGood, "f");
+  ASSERT_TRUE(http) << listing(http.error());
+  EXPECT_EQ(http->services[0].timeouts.per_request_us, 15'000'000u);
+  EXPECT_EQ(http->services[0].timeouts.idle_us, 300'000'000u);
+  const auto tcp = parse(with(kGood, "    appProtocol: http\n", ""), "f");
+  ASSERT_TRUE(tcp);
+  EXPECT_EQ(tcp->services[0].app_protocol, contract::AppProtocol::tcp);
+  EXPECT_EQ(tcp->services[0].timeouts.per_request_us, 0u);
+  EXPECT_EQ(tcp->services[0].timeouts.idle_us, 3'600'000'000u);
+}
+
+TEST(Load, TimeoutZero_IsOff) {
+  const auto config = parse(service("timeout: { perRequestTimeoutSeconds: 0, idleTimeoutSeconds: 0 }"), "f");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->services[0].timeouts.per_request_us, 0u);
+  EXPECT_EQ(config->services[0].timeouts.idle_us, 0u);
+}
+
+TEST(Load, AliasWithoutDnsName_IsDiscoveryNameInItsNamespace) {
+  const std::string bare = with(kGood, "dnsName: auth-service, ", "");
+  EXPECT_EQ(parse(bare, "f")->services[0].client_aliases[0].dns_name, "auth-service");
+  const auto named = parse(with(bare, "  cores: [1]", "  namespace: prod.local\n  cores: [1]"), "f");
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->services[0].client_aliases[0].dns_name, "auth-service.prod.local");
+}
+
+TEST(Load, Http2AndGrpc_AreAccepted) {
+  EXPECT_EQ(problems_of(with(kGood, "appProtocol: http", "appProtocol: http2")), "");
+  EXPECT_EQ(problems_of(with(kGood, "appProtocol: http", "appProtocol: grpc")), "");
+}
+
+TEST(Load, RangeInsidePortNetwork_WarnsButLoads) {
+  const auto config = parse(with(kGood, "10.80.64.0/24", "10.80.0.128/28"), "f");
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->warnings.size(), 1u);
+  EXPECT_EQ(config->warnings[0].line, 3);
+}
+
+TEST(Load, Regex_KeepsItsPlaceForTheCompiler) {
+  const auto config = parse(route("{ matches: [ { path: { type: regex, value: \"/a(b\" } } ], backends: [ { service: auth-service } ] }"), "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  EXPECT_EQ(config->listeners[0].routes[0].matches[0].path->mark, (Mark{15, 52}));
+  EXPECT_EQ(config->listeners[0].routes[0].backends[0].service, 0u);
+}
+
+TEST(Load, Examples_HaveNoProblemAndNoWarning) {
+  const char* folder = std::getenv("RINGWAY_EXAMPLES");
+  ASSERT_NE(folder, nullptr);
+  for (const char* name : {"service-connect.yaml", "routes.yaml"}) {
+    const auto config = load_file(std::string(folder) + "/" + name);
+    ASSERT_TRUE(config) << listing(config.error());
+    EXPECT_EQ(listing(config->warnings), "");
+  }
+}
+
+}  // namespace
+}  // namespace ringway::config
