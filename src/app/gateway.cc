@@ -1,0 +1,192 @@
+#include "src/app/gateway.h"
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "src/app/eal.h"
+
+namespace ringway::app {
+
+namespace {
+
+constexpr u32 kInboxMails = 4095;
+constexpr u32 kOutboxMails = 16'383;
+constexpr u32 kHandoverPackets = 4095;
+constexpr u32 kIndirectPerPacket = 2;  // indirect mbufs: one for every second packet
+
+u64 random_u64() {
+  u64 out = 0;
+  RW_ASSERT(getrandom(&out, sizeof(out), 0) == sizeof(out));
+  return out;
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<Gateway>, std::string> Gateway::build(const config::GatewayConfig& config) {
+  std::unique_ptr<Gateway> gateway(new Gateway);
+  gateway->tsc_hz_ = rte_get_tsc_hz();
+  gateway->neighbours_ = std::make_unique<gate::Neighbours>();
+  std::string error = gateway->make_pools(config);
+  if (error.empty()) error = gateway->open_ports(config);
+  if (!error.empty()) return std::unexpected(error);
+  gateway->make_workers(config);
+  return gateway;
+}
+
+std::string Gateway::make_pools(const config::GatewayConfig& config) {
+  const u32 count = static_cast<u32>(config.cores.size());
+  for (u32 i = 0; i < count; i++) {
+    auto core = std::make_unique<Core>();
+    core->inbox = std::make_unique<core::Inbox>(kInboxMails);
+    core->outbox = std::make_unique<core::Outbox>(kOutboxMails);
+    core->handover = std::make_unique<gate::HandoverRing>(kHandoverPackets);
+    core->tsc_hz = tsc_hz_;
+    std::string error;
+    mbuf::PoolConfig pool;
+    pool.name = "core" + std::to_string(i);
+    pool.packets = config.pools.packets / count;
+    pool.data_bytes = config.pools.data_bytes;
+    pool.indirect = std::max(pool.packets / kIndirectPerPacket, 1023u);
+    pool.slices = config.pools.slices;
+    core->pools = mbuf::Pools::make(pool, error);
+    if (core->pools == nullptr) return error;
+    cores_.push_back(std::move(core));
+  }
+  return {};
+}
+
+std::string Gateway::open_ports(const config::GatewayConfig& config) {
+  for (const config::PortConfig& port : config.ports) {
+    const std::string error = open_port(port);
+    if (!error.empty()) return error;
+  }
+  port::SteeringConfig steering;
+  steering.cores = cores();
+  for (const auto& device : devices_) steering.devices.push_back(device.get());
+  for (const config::PortConfig& port : config.ports) steering.port_addresses.push_back(port.address);
+  steering_ = std::make_unique<port::Steering>(steering);
+  return {};
+}
+
+// One device with a queue per core, or one device per core with one queue each.
+std::string Gateway::open_port(const config::PortConfig& port) {
+  const bool per_core = port.devices.size() > 1;
+  if (per_core && port.devices.size() != cores_.size())
+    return "port " + port.devices.front() + ": " + std::to_string(port.devices.size()) + " devices for " +
+           std::to_string(cores_.size()) + " cores; give one device, or one for each core";
+  for (u32 d = 0; d < port.devices.size(); d++) {
+    port::DeviceConfig device;
+    device.name = ethdev_name(port.devices[d]);
+    device.rx_descriptors = port.rx_descriptors;
+    device.tx_descriptors = port.tx_descriptors;
+    device.mtu = port.mtu;
+    device.promiscuous = port.promiscuous;
+    std::vector<mbuf::Pools*> pools;
+    for (u32 c = 0; c < cores(); c++)
+      if (!per_core || c == d) pools.push_back(cores_[c]->pools.get());
+    auto opened = port::Device::open(device, pools);
+    if (!opened.has_value()) return opened.error();
+    for (u32 c = 0; c < cores(); c++)
+      if (!per_core || c == d) {
+        Core& core = *cores_[c];
+        core.queues.push_back(std::make_unique<port::Queue>(**opened, static_cast<u16>(per_core ? 0 : c), *core.pools,
+                                                            core.stats->page));
+      }
+    devices_.push_back(std::move(*opened));
+  }
+  return {};
+}
+
+tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u32 core) const {
+  tcp::EngineConfig out;
+  out.connections = config.tcp.connections;
+  out.receive_budget_bytes = config.tcp.receive_budget_bytes;
+  out.send_budget_bytes = config.tcp.send_budget_bytes;
+  out.rto_min_us[static_cast<u32>(tcp::Leg::downstream)] = config.tcp.client_min_rto_ms * 1000;
+  out.rto_min_us[static_cast<u32>(tcp::Leg::upstream)] = config.tcp.backend_min_rto_ms * 1000;
+  out.time_wait_us = config.tcp.time_wait_s * 1'000'000;
+  const port::PortSlice slice = steering_->slice(core);
+  out.port_first = slice.first;
+  out.port_count = slice.count;
+  out.secret[0] = random_u64();
+  out.secret[1] = random_u64();
+  // A connection may leave by any port: it is built as the weakest one wants it.
+  out.caps = {.multi_segs = true, .ip_checksum = true, .tcp_checksum = true, .mtu = 65'535, .segs_max = 65'535};
+  for (const auto& device : devices_) {
+    const port::Caps& caps = device->caps();
+    out.caps.multi_segs = out.caps.multi_segs && caps.multi_segs;
+    out.caps.ip_checksum = out.caps.ip_checksum && caps.tx_ip_checksum;
+    out.caps.tcp_checksum = out.caps.tcp_checksum && caps.tx_tcp_checksum;
+    out.caps.mtu = std::min(out.caps.mtu, caps.mtu);
+    out.caps.segs_max = std::min(out.caps.segs_max, caps.segs_max);
+  }
+  return out;
+}
+
+void Gateway::make_workers(const config::GatewayConfig& config) {
+  std::vector<gate::HandoverRing*> handover;
+  for (const auto& core : cores_) handover.push_back(core->handover.get());
+  const TimeUs now_us = TscScale(tsc_hz_).to_us(read_tsc());
+  // Both halves of the flow hash's key are the same on every core: they must agree about a flow's owner.
+  const tcp::EngineConfig first = engine_config(config, 0);
+  for (u32 i = 0; i < cores(); i++) {
+    Core& core = *cores_[i];
+    core::WorkerConfig worker;
+    worker.core = i;
+    worker.idle = config.idle == config::Idle::spin ? core::IdlePolicy::spin : core::IdlePolicy::backoff;
+    worker.pools = core.pools.get();
+    for (const auto& queue : core.queues) worker.queues.push_back(queue.get());
+    worker.board = board_.get();
+    worker.stats = core.stats.get();
+    worker.connections = core.connections.get();
+    worker.inbox = core.inbox.get();
+    worker.outbox = core.outbox.get();
+    worker.neighbours = neighbours_.get();
+    worker.steering = cores() > 1 ? steering_.get() : nullptr;
+    worker.handover = handover;
+    worker.tcp = engine_config(config, i);
+    worker.tcp.secret[0] = first.secret[0];
+    worker.tcp.secret[1] = first.secret[1];
+    worker.seed = random_u64();
+    core.worker = std::make_unique<core::Worker>(worker, now_us);
+  }
+}
+
+bool Gateway::launch(std::string& error) {
+  launched_ = true;
+  for (u32 i = 0; i < cores(); i++) {
+    const auto loop = [](void* argument) {
+      auto* core = static_cast<Core*>(argument);
+      core->worker->run(core->tsc_hz);
+      return 0;
+    };
+    if (rte_eal_remote_launch(loop, cores_[i].get(), i + 1) != 0) {
+      error = "core " + std::to_string(i) + " cannot be started: its lcore is busy or missing";
+      return false;
+    }
+  }
+  return true;
+}
+
+void Gateway::join() {
+  if (!launched_) return;
+  for (u32 i = 0; i < cores(); i++) rte_eal_wait_lcore(i + 1);
+  launched_ = false;
+}
+
+Gateway::~Gateway() {
+  RW_ASSERT(!launched_);
+  for (auto& core : cores_) core->worker.reset();
+  for (auto& core : cores_) {
+    gate::Handover passed;
+    while (core->handover->pop(passed)) rte_pktmbuf_free(passed.packet);
+    core->queues.clear();
+  }
+  devices_.clear();
+}
+
+}  // namespace ringway::app

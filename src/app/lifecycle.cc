@@ -1,0 +1,364 @@
+#include "src/app/lifecycle.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include <spdlog/spdlog.h>
+
+#include "control/config/load.h"
+#include "src/app/eal.h"
+#include "src/app/reload.h"
+#include "src/app/telemetry.h"
+
+namespace ringway::app {
+
+using contract::Mail;
+using contract::MailKind;
+
+namespace {
+
+constexpr int kTurnMs = 10;               // how long mail from a core may lie
+constexpr u32 kMailsPerTurn = 4096;       // of one core
+constexpr u64 kDrainGraceUs = 1'000'000;  // for cores to say that they have drained
+
+sigset_t our_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+  return set;
+}
+
+const char* state_name(u8 state) {
+  constexpr const char* kNames[] = {"starting", "serving", "draining", "stopping"};
+  return kNames[state];
+}
+
+}  // namespace
+
+void block_signals() {
+  const sigset_t set = our_signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+TimeUs Lifecycle::now_us() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<TimeUs>(std::chrono::duration_cast<std::chrono::microseconds>(since).count());
+}
+
+Lifecycle::Lifecycle(config::Config config)
+    : config_(std::move(config)), started_us_(now_us()), prefix_("ringway-" + std::to_string(getpid())) {}
+
+Lifecycle::~Lifecycle() {
+  if (signals_ >= 0) close(signals_);
+  if (wake_ >= 0) close(wake_);
+}
+
+int Lifecycle::run() {
+  if (start()) loop();
+  else exit_status_ = 1;
+  shut_down();
+  return exit_status_;
+}
+
+bool Lifecycle::start() {
+  open_control();
+  if (const auto error = start_eal(config_.gateway, prefix_)) {
+    spdlog::error("{}", *error);
+    return false;
+  }
+  eal_ = true;
+  auto gateway = Gateway::build(config_.gateway);
+  if (!gateway.has_value()) {
+    spdlog::error("{}", gateway.error());
+    return false;
+  }
+  gateway_ = std::move(*gateway);
+  for (const auto& device : gateway_->devices())
+    spdlog::info("port {} ({}): {} queues, multi-segment {}, checksums ip {} tcp {}, mtu {}", device->name(), device->driver(),
+                 device->queues(), device->caps().multi_segs ? "yes" : "no", device->caps().tx_ip_checksum ? "nic" : "software",
+                 device->caps().tx_tcp_checksum ? "nic" : "software", device->caps().mtu);
+  spdlog::info("steering {}: {}", gateway_->steering().mode_name(), gateway_->steering().why());
+
+  std::vector<publish::MailRing*> inboxes;
+  for (u32 i = 0; i < gateway_->cores(); i++) inboxes.push_back(&gateway_->inbox(i));
+  publisher_ = std::make_unique<publish::Publisher>(inboxes);
+  u64 seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = started_us_;
+  const auto send = [this](u32 core, const Mail& mail) { return publisher_->reached(core) && gateway_->inbox(core).push(mail); };
+  const auto tell = [](const contract::Endpoint& endpoint, health::Transition change, const health::EndpointReport& report) {
+    if (change == health::Transition::became_healthy) spdlog::info("{} is healthy", endpoint.id);
+    else spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
+  };
+  checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell);
+  publisher_->on_all_adopted([this](const contract::Plan& plan) {
+    checker_->drain_removed();
+    if (!all_adopted_.exchange(true)) {
+      state_ = State::serving;
+      spdlog::info("ready: plan {} is in force on {} cores", plan.generation, gateway_->cores());
+    }
+    sd_notify(0, "READY=1");
+  });
+  publisher_->on_retired([this](const contract::Plan& plan) {
+    checker_->forget(plan);
+    registry_.retire(plan.generation);
+  });
+  explain_ = std::make_unique<Explain>(gateway_->board(), gateway_->stats(0), gateway_->cores());
+  admin_ = std::make_unique<admin::Admin>(sources());
+
+  std::vector<config::Problem> problems;
+  if (!publish_plan(config_, problems)) {
+    for (const auto& problem : problems) spdlog::error("{}", config::to_string(problem));
+    return false;
+  }
+  std::string error;
+  if (!gateway_->launch(error)) {
+    spdlog::error("{}", error);
+    return false;
+  }
+  return open_admin();
+}
+
+void Lifecycle::open_control() {
+  const sigset_t set = our_signals();
+  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  RW_ASSERT(signals_ >= 0 && wake_ >= 0);
+  watch_ = std::make_unique<FileWatch>(config_.file);
+  if (watch_->fd() < 0) spdlog::warn("changes of {} cannot be watched; SIGHUP and ringwayctl reload still work", config_.file);
+}
+
+bool Lifecycle::open_admin() {
+  {
+    std::lock_guard lock(posted_mutex_);
+    takes_posts_ = true;
+  }
+  auto server = admin::UnixHttp::open(config_.gateway.admin_socket,
+                                      [this](const admin::Request& request) { return admin_->answer(request); });
+  if (!server.has_value()) {
+    spdlog::error("{}", server.error());
+    return false;
+  }
+  server_ = std::move(*server);
+  start_telemetry(*admin_);
+  spdlog::info("admin socket {}, telemetry prefix {}", config_.gateway.admin_socket, prefix_);
+  return true;
+}
+
+bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::Problem>& problems) {
+  const u64 generation = ++generation_;
+  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_});
+  if (!plan.has_value()) {
+    problems = std::move(plan.error());
+    return false;
+  }
+  if (auto vips = compile::assign_vips(config, vips_)) vips_ = std::move(*vips);
+  const std::shared_ptr<const contract::Plan> shared = std::move(*plan);
+  publisher_->publish(shared);
+  checker_->adopt(shared, now_us());
+  return true;
+}
+
+admin::ReloadAnswer Lifecycle::reload(const char* why) {
+  admin::ReloadAnswer answer;
+  if (state_ == State::draining || state_ == State::stopping) {
+    answer.problems.emplace_back("the gateway is draining");
+    return answer;
+  }
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", static_cast<unsigned long long>(now_us()));
+  std::vector<config::Problem> problems;
+  auto next = config::load_file(config_.file);
+  if (next.has_value()) {
+    for (const auto& warning : next->warnings) answer.warnings.push_back(config::to_string(warning));
+    for (const std::string& key : keep_until_restart(config_.gateway, next->gateway))
+      answer.warnings.push_back(key + " takes effect at the next start");
+    answer.applied = publish_plan(*next, problems);
+    if (answer.applied) config_ = std::move(*next);
+  } else {
+    problems = std::move(next.error());
+  }
+  for (const auto& problem : problems) answer.problems.push_back(config::to_string(problem));
+  for (const auto& text : answer.warnings) spdlog::warn("reload: {}", text);
+  for (const auto& text : answer.problems) spdlog::error("reload: {}", text);
+  if (answer.applied) {
+    spdlog::info("reload ({}): plan {} published", why, generation_);
+  } else {
+    spdlog::error("reload ({}) refused, the plan before it stays in force", why);
+    sd_notify(0, "READY=1");
+  }
+  return answer;
+}
+
+void Lifecycle::begin_drain(const char* why) {
+  if (state_ == State::draining || state_ == State::stopping) {
+    begin_stop();
+    return;
+  }
+  state_ = State::draining;
+  drain_deadline_us_ = now_us() + config_.gateway.drain_us + kDrainGraceUs;
+  spdlog::info("draining ({}) for at most {} s", why, config_.gateway.drain_us / 1'000'000);
+  sd_notify(0, "STOPPING=1");
+  Mail mail;
+  mail.kind = MailKind::drain;
+  mail.drain_us = config_.gateway.drain_us;
+  for (u32 i = 0; i < gateway_->cores(); i++) gateway_->inbox(i).push(mail);
+}
+
+void Lifecycle::begin_stop() {
+  if (state_ == State::stopping) return;
+  state_ = State::stopping;
+}
+
+void Lifecycle::loop() {
+  while (state_ != State::stopping) {
+    pollfd watched[3] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}, {watch_->fd(), POLLIN, 0}};
+    poll(watched, 3, kTurnMs);
+    if (watched[0].revents != 0) read_signals();
+    if (watched[1].revents != 0) run_posted();
+    if (watched[2].revents != 0) watch_->read(now_us());
+    turn(now_us());
+  }
+}
+
+void Lifecycle::turn(TimeUs now) {
+  read_mail(now);
+  publisher_->poll();
+  checker_->poll(now);
+  if (watch_->changed(now)) reload("the file changed");
+  if (state_ != State::draining) return;
+  if (drained_cores_ == gateway_->cores() || now >= drain_deadline_us_) begin_stop();
+}
+
+void Lifecycle::read_signals() {
+  signalfd_siginfo info;
+  while (read(signals_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+    if (info.ssi_signo == SIGHUP) reload("SIGHUP");
+    else begin_drain(info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+  }
+}
+
+void Lifecycle::read_mail(TimeUs now) {
+  for (u32 core = 0; core < gateway_->cores(); core++) {
+    Mail mail;
+    for (u32 n = 0; n < kMailsPerTurn && gateway_->outbox(core).pop(mail); n++) {
+      if (publisher_->on_mail(mail) || checker_->on_mail(mail, now)) continue;
+      RW_ASSERT(mail.kind == MailKind::drained);
+      drained_cores_++;
+    }
+  }
+}
+
+void Lifecycle::run_posted() {
+  u64 ignored = 0;
+  [[maybe_unused]] const ssize_t n = read(wake_, &ignored, sizeof(ignored));
+  std::vector<std::function<void()>> posted;
+  {
+    std::lock_guard lock(posted_mutex_);
+    posted.swap(posted_);
+  }
+  for (auto& f : posted) f();
+}
+
+template <class F>
+auto Lifecycle::on_control(F f) -> decltype(f()) {
+  auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
+  auto result = task->get_future();
+  {
+    std::lock_guard lock(posted_mutex_);
+    if (!takes_posts_) return {};
+    posted_.push_back([task] { (*task)(); });
+  }
+  const u64 one = 1;
+  [[maybe_unused]] const ssize_t n = write(wake_, &one, sizeof(one));
+  return result.get();
+}
+
+void Lifecycle::shut_down() {
+  // Requests that wait for the control thread are answered before the server's thread is joined.
+  {
+    std::lock_guard lock(posted_mutex_);
+    takes_posts_ = false;
+  }
+  if (wake_ >= 0) run_posted();
+  stop_telemetry();
+  server_.reset();
+  if (gateway_ != nullptr) {
+    Mail stop;
+    stop.kind = MailKind::stop;
+    for (u32 i = 0; i < gateway_->cores(); i++)
+      for (u32 tries = 0; !gateway_->inbox(i).push(stop) && tries < 1000; tries++) usleep(1000);
+    gateway_->join();
+  }
+  admin_.reset();
+  explain_.reset();
+  // Cores hold plans until their workers are gone.
+  gateway_.reset();
+  checker_.reset();
+  publisher_.reset();
+  if (eal_) end_eal();
+  if (exit_status_ == 0) spdlog::info("stopped");
+}
+
+bool Lifecycle::drain_endpoint(const std::string& id, bool undo) {
+  const auto plan = publisher_->current();
+  for (const auto& endpoint : plan->endpoints)
+    if (endpoint.id == id) return checker_->drain(endpoint.slot, !undo);
+  return false;
+}
+
+std::vector<admin::PortNumbers> Lifecycle::port_numbers() const {
+  std::vector<admin::PortNumbers> out;
+  for (const auto& device : gateway_->devices()) out.push_back({device->name(), device->xstats()});
+  return out;
+}
+
+admin::Json Lifecycle::status() const {
+  admin::Json ports = admin::Json::array();
+  for (const auto& device : gateway_->devices()) {
+    char mac[18];
+    const auto& b = device->mac().b;
+    std::snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+    ports.push_back({{"name", device->name()}, {"driver", device->driver()}, {"mac", mac}, {"queues", device->queues()},
+                     {"mtu", device->caps().mtu}, {"multi_segs", device->caps().multi_segs}});
+  }
+  return {{"version", RINGWAY_VERSION}, {"state", state_name(static_cast<u8>(state_.load()))}, {"pid", getpid()},
+          {"uptime_s", (now_us() - started_us_) / 1'000'000}, {"config", config_.file},
+          {"telemetry_prefix", prefix_}, {"steering", std::string(gateway_->steering().mode_name())},
+          {"steering_why", std::string(gateway_->steering().why())}, {"ports", ports}};
+}
+
+admin::Sources Lifecycle::sources() {
+  admin::Sources out;
+  for (u32 i = 0; i < gateway_->cores(); i++) {
+    out.cores.push_back(&gateway_->stats(i));
+    out.connections.push_back(&gateway_->connections(i));
+  }
+  out.board = &gateway_->board();
+  out.tsc_hz = gateway_->tsc_hz();
+  out.plan = [this] { return publisher_->current(); };
+  out.health = [this](contract::EndpointSlot slot) { return checker_->report(slot); };
+  out.now_us = [] { return now_us(); };
+  out.status = [this] { return status(); };
+  out.ready = [this] { return state_ == State::serving; };
+  out.xstats = [this] { return port_numbers(); };
+  out.reload = [this] { return on_control([this] { return reload("ringwayctl"); }); };
+  out.drain = [this] { on_control([this] { return begin_drain("ringwayctl"), true; }); };
+  out.drain_endpoint = [this](const std::string& id, bool undo) {
+    return on_control([this, id, undo] { return drain_endpoint(id, undo); });
+  };
+  out.explain = [this](const std::string& method, const std::string& url, const std::string& source) -> admin::Json {
+    const auto plan = publisher_->current();
+    if (plan == nullptr) return {{"error", "no plan is in force yet"}};
+    return explain_->answer(*plan, method, url, source);
+  };
+  return out;
+}
+
+}  // namespace ringway::app

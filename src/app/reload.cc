@@ -1,0 +1,56 @@
+#include "src/app/reload.h"
+
+namespace ringway::app {
+
+namespace {
+
+// Marks are places in the file and say nothing about the value.
+bool same(const config::PortConfig& a, const config::PortConfig& b) {
+  return a.devices == b.devices && a.address == b.address && a.prefix_bits == b.prefix_bits && a.next_hop == b.next_hop &&
+         a.mtu == b.mtu && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
+         a.promiscuous == b.promiscuous;
+}
+bool same(const std::vector<config::PortConfig>& a, const std::vector<config::PortConfig>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); i++)
+    if (!same(a[i], b[i])) return false;
+  return true;
+}
+bool same(const config::MemoryConfig& a, const config::MemoryConfig& b) {
+  return a.hugepages == b.hugepages && a.megabytes == b.megabytes;
+}
+bool same(const config::PoolsConfig& a, const config::PoolsConfig& b) {
+  return a.packets == b.packets && a.data_bytes == b.data_bytes && a.slices == b.slices;
+}
+bool same(const config::TcpConfig& a, const config::TcpConfig& b) {
+  return a.connections == b.connections && a.receive_budget_bytes == b.receive_budget_bytes &&
+         a.send_budget_bytes == b.send_budget_bytes && a.client_min_rto_ms == b.client_min_rto_ms &&
+         a.backend_min_rto_ms == b.backend_min_rto_ms && a.time_wait_s == b.time_wait_s;
+}
+template <class T>
+bool same(const T& a, const T& b) {
+  return a == b;
+}
+
+}  // namespace
+
+std::vector<std::string> keep_until_restart(const config::GatewayConfig& running, config::GatewayConfig& next) {
+  std::vector<std::string> out;
+  const auto keep = [&](const auto& old_value, auto& new_value, const char* key) {
+    if (!same(old_value, new_value)) out.emplace_back(key);
+    new_value = old_value;
+  };
+  keep(running.ports, next.ports, "gateway.ports");
+  keep(running.cores, next.cores, "gateway.cores");
+  keep(running.control_core, next.control_core, "gateway.controlCore");
+  keep(running.idle, next.idle, "gateway.idle");
+  keep(running.steering, next.steering, "gateway.steering");
+  keep(running.memory, next.memory, "gateway.memory");
+  keep(running.pools, next.pools, "gateway.pools");
+  keep(running.tcp, next.tcp, "gateway.tcp");
+  keep(running.admin_socket, next.admin_socket, "gateway.adminSocket");
+  keep(running.kernel_tap, next.kernel_tap, "gateway.kernelTap");
+  return out;
+}
+
+}  // namespace ringway::app
