@@ -2,8 +2,8 @@
 // PatternSet: collects the regular expressions of all route tables and compiles them into one Hyperscan database.
 //
 // Control thread only; compiling takes milliseconds to seconds, never on a core. The flavour is Hyperscan's part of
-// PCRE (no back-references, no look-around); an expression has to match the whole value, as if it stood between ^ and $,
-// which it may have at its very ends and nowhere else.
+// PCRE (no back-references, no look-around); an expression has to match the whole value, as if it stood between ^ and
+// $, which it may have at its very ends and nowhere else.
 //
 // What is scanned is a row of lines: a tag line, then the value of one piece of the head, and so on. An expression is
 // compiled behind its piece's tag, which begins with a control byte that no request may contain, so it cannot start

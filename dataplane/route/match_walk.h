@@ -41,7 +41,8 @@ class MatchWalk {
   std::string_view reversed_host() {
     std::string_view host = head_.text(head_.authority);
     const auto colon = host.rfind(':');
-    if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+    const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+    if (has_port) host = host.substr(0, colon);
     if (!host.empty() && host.back() == '.') host.remove_suffix(1);
     if (host.size() > kHostBytesMax) return {};
     for (std::size_t i = 0; i < host.size(); ++i) host_[i] = inspect::lower(host[host.size() - 1 - i]);
