@@ -1,5 +1,6 @@
 #pragma once
-// Byte classes of HTTP/1.1 (RFC 9110 section 5.6.2, RFC 9112 section 3, RFC 3986 section 3.2.2) and the scans over them.
+// Byte classes of HTTP/1.1 (RFC 9110 section 5.6.2, RFC 9112 section 3, RFC 3986 section 3.2.2) and the scans over
+// them.
 //
 // A scan answers one question: where does this stretch stop being of a class? It takes three addresses: `at`, where
 // to look from; `end`, one past the last byte; and `begin`, the lowest address that may be read, so that a vector load
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <string_view>
+#include <type_traits>
 
 #include "src/base/types.h"
 
@@ -92,15 +94,21 @@ inline __m256i broadcast16(const std::array<u8, 16>& table) {
   return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table.data())));
 }
 
+// Comparing the pointers themselves is no constant expression under g++'s -fsanitize=undefined.
+template <bool (*In)(u8)>
+struct ClassName {};
+template <bool (*A)(u8), bool (*B)(u8)>
+inline constexpr bool kSameClass = std::is_same_v<ClassName<A>, ClassName<B>>;
+
 // One bit per byte of `v` that is not of the class.
 template <bool (*In)(u8)>
 inline u32 stops(__m256i v) {
-  if constexpr (In == is_value_byte) {
+  if constexpr (kSameClass<In, is_value_byte>) {
     const __m256i printable = _mm256_cmpeq_epi8(_mm256_max_epu8(v, _mm256_set1_epi8(0x20)), v);
     const __m256i allowed = _mm256_or_si256(printable, _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\t')));
     const __m256i del = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(0x7f));
     return ~static_cast<u32>(_mm256_movemask_epi8(_mm256_andnot_si256(del, allowed)));
-  } else if constexpr (In == is_target_byte) {
+  } else if constexpr (kSameClass<In, is_target_byte>) {
     const __m256i above_space = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(0x20));  // signed: also refuses 0x80 and above
     const __m256i del = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(0x7f));
     return ~static_cast<u32>(_mm256_movemask_epi8(_mm256_andnot_si256(del, above_space)));

@@ -1,3 +1,8 @@
+// The body reader: payload is counted, framing is checked byte by byte by a state machine that needs no look-back, so
+// that a body may be cut anywhere. Accepted framing is forwarded as it stands; for that reason only what every peer
+// reads alike is accepted (RFC 9112 7.1 without its optional white space).
+// One reader belongs to one direction of one exchange; no allocation.
+
 #include "dataplane/http/h1_body.h"
 
 #include <algorithm>

@@ -1,5 +1,11 @@
+// The reader of heads: a cursor walks request or status line, then field lines, each function one production of RFC
+// 9112. `Step::more` means that the bytes end inside the production and nothing seen so far is wrong; what needs the
+// whole head (Host, Connection, body framing) is settled behind the empty line.
+// Pure, any thread, no allocation; no byte outside the given stretch is read.
+
 #include "dataplane/http/h1_read.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "dataplane/http/bytes.h"
@@ -354,7 +360,7 @@ Reject settle_response(ResponseHead& head, Method request_method) {
 }
 
 Reader start(Bytes in, const HeadLimits& limits) {
-  const std::size_t bytes_max = limits.head_bytes < contract::kHeadBytesMax ? limits.head_bytes : contract::kHeadBytesMax;
+  const std::size_t bytes_max = std::min(limits.head_bytes, contract::kHeadBytesMax);
   const u8* begin = in.data();
   return {begin, begin, begin + (in.size() < bytes_max ? in.size() : bytes_max)};
 }

@@ -1,3 +1,6 @@
+// Request targets and authorities: splits what the reader has found to be visible ASCII. Nothing is decoded or
+// normalised; dot segments and encoded slashes pass as sent. Pure, any thread.
+
 #include "dataplane/http/h1_target.h"
 
 #include <cstring>
