@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   const u64 requests = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 500'000;
   const u32 connections = argc > 2 ? static_cast<u32>(std::strtoul(argv[2], nullptr, 10)) : 64;
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
-  start_eal();
+  const bool huge = start_eal_huge(256);
   Bench bench(connections, body);
   auto& ticks = bench.world.stats.page.ticks;
   const auto spent = [&](contract::Regime r) {
@@ -136,6 +136,7 @@ int main(int argc, char** argv) {
   const auto each = [&](u64 now, u64 before) { return static_cast<double>(now - before) / done; };
   std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %llu failed)\n", done, connections, body,
               static_cast<unsigned long long>(bench.failed));
+  std::printf("memory                   %12s\n", huge ? "2 MiB pages" : "4 KiB pages");
   std::printf("ticks per request        %12.0f\n", per);
   std::printf("  housekeeping           %12.0f\n", each(ticks[1][0].get(), phases[0]));
   std::printf("  receive, gate, tcp     %12.0f\n", each(ticks[1][1].get(), phases[1]));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,22 @@ inline void start_eal(std::vector<std::string> extra = {}) {
   for (auto& w : words) argv.push_back(w.data());
   RW_ASSERT(rte_eal_init(static_cast<int>(argv.size()), argv.data()) >= 0);
   std::atexit([] { rte_eal_cleanup(); });
+}
+
+// For benchmarks: hugepages where at least `megabytes` of 2 MiB pages are free, else as start_eal. Returns whether.
+inline bool start_eal_huge(unsigned megabytes) {
+  unsigned long free_pages = 0;
+  std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> free_pages;
+  if (free_pages * 2 < megabytes) {
+    start_eal();
+    return false;
+  }
+  std::vector<std::string> words{"bench", "--in-memory", "-m", std::to_string(megabytes), "--no-pci", "--no-telemetry",
+                                 "-l", "0", "--log-level=*:error"};
+  std::vector<char*> argv;
+  for (auto& w : words) argv.push_back(w.data());
+  RW_ASSERT(rte_eal_init(static_cast<int>(argv.size()), argv.data()) >= 0);
+  return true;
 }
 
 }  // namespace ringway::test

@@ -31,8 +31,8 @@ inline std::unique_ptr<mbuf::Pools> make_pools(const std::string& name, u32 pack
 class Host {
  public:
   // `addresses`: all that it answers for; the first is its own. `gateway`: its next hop.
-  Host(const std::string& name, RingPort& across, std::vector<wire::Ip4> addresses, wire::Ip4 gateway, u32 packets = 16'383)
-      : pools_(make_pools(name, packets)) {
+  Host(const std::string& name, RingPort& across, std::vector<wire::Ip4> addresses, wire::Ip4 gateway, u32 cache = 0)
+      : pools_(make_pools(name, 16'383, cache)) {
     rte_ring* rx = across.from_gateway();
     rte_ring* tx = across.to_gateway();
     RW_ASSERT(rte_eth_from_rings(name.c_str(), &rx, 1, &tx, 1, 0) >= 0);
@@ -139,7 +139,7 @@ class World {
 
   explicit World(const std::string& name, u32 endpoints = 3, u32 cache = 0)
       : pools_(make_pools(name + "g", 16'383, cache)), front_(name + "f", *pools_), back_(name + "b", *pools_),
-        client(name + "c", front_, {kClient}, kFront), server(name + "s", back_, endpoint_ips(endpoints), kBack),
+        client(name + "c", front_, {kClient}, kFront, cache), server(name + "s", back_, endpoint_ips(endpoints), kBack, cache),
         front_queue_(std::make_unique<port::Queue>(front_.device(), u16{0}, *pools_, stats.page)),
         back_queue_(std::make_unique<port::Queue>(back_.device(), u16{0}, *pools_, stats.page)) {
     core::WorkerConfig config;
