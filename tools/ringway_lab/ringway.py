@@ -1,9 +1,11 @@
 """Ringway in the middle of a mesh: its configuration, its process, its admin socket."""
 
 import copy
+import http.client
 import json
 import os
 import signal
+import socket
 
 import yaml
 
@@ -17,6 +19,17 @@ def merged(base, extra):
     for key, value in extra.items():
         out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
     return {key: value for key, value in out.items() if value is not None}
+
+
+class AdminConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("admin", timeout=5)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Ringway(Gateway):
@@ -111,9 +124,14 @@ class Ringway(Gateway):
         done = self.mesh.gw.run(self.program("ringwayctl"), "--socket", self.path("admin.sock"), *words, check=check)
         return done.stdout
 
-    def ask(self, *words):
-        """ringwayctl's answer as JSON."""
-        return json.loads(self.ctl(*words, "--json"))
+    def ask(self, path):
+        """The admin socket's own answer to GET `path`, as ringwayctl gets it."""
+        connection = AdminConnection(self.path("admin.sock"))
+        try:
+            connection.request("GET", path)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
 
     def telemetry_prefix(self):
         """EAL's --file-prefix of the running gateway, by its telemetry socket; "" when there is none."""
@@ -123,18 +141,30 @@ class Ringway(Gateway):
         return folders[0] if folders else ""
 
     def counter(self, name):
-        return self.ask("counters")["counters"][name]
+        return self.ask("/counters")["counters"][name]
+
+    def ticks(self):
+        """(busy, idle) ticks of all cores together, by their own accounting."""
+        busy = idle = 0
+        for core in self.ask("/counters")["cores"]:
+            for regime, phases in core["ticks"].items():
+                if regime == "idle":
+                    idle += sum(phases.values())
+                else:
+                    busy += sum(phases.values())
+        return busy, idle
 
     def core_requests(self):
         """Requests read by each core."""
-        return [core["counters"]["requests"] for core in self.ask("counters")["cores"]]
+        return [core["requests"] for core in self.ask("/status")["cores"]]
 
     def generation(self):
-        return self.ask("status")["generation"]
+        return self.ask("/status")["plan_generation"]
 
     def endpoint_healthy(self, task):
         """Whether the gateway says that it sends requests to the task."""
-        return any(e["address"] == f"{task.ip}:{task.port}" and e["healthy"] for e in self.ask("endpoints")["endpoints"])
+        return any(e["address"] == task.ip and e["port"] == task.port and e["health"] == "healthy"
+                   for e in self.ask("/endpoints"))
 
     def reload(self):
         self.process.signal(signal.SIGHUP)
