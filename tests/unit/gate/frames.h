@@ -1,0 +1,89 @@
+#pragma once
+// Frames as byte strings, built with the wire writers, for tests that hand them to a gate.
+
+#include <string>
+#include <vector>
+
+#include "src/wire/arp.h"
+#include "src/wire/checksum.h"
+#include "src/wire/eth.h"
+#include "src/wire/icmp.h"
+#include "src/wire/ip4.h"
+#include "src/wire/tcp.h"
+#include "src/wire/udp.h"
+
+namespace ringway::test {
+
+using Frame = std::vector<u8>;
+
+[[gnu::noinline]] inline void append(Frame& f, const Frame& more) {
+  const std::size_t at = f.size();
+  f.resize(at + more.size());
+  if (!more.empty()) std::memcpy(&f[at], more.data(), more.size());
+}
+
+inline void store_sum(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
+
+inline Frame eth(const wire::Mac& to, const wire::Mac& from, u16 type, const Frame& body) {
+  Frame f(wire::kEthHeaderBytes);
+  wire::write_eth(f.data(), to, from, type);
+  append(f, body);
+  return f;
+}
+
+inline Frame ip4(wire::Ip4 from, wire::Ip4 to, u8 protocol, const Frame& body) {
+  Frame f(wire::kIp4HeaderBytes);
+  wire::write_ip4(f.data(), {.total_bytes = static_cast<u16>(f.size() + body.size()), .protocol = protocol,
+                             .source = from, .destination = to});
+  append(f, body);
+  return f;
+}
+
+// Computes the IPv4 header checksum anew, after a test changed the header.
+inline void mend_ip4(Frame& frame, std::size_t at = wire::kEthHeaderBytes) {
+  u8* ip = frame.data() + at;
+  wire::store_be16(ip + 10, 0);
+  store_sum(ip + 10, wire::checksum({ip, std::size_t{(ip[0] & 15u) * 4u}}));
+}
+
+inline Frame tcp(wire::Ip4 from, u16 from_port, wire::Ip4 to, u16 to_port, u8 flags, const Frame& options = {},
+                 const Frame& payload = {}) {
+  Frame f(wire::kTcpHeaderBytes);
+  wire::write_tcp(f.data(), {.source_port = from_port, .destination_port = to_port, .seq = wire::SeqNo{1000},
+                             .ack = wire::SeqNo{2000},
+                             .header_bytes = static_cast<u8>(wire::kTcpHeaderBytes + options.size()), .flags = flags,
+                             .window = 4096});
+  append(f, options);
+  append(f, payload);
+  wire::Checksum sum(wire::pseudo_header_sum(from, to, wire::kIpProtoTcp, static_cast<u16>(f.size())));
+  sum.add(f);
+  store_sum(f.data() + wire::kTcpChecksumOffset, sum.value());
+  return ip4(from, to, wire::kIpProtoTcp, f);
+}
+
+inline Frame udp(wire::Ip4 from, u16 from_port, wire::Ip4 to, u16 to_port, const Frame& payload, bool sum = true) {
+  Frame f(wire::kUdpHeaderBytes);
+  wire::write_udp(f.data(), from_port, to_port, static_cast<u16>(f.size() + payload.size()));
+  append(f, payload);
+  wire::Checksum c(wire::pseudo_header_sum(from, to, wire::kIpProtoUdp, static_cast<u16>(f.size())));
+  c.add(f);
+  if (sum) store_sum(f.data() + 6, c.value());
+  return ip4(from, to, wire::kIpProtoUdp, f);
+}
+
+inline Frame icmp(wire::Ip4 from, wire::Ip4 to, wire::IcmpType type, u8 code, const Frame& payload) {
+  Frame f(wire::kIcmpHeaderBytes);
+  wire::write_icmp(f.data(), type, code, 0x0001'0002);
+  append(f, payload);
+  store_sum(f.data() + 2, wire::checksum(f));
+  return ip4(from, to, wire::kIpProtoIcmp, f);
+}
+
+inline Frame arp(u16 operation, const wire::Mac& sender_mac, wire::Ip4 sender, wire::Ip4 target) {
+  Frame f(wire::kArpBytes);
+  wire::write_arp(f.data(), {.operation = operation, .sender_mac = sender_mac, .sender_ip = sender, .target_mac = {},
+                             .target_ip = target});
+  return f;
+}
+
+}  // namespace ringway::test
