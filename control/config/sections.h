@@ -9,6 +9,9 @@
 
 namespace ringway::config {
 
+// The whole text. Empty when it is right; then `config` is filled.
+std::vector<Problem> read(std::string_view text, std::string file, Config& config);
+
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);

@@ -1,0 +1,110 @@
+// The text as YAML, the YAML as sections, then the checks across them; and the small grammars that sections share. See
+// sections.h and load.h.
+
+#include <algorithm>
+#include <charconv>
+
+#include "control/config/load.h"
+#include "control/config/sections.h"
+
+namespace ringway::config {
+namespace {
+
+using Problems = std::vector<Problem>;
+
+void sort_problems(Problems& problems) {
+  std::ranges::stable_sort(problems, {}, [](const Problem& p) { return std::pair(p.line, p.column); });
+}
+
+void read_root(Reader& reader, const YAML::Node& node, Config& config) {
+  const Map root(reader, {node, Mark{1, 1}, ""}, keys::kRoot);
+  if (const auto gateway = root.get("gateway")) read_gateway(reader, *gateway, config.gateway);
+  read_services(reader, root, config.gateway.namespace_name, config.services);
+  read_listeners(reader, root, config.listeners);
+  check(reader, config);
+  if (reader.problems.size() == kProblemsMax) reader.problems.back().message += " (further problems are not listed)";
+  sort_problems(reader.problems);
+  sort_problems(reader.warnings);
+  config.warnings = std::move(reader.warnings);
+}
+
+}  // namespace
+
+Problems read(std::string_view text, std::string file, Config& config) {
+  if (text.size() > kFileBytesMax) return {{std::move(file), 0, 0, "file is larger than 16 MiB"}};
+  if (text.find('\0') != std::string_view::npos) return {{std::move(file), 0, 0, "file contains a zero byte: not YAML"}};
+  config.file = file;
+  Reader reader(std::move(file));
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.size() != 1 || documents[0].IsNull()) {
+      const std::string what = documents.size() > 1 ? "file holds more than one YAML document" : "file is empty";
+      return {{reader.file, 1, 1, what}};
+    }
+    read_root(reader, documents[0], config);
+    return std::move(reader.problems);
+  } catch (const YAML::Exception& e) {
+    const bool placed = !e.mark.is_null();
+    return {{reader.file, placed ? e.mark.line + 1 : 0, placed ? e.mark.column + 1 : 0, "not YAML: " + e.msg}};
+  } catch (const std::exception& e) {
+    return {{reader.file, 0, 0, std::string("cannot be read: ") + e.what()}};
+  }
+}
+
+std::string to_string(const Problem& problem) {
+  std::string out = problem.file;
+  if (problem.line > 0) out += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
+  return out + ": " + problem.message;
+}
+
+std::optional<wire::Ip4> parse_ip4(std::string_view text) {
+  u32 ip = 0;
+  for (int i = 0; i < 4; ++i) {
+    const std::size_t dot = i < 3 ? text.find('.') : text.size();
+    if (dot == std::string_view::npos || dot == 0 || dot > 3 || (dot > 1 && text[0] == '0')) return std::nullopt;
+    u32 octet = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + dot, octet);
+    if (error != std::errc{} || end != text.data() + dot || octet > 255) return std::nullopt;
+    ip = ip << 8 | octet;
+    text.remove_prefix(i < 3 ? dot + 1 : dot);
+  }
+  return wire::Ip4{ip};
+}
+
+std::string to_string(wire::Ip4 ip) {
+  return std::to_string(ip.v >> 24) + "." + std::to_string(ip.v >> 16 & 255) + "." + std::to_string(ip.v >> 8 & 255) + "." +
+         std::to_string(ip.v & 255);
+}
+
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool valid_dns_name(std::string_view name) {
+  if (name.empty() || name.size() > 127) return false;
+  std::size_t label = 0;
+  for (const char c : name) {
+    if (c == '.') {
+      if (label == 0) return false;
+      label = 0;
+    } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-') {
+      if (++label > 63) return false;
+    } else {
+      return false;
+    }
+  }
+  return label > 0;
+}
+
+bool valid_token(std::string_view text) {
+  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMarks.find(c) != std::string_view::npos;
+  });
+}
+
+}  // namespace ringway::config
