@@ -125,6 +125,7 @@ void Relay::begin_exchange(u32 index) {
   if (match.scanned) page().count(contract::Counter::scans);
   if (match.service == kNone32) {
     page().count(contract::Counter::no_route_found);
+    if (match.no_backend()) return answer_and_skip(500, "every backend of the route has weight 0", "flag", "NR");
     return answer_and_skip(404, "no route matches this request", "flag", "NR");
   }
   const contract::Service& service = plan_->services[match.service];

@@ -82,6 +82,7 @@ bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
   }
   edit.expected_timeout_ms = x.plan->services[x.service].timeouts.per_request_us / 1000;
   edit.upgrade = x.wants_upgrade;
+  edit.fallback_host = x.plan->services[x.service].discovery_name;
 
   mbuf::Chain bytes = pools_.chain();
   mbuf::Pkt pkt = pools_.alloc();
