@@ -62,7 +62,7 @@ void Engine::Impl::after_take(u32 i) {
   }
   if (!in(t.state, kMayReceive)) return;
   const u32 open = static_cast<u32>(t.rcv_adv - t.rcv_nxt);
-  const u32 could = free_window(t);
+  const u32 could = std::min(free_window(t), 0xffffu << (t.has(kScaling) ? t.rcv_wscale : 0));
   const u32 step = std::min<u32>(2 * u32{mss_ours}, config.receive_budget_bytes / 2);
   // Below a quarter of the budget the sender may be waiting; above it the next acknowledgement is soon enough.
   if (could < open + step || open >= config.receive_budget_bytes / 4) return;

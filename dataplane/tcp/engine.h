@@ -109,6 +109,7 @@ struct ConnInfo {
   u32 in_flight_bytes = 0;
   u32 mss = 0;
   bool send_timer = false;  // retransmission or window probe is armed: true whenever bytes are in flight
+  friend bool operator==(const ConnInfo&, const ConnInfo&) = default;
 };
 
 class Engine {

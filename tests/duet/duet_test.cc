@@ -55,7 +55,7 @@ const Case kCases[] = {
     {"oneWay", {.loss = 5}, 500'000, 0, false, 1460},
 };
 
-INSTANTIATE_TEST_SUITE_P(Links, Transfer, testing::Combine(testing::ValuesIn(kCases), testing::Range<u64>(1, 5)),
+INSTANTIATE_TEST_SUITE_P(Links, Transfer, testing::Combine(testing::ValuesIn(kCases), testing::Range<u64>(1, 9)),
                          [](const auto& p) {
                            return std::string(std::get<0>(p.param).name) + "_seed" +
                                   std::to_string(std::get<1>(p.param));

@@ -1,0 +1,311 @@
+// The parts of tcp that need no packet: the table, RTT, NewReno, sequence numbers of a new connection, headers, options.
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "dataplane/tcp/flow_table.h"
+#include "dataplane/tcp/isn.h"
+#include "dataplane/tcp/listen.h"
+#include "dataplane/tcp/newreno.h"
+#include "dataplane/tcp/rtt.h"
+#include "dataplane/tcp/table.h"
+#include "dataplane/tcp/time_wait.h"
+#include "src/wire/tcp.h"
+#include "src/wire/tcp_options.h"
+
+namespace ringway::tcp {
+namespace {
+
+using wire::SeqNo;
+
+// --- table.def
+TEST(Table, EveryStateHasARowAndEveryContradictionIsRefused) {
+  for (u32 s = 0; s < kStateCount; ++s) {
+    for (u32 f = 0; f < 64; ++f) {
+      const u32 which = (f & gate::kSyn ? 1u : 0u) + (f & gate::kFin ? 1u : 0u) + (f & gate::kRst ? 1u : 0u);
+      EXPECT_EQ(action(static_cast<State>(s), static_cast<u8>(f)) == Action::bad_flags, which > 1) << s << " " << f;
+    }
+  }
+}
+
+TEST(Table, RstIsNeverAnsweredByRst) {
+  for (u32 s = 0; s < kStateCount; ++s) {
+    EXPECT_NE(action(static_cast<State>(s), gate::kRst), Action::reset);
+    EXPECT_NE(action(static_cast<State>(s), gate::kRst | gate::kAck), Action::reset);
+  }
+}
+
+TEST(Table, OnlyAPlainSynBeginsAConnection) {
+  for (u32 s = 0; s < kStateCount; ++s)
+    for (u32 f = 0; f < 32; ++f)
+      EXPECT_EQ(action(static_cast<State>(s), static_cast<u8>(f)) == Action::listen,
+                static_cast<State>(s) == State::listen &&
+                    (f & (gate::kSyn | gate::kAck | gate::kFin | gate::kRst)) == gate::kSyn);
+}
+
+TEST(Table, SynchronisedStatesRunTheStepsOfThe_3_10_7_4) {
+  for (u32 s = 0; s < kStateCount; ++s) {
+    const State state = static_cast<State>(s);
+    if (!in(state, kSynchronised) || state == State::time_wait) continue;
+    for (const u8 f : {u8{0}, u8{gate::kAck}, u8{gate::kFin | gate::kAck}, u8{gate::kSyn}, u8{gate::kRst}})
+      EXPECT_EQ(action(state, f), Action::input);
+  }
+}
+
+TEST(States, HaveTheirNamesOfTheRfc) {
+  EXPECT_EQ(name(State::syn_rcvd), "SYN-RECEIVED");
+  EXPECT_EQ(name(State::time_wait), "TIME-WAIT");
+}
+
+// --- RFC 6298
+TEST(Rtt, FirstSampleGivesThreeTimesItself) {
+  Rtt r;
+  r.start(1'000'000);
+  EXPECT_EQ(r.rto_us, 1'000'000u);
+  r.sample(100'000, 1'000, 60'000'000);
+  EXPECT_EQ(r.srtt_us(), 100'000u);
+  EXPECT_EQ(r.rto_us, 300'000u);
+}
+
+TEST(Rtt, SteadySamplesShrinkTheVarianceToTheClockGranularity) {
+  Rtt r;
+  r.start(1'000'000);
+  for (int i = 0; i < 200; ++i) r.sample(10'000, 1, 60'000'000);
+  EXPECT_EQ(r.srtt_us(), 10'000u);
+  EXPECT_NEAR(r.rto_us, 10'000 + kClockGranularityUs, 16);
+}
+
+TEST(Rtt, MinimumMaximumAndBackoffHold) {
+  Rtt r;
+  r.start(1'000'000);
+  r.sample(1, 200'000, 60'000'000);
+  EXPECT_EQ(r.rto_us, 200'000u);
+  EXPECT_EQ(r.backed_off_us(3, 60'000'000), 1'600'000u);
+  EXPECT_EQ(r.backed_off_us(200, 60'000'000), 60'000'000u);
+  r.sample(~0u, 200'000, 60'000'000);
+  EXPECT_EQ(r.rto_us, 60'000'000u);
+}
+
+TEST(Rtt, FollowsTheEquationsOfTheRfcInFloatingPoint) {
+  Rtt r;
+  r.start(1'000'000);
+  double srtt = 0, var = 0;
+  u32 sample = 20'000;
+  for (int i = 0; i < 1000; ++i) {
+    sample = sample * 1103515245 + 12345;
+    const u32 us = 10'000 + sample % 50'000;
+    if (i == 0) {
+      srtt = us;
+      var = us / 2.0;
+    } else {
+      var = 0.75 * var + 0.25 * std::abs(srtt - us);
+      srtt = 0.875 * srtt + 0.125 * us;
+    }
+    r.sample(us, 1, 60'000'000);
+    EXPECT_NEAR(r.srtt_us(), srtt, 8);
+    EXPECT_NEAR(r.rto_us, srtt + 4 * var, 64);
+  }
+}
+
+// --- RFC 5681, 6582, 6928, 3465
+constexpr u32 kMss = 1000;
+NewReno started() {
+  NewReno c;
+  c.start(kMss, SeqNo{0});
+  return c;
+}
+
+TEST(NewReno, InitialWindowIsThatOfRfc6928) {
+  NewReno c;
+  c.start(1460, SeqNo{0});
+  EXPECT_EQ(c.cwnd, 14'600u);
+  c.start(9000, SeqNo{0});
+  EXPECT_EQ(c.cwnd, 18'000u);
+  c.start(536, SeqNo{0});
+  EXPECT_EQ(c.cwnd, 5360u);
+}
+
+TEST(NewReno, SlowStartGrowsByWhatIsAcknowledged) {
+  NewReno c = started();
+  EXPECT_FALSE(c.on_ack(1000, SeqNo{1000}, 10'000, kMss));
+  EXPECT_EQ(c.cwnd, 11'000u);
+  c.on_ack(9000, SeqNo{10'000}, 11'000, kMss);
+  EXPECT_EQ(c.cwnd, 13'000u) << "at most two segments for one acknowledgement";
+}
+
+TEST(NewReno, WindowThatWasNotFilledDoesNotGrow) {
+  NewReno c = started();
+  c.on_ack(1000, SeqNo{1000}, 1000, kMss);
+  EXPECT_EQ(c.cwnd, 10'000u);
+}
+
+TEST(NewReno, AvoidanceGrowsByOneSegmentPerWindow) {
+  NewReno c = started();
+  c.ssthresh = 5000;
+  for (u32 i = 1; i <= 10; ++i) c.on_ack(1000, SeqNo{i * 1000}, 10'000, kMss);
+  EXPECT_EQ(c.cwnd, 11'000u);
+}
+
+TEST(NewReno, ThirdDuplicateHalvesOnceUntilRecoveryEnds) {
+  NewReno c = started();
+  const SeqNo una{5000}, sent{15'000};
+  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
+  EXPECT_EQ(c.window(kMss), 11'000u) << "limited transmit";
+  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
+  EXPECT_EQ(c.window(kMss), 12'000u);
+  EXPECT_TRUE(c.on_dupack(una, sent, 10'000, kMss));
+  EXPECT_EQ(c.ssthresh, 5000u);
+  EXPECT_EQ(c.cwnd, 8000u);
+  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
+  EXPECT_EQ(c.cwnd, 9000u);
+  EXPECT_TRUE(c.on_ack(2000, SeqNo{7000}, 10'000, kMss)) << "partial";
+  EXPECT_TRUE(c.in_recovery);
+  EXPECT_EQ(c.ssthresh, 5000u) << "reduced once per event";
+  EXPECT_FALSE(c.on_ack(8000, sent, 8000, kMss)) << "full";
+  EXPECT_FALSE(c.in_recovery);
+  EXPECT_LE(c.cwnd, 5000u);
+}
+
+TEST(NewReno, DuplicatesOfWhatTheTimeoutResendsDoNotHalveAgain) {
+  NewReno c = started();
+  c.on_timeout(SeqNo{10'000}, 10'000, kMss, false);
+  EXPECT_EQ(c.cwnd, kMss);
+  EXPECT_EQ(c.ssthresh, 5000u);
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(c.on_dupack(SeqNo{4000}, SeqNo{10'000}, 6000, kMss));
+  c.on_timeout(SeqNo{10'000}, 1000, kMss, true);
+  EXPECT_EQ(c.ssthresh, 5000u);
+}
+
+TEST(NewReno, AfterATimeoutSlowStartTakesOneSegmentPerAck) {
+  NewReno c = started();
+  c.on_timeout(SeqNo{10'000}, 10'000, kMss, false);
+  c.on_ack(3000, SeqNo{3000}, 10'000, kMss);
+  EXPECT_EQ(c.cwnd, 2000u);
+}
+
+TEST(NewReno, IdleConnectionStartsAgainFromTheInitialWindow) {
+  NewReno c = started();
+  c.cwnd = 500'000;
+  c.on_idle(kMss);
+  EXPECT_EQ(c.cwnd, 10'000u);
+}
+
+// --- flow table
+TEST(FlowTable, FindsWhatWasInsertedAndNothingElse) {
+  FlowTable t(1000);
+  u32 x = 1;
+  const auto next = [&] { return x = x * 1664525 + 1013904223; };
+  std::vector<std::pair<u32, u32>> in;
+  for (u32 i = 0; i < 1000; ++i) {
+    in.emplace_back(next(), i);
+    t.insert(in.back().first, i);
+  }
+  for (const auto& [hash, value] : in) EXPECT_EQ(t.find(hash, [v = value](u32 c) { return c == v; }), value);
+  EXPECT_EQ(t.find(next(), [](u32) { return false; }), kNone32);
+  for (u32 i = 0; i < 1000; i += 2) t.erase(in[i].first, i);
+  EXPECT_EQ(t.size(), 500u);
+  for (u32 i = 0; i < 1000; ++i)
+    EXPECT_EQ(t.find(in[i].first, [&](u32 c) { return c == i; }), i % 2 == 0 ? kNone32 : i);
+}
+
+TEST(FlowTable, CollidingHashesSpillAndComeBackOutInAnyOrder) {
+  FlowTable t(64);
+  for (u32 i = 0; i < 64; ++i) t.insert(0x1234'0003, i);  // one bucket, one tag
+  for (u32 i = 0; i < 64; ++i) EXPECT_EQ(t.find(0x1234'0003, [&](u32 c) { return c == i; }), i);
+  for (u32 i = 0; i < 64; ++i) {
+    const u32 out = i * 37 % 64;
+    t.erase(0x1234'0003, out);
+    EXPECT_EQ(t.find(0x1234'0003, [&](u32 c) { return c == out; }), kNone32);
+  }
+  EXPECT_EQ(t.size(), 0u);
+  u32 looked_at = 0;
+  t.find(0x1234'0003, [&](u32) { return ++looked_at, false; });
+  EXPECT_EQ(looked_at, 0u);
+}
+
+TEST(FlowTable, ReplaceKeepsThePlace) {
+  FlowTable t(8);
+  t.insert(5, 1);
+  t.replace(5, 1, 9);
+  EXPECT_EQ(t.find(5, [](u32) { return true; }), 9u);
+}
+
+// --- listeners
+TEST(Listeners, AddFindRemoveAgreeWithASet) {
+  Listeners l(64);
+  std::set<u16> is;
+  u32 x = 7;
+  for (u32 i = 0; i < 20'000; ++i) {
+    x = x * 1664525 + 1013904223;
+    const u16 port = static_cast<u16>(x >> 16 & 127);
+    if (x & 0x80) {
+      EXPECT_EQ(l.add({1}, port, port), is.size() < 64 && !is.contains(port));
+      if (is.size() < 64) is.insert(port);
+    } else {
+      l.remove({1}, port);
+      is.erase(port);
+    }
+    for (u16 p = 0; p < 128; p = static_cast<u16>(p + 13)) EXPECT_EQ(l.find({1}, p) != nullptr, is.contains(p));
+  }
+  EXPECT_EQ(l.size(), is.size());
+}
+
+// --- TIME-WAIT records
+TEST(TimeWaitRecords, ExpireInOrderOfTheirLastRestart) {
+  TimeWait t(4, 10'240);
+  const u32 a = t.add({}, {}, {}, 1'000'000);
+  const u32 b = t.add({}, {}, {}, 1'005'000);
+  EXPECT_EQ(t.due(1'009'000), kNone32);
+  t.restart(a, 1'008'000);
+  EXPECT_EQ(t.due(1'016'000), b);
+  t.remove(b);
+  EXPECT_EQ(t.due(1'016'000), kNone32);
+  EXPECT_LE(t.next_us(1'016'000, 100'000), 3'072u);
+  EXPECT_EQ(t.due(1'020'000), a);
+}
+
+// --- RFC 6528
+TEST(Isn, SipHashGivesThePublishedVector) {
+  // Aumasson and Bernstein, appendix A: key 00..0f, message 00..0e.
+  SipHash k(0x0706050403020100, 0x0f0e0d0c0b0a0908);
+  k.block(0x0706050403020100);
+  k.block(0x0f0e'0d0c'0b0a'0908);  // seven bytes and the length, 15, in the top byte
+  EXPECT_EQ(k.finish(), 0xa129ca6149be45e5u);
+}
+
+TEST(Isn, DependsOnTupleSecretAndClock) {
+  const u64 s1[2] = {1, 2}, s2[2] = {1, 3};
+  const wire::FourTuple t{{1}, {2}, 3, 4}, u{{1}, {2}, 3, 5};
+  EXPECT_EQ(initial_sequence(t, s1, 4000) - initial_sequence(t, s1, 0), 1000);
+  EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(u, s1, 0).v);
+  EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(t, s2, 0).v);
+}
+
+// --- header and options
+TEST(TcpHeader, WhatIsWrittenIsRead) {
+  u8 b[20];
+  wire::write_tcp(b, {80, 40'000, SeqNo{0xfffffff0}, SeqNo{7}, 28, gate::kSyn | gate::kAck, 512});
+  const wire::TcpView v(b);
+  EXPECT_EQ(v.source_port(), 80);
+  EXPECT_EQ(v.destination_port(), 40'000);
+  EXPECT_EQ(v.seq().v, 0xfffffff0u);
+  EXPECT_EQ(v.ack().v, 7u);
+  EXPECT_EQ(v.header_bytes(), 28u);
+  EXPECT_EQ(v.flags(), gate::kSyn | gate::kAck);
+  EXPECT_EQ(v.window(), 512);
+  EXPECT_EQ(v.checksum(), 0);
+  EXPECT_EQ(v.urgent(), 0);
+}
+
+TEST(TcpOptions, SynOptionsHaveTheLayoutOfTheRfcs) {
+  u8 b[8] = {};
+  EXPECT_EQ(wire::write_syn_options(b, {1460, 7}), 8u);
+  const u8 want[8] = {2, 4, 0x05, 0xb4, 1, 3, 3, 7};
+  EXPECT_TRUE(std::equal(b, b + 8, want));
+  EXPECT_EQ(wire::write_syn_options(b, {536, 0xff}), 4u);
+  EXPECT_EQ(wire::syn_option_bytes({536, 0xff}), 4u);
+}
+
+}  // namespace
+}  // namespace ringway::tcp
