@@ -9,7 +9,7 @@ from .net import LabError
 # libstdc++ 12 offers std::expected to compilers that claim the concepts of 2020, which clang 14 has but does not claim.
 CLANG_ARGS = "-D__cpp_concepts=202002L,-Wno-builtin-macro-redefined"
 
-PROGRAMS = ["src/app/ringway", "tools/ringwayctl"]  # as ninja names them
+PROGRAMS = ["src/app/ringway", "tools/ringwayctl/ringwayctl"]  # as ninja names them
 
 FLAVOURS = {
     "build": ["--buildtype=release"],

@@ -111,7 +111,7 @@ class Ringway(Gateway):
         return self
 
     def program(self, name):
-        path = os.path.join(build_dir(), {"ringway": "src/app/ringway", "ringwayctl": "tools/ringwayctl"}[name])
+        path = os.path.join(build_dir(), {"ringway": "src/app/ringway", "ringwayctl": "tools/ringwayctl/ringwayctl"}[name])
         if not os.path.exists(path):
             raise LabError(f"{path} is not built; run tools/quickstart or tools/check once")
         return path
