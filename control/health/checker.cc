@@ -120,7 +120,8 @@ TimeUs Checker::next_check_us(const Known& known, TimeUs now_us) {
   const HealthCheck& check = check_of(known);
   const u64 interval_us = known.state.proven() ? check.interval_us : std::min(check.interval_us, kUnprovenIntervalUs);
   const u64 spread_us = interval_us * check.jitter_percent / 100;
-  return now_us + interval_us + (spread_us == 0 ? 0 : random() % (spread_us + 1));
+  const u64 wait_us = interval_us + (spread_us == 0 ? 0 : random() % (spread_us + 1));
+  return std::max(now_us, known.began_us + wait_us);
 }
 
 bool Checker::send_probe(EndpointSlot slot, Known& known, TimeUs now_us) {
@@ -139,6 +140,7 @@ bool Checker::send_probe(EndpointSlot slot, Known& known, TimeUs now_us) {
     const HealthCheck& check = check_of(known);
     in_flight_[next_probe_] = Flight{slot, now_us + 2 * check.timeout_us + kUnprovenIntervalUs};
     known.probe = next_probe_++;
+    known.began_us = now_us;
     due_.erase({known.due_us, slot});
     known.due_us = 0;
     return true;

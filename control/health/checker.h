@@ -3,7 +3,7 @@
 //
 // A check is a `probe` mail to one core, round robin over the cores, and a `probe_done` mail back; the core enforces the
 // timeout. A probe whose answer never comes (a full outbox drops it) is given up after twice its timeout and counts as
-// no result. The next check begins `interval` after the last one ended, plus a random share of `jitter_percent`; an
+// no result. Checks begin `interval` apart, plus a random share of `jitter_percent`, and never overlap; an
 // endpoint that was never healthy is checked every second at least, so that a new task is found soon. Probes in flight
 // are bounded. Endpoints with `healthCheck: none` are healthy at once.
 //
@@ -82,6 +82,7 @@ class Checker {
     bool drained_by_operator = false;
     bool checked_before = false;  // its service had a check in the last plan
     TimeUs due_us = 0;      // 0: not scheduled
+    TimeUs began_us = 0;    // the last check
     u64 probe = 0;          // in flight; 0: none
   };
   struct Flight {

@@ -1,0 +1,227 @@
+// ringwayctl: asks a running gateway over its admin socket, and prints for people or, with --json, for programs.
+//
+// Exit status: 0 done; 1 the gateway is not there, refuses, or is not ready, with a sentence on stderr. It knows nothing
+// but the admin server's JSON (control/admin/admin.h).
+
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "control/admin/unix_http.h"
+#include "tools/ringwayctl/table.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using ringway::admin::percent_encode;
+using namespace ringway::ctl;
+
+constexpr ringway::u32 kPatienceSeconds = 60;  // a reload compiles every route
+
+struct Answer {
+  unsigned status = 0;
+  std::string text;
+  Json json;
+};
+
+[[noreturn]] void fail(const std::string& sentence) {
+  std::fprintf(stderr, "ringwayctl: %s\n", sentence.c_str());
+  std::exit(1);
+}
+
+Answer ask(const std::string& socket, const std::string& method, const std::string& target) {
+  const auto reply = ringway::admin::ask(socket, method, target, kPatienceSeconds);
+  if (!reply.has_value()) fail(reply.error());
+  return {reply->status, reply->body, Json::parse(reply->body, nullptr, false)};
+}
+
+std::string text_of(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "-";
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_number_unsigned() || value.is_number_integer()) return grouped(value.get<unsigned long long>());
+  return value.dump();
+}
+std::string plain(const Json& value) { return value.is_number() ? value.dump() : text_of(value); }
+double number(const Json& value) { return value.is_number() ? value.get<double>() : 0.0; }
+
+std::string status_text(const Json& j) {
+  std::string out = "Ringway " + plain(j["version"]) + ", " + plain(j["state"]) + (j["ready"] == true ? ", ready" : ", not ready") +
+                    ", up " + plain(j["uptime_s"]) + " s, pid " + plain(j["pid"]) + "\n";
+  out += "configuration " + plain(j["config"]) + ", plan " + plain(j["plan_generation"]) + ": " + plain(j["services"]) +
+         " services, " + plain(j["endpoints"]["healthy"]) + " of " + plain(j["endpoints"]["all"]) + " endpoints healthy\n";
+  out += "steering " + plain(j["steering"]) + ": " + plain(j["steering_why"]) + "\n\n";
+  Table ports({"PORT", "DRIVER", "MAC", "QUEUES", "MTU", "MULTI-SEGMENT"});
+  for (const Json& p : j["ports"])
+    ports.add({plain(p["name"]), plain(p["driver"]), plain(p["mac"]), plain(p["queues"]), plain(p["mtu"]), plain(p["multi_segs"])});
+  Table cores({"CORE", "BUSY %", "PLAN", "REQUESTS", "CONNECTIONS", "MBUFS"});
+  for (const Json& c : j["cores"]) {
+    char busy[16];
+    std::snprintf(busy, sizeof(busy), "%.1f", number(c["busy_percent"]));
+    cores.add({plain(c["core"]), busy, plain(c["plan_generation"]), text_of(c["requests"]), text_of(c["connections"]),
+               text_of(c["mbufs_in_use"])});
+  }
+  return out + ports.text() + "\n" + cores.text();
+}
+
+std::string services_text(const Json& j) {
+  Table t({"SERVICE", "LISTENS ON", "HEALTHY", "REQUESTS", "ACTIVE", "2XX", "4XX", "5XX", "P50", "P99"});
+  for (const Json& s : j) {
+    std::string listens;
+    for (const Json& l : s["listeners"])
+      listens += (listens.empty() ? "" : " ") + plain(l["address"]) + ":" + plain(l["port"]);
+    const Json& r = s["responses"];
+    t.add({plain(s["service"]), listens.empty() ? "-" : listens, plain(s["healthy"]) + "/" + plain(s["endpoints"]),
+           text_of(s["requests"]), text_of(s["active"]), text_of(r["2xx"]), text_of(r["4xx"]), text_of(r["5xx"]),
+           duration(number(s["latency_us"]["p50"])), duration(number(s["latency_us"]["p99"]))});
+  }
+  return t.text();
+}
+
+std::string endpoints_text(const Json& j) {
+  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK"});
+  for (const Json& e : j) {
+    std::string check = plain(e["last_check"]);
+    if (check != "-" && number(e["last_status"]) > 0) check += " " + plain(e["last_status"]);
+    t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["weight"]),
+           text_of(e["requests"]), text_of(e["active"]), text_of(e["responses"]["2xx"]), text_of(e["responses"]["5xx"]),
+           text_of(e["connections"]), text_of(e["connect_failures"]), check});
+  }
+  return t.text();
+}
+
+std::string connections_text(const Json& j) {
+  Table t({"CORE", "CLIENT", "LOCAL", "STAGE", "SERVICE", "ENDPOINT", "REQUESTS", "IN", "OUT", "AGE", "IDLE"});
+  for (const Json& c : j["connections"])
+    t.add({plain(c["core"]), plain(c["client"]), plain(c["local"]), plain(c["stage"]), plain(c["service"]), plain(c["endpoint"]),
+           text_of(c["requests"]), bytes(number(c["bytes_in"])), bytes(number(c["bytes_out"])),
+           duration(number(c["age_ms"]) * 1000), duration(number(c["idle_ms"]) * 1000)});
+  return text_of(j["total"]) + " connections, " + text_of(j["shown"]) + " shown\n" + t.text();
+}
+
+// What is zero says nothing, unless all is asked for.
+std::string counters_text(const Json& j, bool all) {
+  std::string out;
+  const auto section = [&](const char* title, const Json& numbers) {
+    Table t({title, "COUNT"});
+    std::size_t rows = 0;
+    for (const auto& [name, value] : numbers.items())
+      if (all || number(value) != 0) {
+        t.add({name, text_of(value)});
+        rows++;
+      }
+    if (rows != 0) out += (out.empty() ? "" : "\n") + t.text();
+  };
+  section("COUNTER", j["counters"]);
+  section("VERDICT", j["verdicts"]);
+  for (const auto& [name, numbers] : j["ports"].items()) section(("PORT " + name).c_str(), numbers);
+  Table ticks({"CORE", "POLLS", "IDLE %", "WORKING %", "BACK-PRESSURED %"});
+  for (const Json& c : j["cores"]) {
+    double sums[3] = {}, total = 0;
+    unsigned regime = 0;
+    for (const auto& [name, phases] : c["ticks"].items()) {
+      for (const auto& [phase, n] : phases.items()) sums[regime] += number(n);
+      total += sums[regime++];
+    }
+    std::vector<std::string> cells{plain(c["core"]), text_of(c["polls"])};
+    for (const double s : sums) {
+      char percent[16];
+      std::snprintf(percent, sizeof(percent), "%.1f", total == 0 ? 0.0 : 100 * s / total);
+      cells.emplace_back(percent);
+    }
+    ticks.add(cells);
+  }
+  return out + "\n" + ticks.text();
+}
+
+std::string explain_text(const Json& j) {
+  Table t({"WHAT", "ANSWER"});
+  const auto say = [&](const char* what, const std::string& answer) {
+    if (!answer.empty() && answer != "-") t.add({what, answer});
+  };
+  say("listener", plain(j["listener"]) + " (" + plain(j["address"]) + ")");
+  say("route", plain(j["route"]));
+  say("rule", plain(j["rule"]));
+  say("why", plain(j["why"]));
+  say("service", plain(j["service"]));
+  say("policy", plain(j["policy"]));
+  if (!plain(j["hash_input"]).empty()) say("hash", plain(j["hash"]) + " of " + plain(j["hash_input"]));
+  say("slot", plain(j["slot"]));
+  for (const Json& look : j["looks"])
+    say("looked at", plain(look["endpoint"]) + (look["maglev_slot"].is_null() ? "" : " in slot " + plain(look["maglev_slot"])) +
+                         ": " + plain(look["outcome"]));
+  say("endpoint", plain(j["endpoint"]));
+  say("outcome", plain(j["outcome"]));
+  const std::string text = t.text();
+  return text.substr(text.find('\n') + 1);
+}
+
+int print_reload(const Answer& answer) {
+  for (const Json& w : answer.json["warnings"]) std::fprintf(stderr, "warning: %s\n", plain(w).c_str());
+  for (const Json& p : answer.json["problems"]) std::fprintf(stderr, "%s\n", plain(p).c_str());
+  if (answer.json["applied"] == true) {
+    std::printf("reloaded\n");
+    return 0;
+  }
+  std::fprintf(stderr, "ringwayctl: the new configuration is refused; the one before it stays in force\n");
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Asks a running Ringway gateway"};
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::string socket = "/run/ringway/admin.sock";
+  bool as_json = false;
+  app.add_option("-s,--socket", socket, "Admin socket of the gateway")->capture_default_str();
+  app.add_flag("--json", as_json, "Print the gateway's JSON");
+  app.add_subcommand("status", "State, ports and cores");
+  app.add_subcommand("services", "Services with their requests and latency");
+  app.add_subcommand("endpoints", "Endpoints with their health and requests");
+  app.add_subcommand("connections", "A sample of the client connections");
+  app.add_subcommand("reload", "Read the configuration again");
+  app.add_subcommand("hosts", "Lines for /etc/hosts");
+  bool all = false;
+  app.add_subcommand("counters", "Counters, verdicts, port statistics and where the time goes")->add_flag("--all", all, "Zeros too");
+  std::string endpoint, method, url, source;
+  bool undo = false;
+  CLI::App* drain = app.add_subcommand("drain", "Drain the gateway and let it exit, or one endpoint");
+  drain->add_option("--endpoint", endpoint, "Take only this endpoint out of rotation");
+  drain->add_flag("--undo", undo, "Put the endpoint back")->needs("--endpoint");
+  CLI::App* explain = app.add_subcommand("explain", "Where a request would go, and why");
+  explain->add_option("method", method, "GET, POST, ...")->required();
+  explain->add_option("url", url, "http://name:port/path")->required();
+  explain->add_option("--source", source, "Client address, with a port if wanted");
+  CLI11_PARSE(app, argc, argv);
+
+  const std::string command = app.get_subcommands().front()->get_name();
+  std::string target = "/" + command;
+  if (command == "explain")
+    target += "?method=" + percent_encode(method) + "&url=" + percent_encode(url) + "&source=" + percent_encode(source);
+  if (!endpoint.empty()) target += "?endpoint=" + percent_encode(endpoint) + (undo ? "&undo=1" : "");
+  const Answer answer = ask(socket, command == "reload" || command == "drain" ? "POST" : "GET", target);
+
+  if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
+  const bool refused = answer.status >= 400;
+  if (as_json && command != "hosts") {
+    std::fputs(answer.text.c_str(), stdout);
+    return refused ? 1 : 0;
+  }
+  if (refused && answer.json.contains("error")) fail(plain(answer.json["error"]));
+  if (command == "reload") return print_reload(answer);
+  std::string text = answer.text;
+  if (command == "status") text = status_text(answer.json);
+  if (command == "services") text = services_text(answer.json);
+  if (command == "endpoints") text = endpoints_text(answer.json);
+  if (command == "connections") text = connections_text(answer.json);
+  if (command == "counters") text = counters_text(answer.json, all);
+  if (command == "explain") text = explain_text(answer.json);
+  if (command == "drain")
+    text = endpoint.empty() ? "draining\n" : endpoint + (undo ? " is back in rotation\n" : " takes no new requests\n");
+  std::fputs(text.c_str(), stdout);
+  return refused ? 1 : 0;
+}
