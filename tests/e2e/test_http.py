@@ -83,7 +83,7 @@ class Http(LabCase):
     def test_chunked_request_with_extensions_and_trailer_passes(self):
         client = self.client()
         client.send("POST /echo HTTP/1.1\r\nHost: odd\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n"
-                    "5;a=b\r\nhello\r\n1\r\n,\r\n6 ; q=\"x;y\"\r\n world\r\n0\r\nX-End: yes\r\n\r\n")
+                    "5;a=b\r\nhello\r\n1\r\n,\r\n6;q=\"x;y\"\r\n world\r\n0\r\nX-End: yes\r\n\r\n")
         status, _, body = client.answer()
         told = json.loads(body)
         self.assertEqual((status, told["bytes"]), (200, 12))
