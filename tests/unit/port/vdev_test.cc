@@ -222,6 +222,19 @@ TEST_F(Vdev, NullTakesAndMakesFramesAndItsQueuesSpreadByRss) {
   EXPECT_TRUE(queue_->idle());
 }
 
+TEST_F(Vdev, FrameThatFitsNoMbufIsRefusedWhereThePortTakesOneSegment) {
+  open("net_null" + std::to_string(number_));
+  if (HasFatalFailure()) return;
+  queue_->tx(packet(std::vector<u8>(3000), 2));
+  EXPECT_EQ(page_.verdicts[static_cast<u32>(contract::Verdict::tx_refused)].get(), 1u);
+  EXPECT_TRUE(queue_->idle());
+  mbuf::Pkt p = packet(std::vector<u8>(200), 2);
+  std::vector<mbuf::Pkt> all;
+  while (mbuf::Pkt q = pools_->alloc()) all.push_back(std::move(q));
+  queue_->tx(std::move(p));
+  EXPECT_EQ(page_.verdicts[static_cast<u32>(contract::Verdict::no_mbuf)].get(), 1u);
+}
+
 TEST_F(Vdev, MoreQueuesThanTheDriverHasIsRefusedWithItsLimit) {
   veth();
   mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
