@@ -10,6 +10,9 @@
 //             port in the local range) belongs to the core whose slice holds the port; all else to hash % cores.
 //             Right with any port, and the only mode that needs nothing of it: the same flow may change its queue.
 //
+// The constructor chooses between single and handover: both are right with any port. rte_flow and rss are names for what
+// a NIC may take over from handover.
+//
 // Built once on the control thread from opened devices, read-only afterwards; any thread.
 
 #include <span>
@@ -47,7 +50,7 @@ class Steering {
  public:
   enum class Mode : u8 { single, rte_flow, rss, handover };
 
-  // Chooses the mode by what all devices can do.
+  // One core: single; more: handover.
   explicit Steering(const SteeringConfig& config);
 
   Mode mode() const { return mode_; }
