@@ -1,0 +1,169 @@
+// Admin over a real unix socket: what it answers, from pages that a test fills.
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/unit/admin/fake_gateway.h"
+
+namespace ringway::admin {
+namespace {
+
+struct Served : ::testing::Test {
+  test::FakeGateway gateway;
+  Admin admin{gateway.sources()};
+  std::string path = "/tmp/ringway-admin-test-" + std::to_string(getpid()) + ".sock";
+  std::unique_ptr<UnixHttp> server;
+
+  void SetUp() override {
+    auto opened = UnixHttp::open(path, [this](const Request& r) { return admin.answer(r); });
+    ASSERT_TRUE(opened.has_value()) << opened.error();
+    server = std::move(*opened);
+  }
+  Json get(const std::string& target, u32 status = 200) { return call("GET", target, status); }
+  Json call(const std::string& method, const std::string& target, u32 status = 200) {
+    const auto reply = ask(path, method, target, 5);
+    if (!reply.has_value()) {
+      ADD_FAILURE() << reply.error();
+      return {};
+    }
+    EXPECT_EQ(reply->status, status) << reply->body;
+    return Json::parse(reply->body, nullptr, false);
+  }
+};
+
+TEST_F(Served, Status_SaysStatePlanAndHowBusyCoresAre) {
+  const Json j = get("/status");
+  EXPECT_EQ(j["state"], "serving");
+  EXPECT_EQ(j["plan_generation"], 7);
+  EXPECT_EQ(j["endpoints"]["healthy"], 1);
+  EXPECT_EQ(j["cores"][0]["busy_percent"], 25.0);
+}
+
+TEST_F(Served, Services_SumTheCores) {
+  const Json j = get("/services");
+  EXPECT_EQ(j[0]["requests"], 2000);
+  EXPECT_EQ(j[0]["responses"]["5xx"], 20);
+  EXPECT_EQ(j[0]["latency_us"]["p50"], 20);
+  EXPECT_EQ(j[0]["latency_us"]["count"], 200);
+  EXPECT_EQ(j[0]["healthy"], 1);
+}
+
+TEST_F(Served, Endpoints_SayTheirHealthInWords) {
+  gateway.board.store(5, contract::kHealthFailing | contract::kHealthDraining);
+  const Json j = get("/endpoints");
+  EXPECT_EQ(j[0]["health"], "healthy");
+  EXPECT_EQ(j[1]["health"], "failing,draining");
+  EXPECT_EQ(j[0]["requests"], 2000);
+}
+
+TEST_F(Served, Connections_NameServiceAndEndpointAndCountWhatIsNotShown) {
+  const Json j = get("/connections");
+  EXPECT_EQ(j["total"], 9);
+  EXPECT_EQ(j["shown"], 1);
+  EXPECT_EQ(j["connections"][0]["client"], "10.80.0.2:5555");
+  EXPECT_EQ(j["connections"][0]["endpoint"], "auth-service/10.0.0.11:80");
+  EXPECT_EQ(j["connections"][0]["stage"], "exchanging");
+}
+
+TEST_F(Served, Counters_HaveEveryCounterVerdictAndPortNumber) {
+  const Json j = get("/counters");
+  EXPECT_EQ(j["counters"].size(), contract::kCounterCount);
+  EXPECT_EQ(j["verdicts"].size(), contract::kVerdictCount - 1);
+  EXPECT_EQ(j["counters"]["requests"], 2000);
+  EXPECT_EQ(j["verdicts"]["eth_truncated"], 4);
+  EXPECT_EQ(j["ports"]["net_ring0"]["rx_good_packets"], 5);
+  EXPECT_EQ(j["cores"][0]["ticks"]["working"]["before"], 25);
+}
+
+TEST_F(Served, Histograms_HoldEveryBucketThatIsNotEmpty) {
+  EXPECT_EQ(get("/histograms")["auth-service"]["latency_us"]["buckets"].dump(), "[[20,200]]");
+}
+
+TEST_F(Served, Hosts_AreLinesOfAnHostsFile) { EXPECT_EQ(ask(path, "GET", "/hosts", 5)->body, "10.80.64.1\tauth-service\n"); }
+
+TEST_F(Served, Reload_RunsTheHookAndARefusalIsAConflictWithItsProblems) {
+  EXPECT_EQ(call("POST", "/reload")["applied"], true);
+  gateway.accepts_reload = false;
+  EXPECT_EQ(call("POST", "/reload", 409)["problems"][0], "gw.yaml:3:5: unknown key \"x\"");
+  EXPECT_EQ(gateway.reloads, 2u);
+}
+
+TEST_F(Served, ReloadByGet_IsNotAllowed) {
+  call("GET", "/reload", 405);
+  EXPECT_EQ(gateway.reloads, 0u);
+}
+
+TEST_F(Served, Drain_OfOneEndpointAndOfAll) {
+  call("POST", "/drain?endpoint=auth-service%2F10.0.0.11%3A80");
+  EXPECT_EQ(gateway.drained_endpoint, "+auth-service/10.0.0.11:80");
+  call("POST", "/drain?endpoint=auth-service/10.0.0.11:80&undo=1");
+  EXPECT_EQ(gateway.drained_endpoint, "-auth-service/10.0.0.11:80");
+  call("POST", "/drain?endpoint=nobody", 404);
+  EXPECT_EQ(gateway.drains, 0u);
+  call("POST", "/drain");
+  EXPECT_EQ(gateway.drains, 1u);
+}
+
+TEST_F(Served, Explain_GetsMethodUrlAndSourceDecoded) {
+  const Json j = get("/explain?method=PUT&url=" + percent_encode("http://a:1/b?c=d&e=f") + "&source=10.0.0.1");
+  EXPECT_EQ(j["why"], "PUT http://a:1/b?c=d&e=f 10.0.0.1");
+  EXPECT_EQ(get("/explain?url=http://nowhere/", 400)["error"], "nowhere is not a name of this gateway");
+  get("/explain", 400);
+}
+
+TEST_F(Served, UnknownPath_IsNotFoundWithASentence) { EXPECT_EQ(get("/nothing", 404)["error"], "there is nothing at /nothing"); }
+
+TEST_F(Served, GatewayWithoutAPlan_AnswersEmpty) {
+  gateway.plan.reset();
+  EXPECT_EQ(get("/services").size(), 0u);
+  EXPECT_EQ(get("/status")["plan_generation"], 0);
+  EXPECT_EQ(get("/connections")["shown"], 1);
+}
+
+TEST_F(Served, CallerThatSaysNothing_DoesNotHoldOthersUpForEver) {
+  const int silent = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(connect(silent, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(get("/ready")["ready"], true);
+  close(silent);
+}
+
+TEST_F(Served, Socket_IsForOwnerAndGroupOnly) {
+  struct stat st {};
+  ASSERT_EQ(stat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777u, 0660u);
+}
+
+TEST_F(Served, SocketOfALiveGateway_IsNotTakenOver) {
+  const auto second = UnixHttp::open(path, [](const Request&) { return Response{}; });
+  ASSERT_FALSE(second.has_value());
+  EXPECT_NE(second.error().find("another gateway"), std::string::npos);
+  get("/ready");
+}
+
+TEST(UnixHttp, DeadSocket_IsReplaced) {
+  const std::string path = "/tmp/ringway-dead-" + std::to_string(getpid()) + ".sock";
+  const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(dead, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  close(dead);
+  const auto server = UnixHttp::open(path, [](const Request&) { return Response{.body = "here", .content_type = "text/plain"}; });
+  ASSERT_TRUE(server.has_value()) << server.error();
+  EXPECT_EQ(ask(path, "GET", "/", 5)->body, "here");
+}
+
+TEST(UnixHttp, NoGateway_IsASentence) {
+  const auto reply = ask("/tmp/ringway-no-such.sock", "GET", "/status", 1);
+  ASSERT_FALSE(reply.has_value());
+  EXPECT_NE(reply.error().find("is the gateway running"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ringway::admin

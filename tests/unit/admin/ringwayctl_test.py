@@ -1,0 +1,107 @@
+"""ringwayctl against a gateway of fixed pages: exact outputs, exit statuses, sentences.
+
+Usage: ringwayctl_test.py RINGWAYCTL FAKE_GATEWAY
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+CTL, FAKE = sys.argv[1:3]
+failures = 0
+
+
+def check(what, got, want):
+    global failures
+    if got != want:
+        failures += 1
+        print(f"FAILED {what}\n--- got\n{got}\n--- want\n{want}")
+
+
+class Gateway:
+    def __init__(self, folder, *arguments):
+        self.socket = os.path.join(folder, "admin.sock")
+        self.process = subprocess.Popen([FAKE, self.socket, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def ctl(self, *words):
+        done = subprocess.run([CTL, "--socket", self.socket, *words], capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout, done.stderr
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    gateway = Gateway(folder)
+    check("services", gateway.ctl("services"), (0, """\
+SERVICE       LISTENS ON       HEALTHY  REQUESTS  ACTIVE    2XX  4XX  5XX  P50    P99
+auth-service  10.80.64.1:4000  1/2         2,000       0  1,980    0   20  20 us  20 us
+""", ""))
+    check("endpoints", gateway.ctl("endpoints"), (0, """\
+ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK
+auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -
+auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -
+""", ""))
+    check("status", gateway.ctl("status"), (0, """\
+Ringway 1.2.3, serving, ready, up 60 s, pid 42
+configuration gw.yaml, plan 7: 1 services, 1 of 2 endpoints healthy
+steering single: one core owns every flow
+
+PORT       DRIVER    MAC                QUEUES   MTU  MULTI-SEGMENT
+net_ring0  net_ring  02:00:00:00:00:01       2  1500  yes
+
+CORE  BUSY %  PLAN  REQUESTS  CONNECTIONS  MBUFS
+   0    25.0     7     1,000            0      0
+   1     0.0     7     1,000            0      0
+""", ""))
+    check("connections", gateway.ctl("connections"), (0, """\
+9 connections, 1 shown
+CORE  CLIENT          LOCAL            STAGE       SERVICE       ENDPOINT                   REQUESTS  IN       OUT  AGE     IDLE
+   1  10.80.0.2:5555  10.80.64.1:4000  exchanging  auth-service  auth-service/10.0.0.11:80        12  2.0 KiB  0 B  61.0 s  0 us
+""", ""))
+    check("hosts", gateway.ctl("hosts"), (0, "10.80.64.1\tauth-service\n", ""))
+    check("counters", gateway.ctl("counters"), (0, """\
+COUNTER   COUNT
+requests  2,000
+
+VERDICT        COUNT
+eth_truncated      4
+
+PORT net_ring0   COUNT
+rx_good_packets      5
+
+CORE  POLLS  IDLE %  WORKING %  BACK-PRESSURED %
+   0      0    75.0       25.0               0.0
+   1      0     0.0        0.0               0.0
+""", ""))
+    check("explain", gateway.ctl("explain", "GET", "http://auth-service:4000/a?b=c", "--source", "10.0.0.9"), (0, """\
+listener   auth-service:4000 (10.80.64.1:4000)
+why        GET http://auth-service:4000/a?b=c 10.0.0.9
+service    auth-service
+policy     round robin
+looked at  auth-service/10.0.0.11:80: taken
+endpoint   auth-service/10.0.0.11:80
+outcome    forwarded
+""", ""))
+    check("explain nowhere", gateway.ctl("explain", "GET", "http://nowhere/"),
+          (1, "", "ringwayctl: nowhere is not a name of this gateway\n"))
+    check("reload", gateway.ctl("reload"), (0, "reloaded\n", "warning: gateway.cores takes effect at the next start\n"))
+    check("drain endpoint", gateway.ctl("drain", "--endpoint", "auth-service/10.0.0.11:80"),
+          (0, "auth-service/10.0.0.11:80 takes no new requests\n", ""))
+    check("drain nobody", gateway.ctl("drain", "--endpoint", "x"), (1, "", "ringwayctl: no endpoint x\n"))
+    check("drain", gateway.ctl("drain"), (0, "draining\n", ""))
+    code, out, _ = gateway.ctl("--json", "status")
+    check("json", (code, json.loads(out)["plan_generation"]), (0, 7))
+    gateway.stop()
+    code, out, err = gateway.ctl("status")
+    check("not running", (code, out, "is the gateway running" in err), (1, "", True))
+
+    refusing = Gateway(folder, "refuse")
+    check("refused reload", refusing.ctl("reload"), (1, "", 'gw.yaml:3:5: unknown key "x"\n'
+          "ringwayctl: the new configuration is refused; the one before it stays in force\n"))
+    refusing.stop()
+
+sys.exit(1 if failures else 0)
