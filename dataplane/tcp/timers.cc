@@ -67,7 +67,7 @@ void Engine::Impl::on_send_timer(u32 i) {
     count(Counter::tcp_rto);
     t.snd_nxt = t.iss;
     want_output(i);
-    return;
+    return restart_send_timer(i);
   }
   if (t.in_flight() == 0 && t.unsent() == 0) return;
   if (t.retries > config.retransmits_max) {
@@ -75,6 +75,7 @@ void Engine::Impl::on_send_timer(u32 i) {
     return become_closed(i, CloseReason::timed_out);
   }
   want_output(i);
+  restart_send_timer(i);  // 5.6, and again when the segment leaves: no moment without a timer
   const bool held_back = t.in_flight() == 0 || (t.snd_wnd == 0 && !t.unacked.empty());
   if (held_back) {
     t.owe(kOwesProbe);
