@@ -131,6 +131,7 @@ class Relay {
   u32 write_response_head(const http::ResponseEdit& edit);
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void break_response(u32 exchange, const Moved& moved);
+  void break_off(u32 exchange);
   void pump_response(u32 exchange);
   void response_end(u32 exchange);
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);

@@ -140,14 +140,27 @@ void Relay::begin_response(u32 index) {
   pump_response(index);
 }
 
-// The body cannot go on: the client is told by a reset, since its head is out.
+// The body cannot go on because of what the endpoint sent or because memory is short.
 void Relay::break_response(u32 index, const Moved& moved) {
   if (moved.short_of_memory) {
     page().count(contract::Verdict::no_mbuf);
   } else {
     page().count(contract::Counter::bad_responses);
   }
-  abort_session(exchanges_[index].session);
+  break_off(index);
+}
+
+// The response cannot be finished. What has come is still delivered; then the connection ends before the body does,
+// which the client sees by its length or the missing last chunk. A body that ends with the connection would look whole:
+// that client gets a reset (RFC 9112 section 8).
+void Relay::break_off(u32 index) {
+  const Exchange& x = exchanges_[index];
+  const u32 session = x.session;
+  if (x.tunnel || x.unwrap_chunked || x.response_body.framing() == http::Framing::until_close) {
+    return abort_session(session);
+  }
+  end_exchange(index);
+  linger(session);
 }
 
 // Response body towards the client, as far as the client's send budget allows.

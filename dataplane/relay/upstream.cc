@@ -230,7 +230,7 @@ void Relay::upstream_failed(u32 index, contract::Outcome outcome) {
   release_upstream(index, After::abort);
   if (x.response_started) {
     page().count(contract::Counter::upstream_aborts);
-    return abort_session(x.session);
+    return break_off(index);
   }
   const bool repeatable = x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started;
   if (repeatable && (!opened || (!x.has_body && is_idempotent(x.method)))) {

@@ -635,7 +635,7 @@ TEST_F(RelayTest, EarlyResponseEndsTheUploadingConnection) {
   EXPECT_TRUE(clients[c].peer_closed);
 }
 
-TEST_F(RelayTest, EndpointThatDiesInTheMiddleOfABodyResetsTheClient) {
+TEST_F(RelayTest, EndpointThatDiesInTheMiddleOfABodyEndsItShort) {
   start();
   on_request = [&](Serving& s) {
     if (std::exchange(s.got, {}).empty()) return;
@@ -645,8 +645,22 @@ TEST_F(RelayTest, EndpointThatDiesInTheMiddleOfABodyResetsTheClient) {
   say(c, kGet);
   world->server.tcp().abort(serving[0].id);
   world->run_for(3000);
-  EXPECT_TRUE(clients[c].closed);
+  EXPECT_THAT(clients[c].got, EndsWith("\r\n\r\nhalf"));
+  EXPECT_TRUE(clients[c].peer_closed);
   EXPECT_EQ(count(Counter::upstream_aborts), 1u);
+}
+
+TEST_F(RelayTest, EndpointThatDiesInABodyWithoutLengthResetsTheClient) {
+  start();
+  on_request = [&](Serving& s) {
+    if (std::exchange(s.got, {}).empty()) return;
+    world->server.send(s.id, "HTTP/1.1 200 OK\r\n\r\nhalf");
+  };
+  const u32 c = connect();
+  say(c, kGet);
+  world->server.tcp().abort(serving[0].id);
+  world->run_for(3000);
+  EXPECT_TRUE(clients[c].closed);
 }
 
 TEST_F(RelayTest, ActiveGaugesReturnToZero) {
