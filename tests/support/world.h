@@ -18,10 +18,11 @@
 
 namespace ringway::test {
 
-inline std::unique_ptr<mbuf::Pools> make_pools(const std::string& name, u32 packets = 16'383, u32 cache = 0) {
+inline std::unique_ptr<mbuf::Pools> make_pools(const std::string& name, u32 packets = 16'383, u32 cache = 0,
+                                               u32 indirect = 4095, u32 slices = 32'768) {
   std::string error;
-  auto pools = mbuf::Pools::make({.name = name, .packets = packets, .indirect = 4095, .slices = 32'768, .cache = cache},
-                                 error);
+  auto pools = mbuf::Pools::make(
+      {.name = name, .packets = packets, .indirect = indirect, .slices = slices, .cache = cache}, error);
   if (pools == nullptr) std::fprintf(stderr, "%s\n", error.c_str());
   RW_ASSERT(pools != nullptr);
   return pools;
@@ -31,8 +32,9 @@ inline std::unique_ptr<mbuf::Pools> make_pools(const std::string& name, u32 pack
 class Host {
  public:
   // `addresses`: all that it answers for; the first is its own. `gateway`: its next hop.
-  Host(const std::string& name, RingPort& across, std::vector<wire::Ip4> addresses, wire::Ip4 gateway, u32 cache = 0)
-      : pools_(make_pools(name, 16'383, cache)) {
+  Host(const std::string& name, RingPort& across, std::vector<wire::Ip4> addresses, wire::Ip4 gateway, u32 cache = 0,
+       tcp::EngineConfig config = {.connections = 8192}, u32 packets = 16'383)
+      : pools_(make_pools(name, packets, cache)) {
     rte_ring* rx = across.from_gateway();
     rte_ring* tx = across.to_gateway();
     RW_ASSERT(rte_eth_from_rings(name.c_str(), &rx, 1, &tx, 1, 0) >= 0);
@@ -46,7 +48,8 @@ class Host {
     plan_.ports.push_back({.ip = addresses[0], .prefix_bits = 24, .next_hop = gateway});
     plan_.addresses = addresses;
     std::sort(plan_.addresses.begin(), plan_.addresses.end());
-    tcp::EngineConfig config{.connections = 8192, .secret = {7, 9}};
+    config.secret[0] = 7;
+    config.secret[1] = 9;
     config.caps.multi_segs = true;
     config.caps.segs_max = 16;
     tcp_ = std::make_unique<tcp::Engine>(config, *pools_, stats_.page);
@@ -129,6 +132,14 @@ inline void print_counts(const char* who, const contract::CorePage& page) {
   }
 }
 
+// How large the parts of a World are; a test of shortages makes them small.
+struct WorldSizes {
+  u32 packets = 16'383, indirect = 4095, slices = 32'768;  // of the gateway
+  u32 host_packets = 16'383;
+  tcp::EngineConfig tcp{.connections = 8192};       // of the gateway; secrets and caps are filled in
+  tcp::EngineConfig host_tcp{.connections = 8192};  // of clients and endpoints, likewise
+};
+
 // Everything together. `plan` is made by the test; its ports and addresses are filled in here.
 class World {
  public:
@@ -137,9 +148,11 @@ class World {
   static constexpr wire::Ip4 kBack = wire::Ip4::of(10, 2, 0, 1);
   static constexpr wire::Ip4 endpoint_ip(u32 i) { return wire::Ip4{wire::Ip4::of(10, 2, 0, 2).v + i}; }
 
-  explicit World(const std::string& name, u32 endpoints = 3, u32 cache = 0)
-      : pools_(make_pools(name + "g", 16'383, cache)), front_(name + "f", *pools_), back_(name + "b", *pools_),
-        client(name + "c", front_, {kClient}, kFront, cache), server(name + "s", back_, endpoint_ips(endpoints), kBack, cache),
+  explicit World(const std::string& name, u32 endpoints = 3, u32 cache = 0, const WorldSizes& sizes = {})
+      : pools_(make_pools(name + "g", sizes.packets, cache, sizes.indirect, sizes.slices)), front_(name + "f", *pools_),
+        back_(name + "b", *pools_),
+        client(name + "c", front_, {kClient}, kFront, cache, sizes.host_tcp, sizes.host_packets),
+        server(name + "s", back_, endpoint_ips(endpoints), kBack, cache, sizes.host_tcp, sizes.host_packets),
         front_queue_(std::make_unique<port::Queue>(front_.device(), u16{0}, *pools_, stats.page)),
         back_queue_(std::make_unique<port::Queue>(back_.device(), u16{0}, *pools_, stats.page)) {
     core::WorkerConfig config;
@@ -150,7 +163,7 @@ class World {
     config.inbox = &inbox;
     config.outbox = &outbox;
     config.neighbours = &neighbours_;
-    config.tcp.connections = 8192;
+    config.tcp = sizes.tcp;
     config.tcp.secret[0] = 1;
     config.tcp.secret[1] = 2;
     config.tcp.caps.multi_segs = true;
@@ -199,13 +212,17 @@ class World {
   // One turn of everybody. Applications run between the hosts' receive and transmit.
   void step(u64 advance_us = 50) {
     now_us += advance_us;
+    if (tamper) tamper(*front_.from_gateway());
     client.receive(now_us);
     if (client_app) client_app();
     client.transmit(now_us);
+    if (tamper) tamper(*front_.to_gateway());
     worker->poll(now_us);
+    if (tamper) tamper(*back_.from_gateway());
     server.receive(now_us);
     if (server_app) server_app();
     server.transmit(now_us);
+    if (tamper) tamper(*back_.to_gateway());
     worker->poll(now_us);
   }
   void run_for(u64 us, u64 step_us = 50) {
@@ -238,6 +255,8 @@ class World {
  public:
   std::unique_ptr<core::Worker> worker;
   std::function<void()> client_app, server_app;
+  // Faults of the links: sees each ring of frames just before they are received, and may take out, put in and reorder.
+  std::function<void(rte_ring& frames)> tamper;
   mbuf::Pools& gateway_pools() { return *pools_; }
   u64 count(contract::Counter c) const { return stats.page.counters[static_cast<u32>(c)].get(); }
 };
