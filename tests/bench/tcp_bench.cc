@@ -39,7 +39,8 @@ void RequestAnswer(benchmark::State& state) {
   const u32 clients = static_cast<u32>(state.range(0));
   static int serial = 0;
   std::string error;
-  auto pools = mbuf::Pools::make({.name = "tb" + std::to_string(serial++), .packets = 16'383, .indirect = 255}, error);
+  auto pools = mbuf::Pools::make({.name = "tb" + std::to_string(serial++), .packets = 16'383, .indirect = 2047}, error);
+  if (pools == nullptr) return state.SkipWithError(error.c_str());
   auto page = std::make_unique<contract::CorePage>();
   tcp::EngineConfig config;
   config.secret[1] = 5;
