@@ -118,15 +118,14 @@ u32 Worker::receive(TimeUs now_us) {
 
 // Three passes over a burst: the gate reads headers, the flow table's lines are fetched, then the engine runs.
 void Worker::input(std::span<mbuf::Pkt> packets, u32 port, TimeUs now_us, bool owned) {
-  gate::Segment segments[contract::kBurstMax];
   u32 count = 0;
   for (u32 i = 0; i < packets.size(); ++i) {
-    if (!gate_.accept(packets[i], port, now_us, segments[count], owned)) continue;
-    engine_.prefetch(segments[count]);
+    if (!gate_.accept(packets[i], port, now_us, segments_[count], owned)) continue;
+    engine_.prefetch(segments_[count]);
     if (count != i) packets[count] = std::move(packets[i]);
     ++count;
   }
-  for (u32 i = 0; i < count; ++i) engine_.input(segments[i], std::move(packets[i]), now_us);
+  for (u32 i = 0; i < count; ++i) engine_.input(segments_[i], std::move(packets[i]), now_us);
 }
 
 u32 Worker::transmit(TimeUs now_us) {

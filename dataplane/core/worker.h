@@ -97,6 +97,7 @@ class Worker {
   route::Router router_;
   relay::Relay relay_;
   std::unique_ptr<tcp::OutBatch> out_;
+  std::array<gate::Segment, contract::kBurstMax> segments_;  // of the burst at hand; the gate fills them whole
 
   const contract::Plan* plan_ = nullptr;
   std::vector<const contract::Plan*> old_plans_;  // adopted before, not yet retired

@@ -300,7 +300,7 @@ Step read_request_line(Reader& r, u32 target_bytes_max, RequestHead& head) {
 Reject settle_host(RequestHead& head) {
   const u8 host = head.first[static_cast<u32>(FieldId::host)];
   if (host == 0) return head.minor_version == 0 ? Reject::none : Reject::bad_host;
-  if (!is_authority(head.value(host - 1u))) return Reject::bad_host;
+  if (!is_authority(head.value(host - 1u), head.base)) return Reject::bad_host;
   if (!head.absolute_form) head.authority = head.fields[host - 1u].value;
   return Reject::none;
 }

@@ -60,14 +60,14 @@ void split_path(RequestHead& head, std::string_view rest, u32 offset) {
 
 }  // namespace
 
-bool is_authority(std::string_view text) {
+bool is_authority(std::string_view text, const u8* readable) {
   const u8* begin = bytes_of(text);
   const u8* end = begin + text.size();
   if (begin == end) return false;
   if (*begin == '[') return is_ip_literal(begin, end);
   const u8* at = begin;
   for (;;) {
-    at = scan<is_host_byte>(at, end, begin);
+    at = scan<is_host_byte>(at, end, readable == nullptr ? begin : readable);
     if (at == end || *at != '%') break;
     if (end - at < 3 || hex_value(at[1]) > 15 || hex_value(at[2]) > 15) return false;
     at += 3;
@@ -96,7 +96,7 @@ Reject read_target(RequestHead& head) {
   if (scheme == 0) return Reject::bad_target;
   const std::size_t authority_end = target.find_first_of("/?#", scheme);
   const std::string_view authority = target.substr(scheme, authority_end - scheme);
-  if (!is_authority(authority)) return Reject::bad_target;
+  if (!is_authority(authority, head.base)) return Reject::bad_target;
   head.absolute_form = true;
   head.authority = {static_cast<u16>(head.target.offset + scheme), static_cast<u16>(authority.size())};
   const u32 rest = scheme + static_cast<u32>(authority.size());

@@ -13,8 +13,9 @@
 namespace ringway::http {
 
 // host [":" port] with a host that is not empty: a registered name, an IPv4 address or a bracketed IP literal, and at
-// most five digits of port, not above 65535.
-bool is_authority(std::string_view text);
+// most five digits of port, not above 65535. `readable`: the lowest address that may be read, for scans that reach back
+// (bytes.h); null: nothing in front of `text`.
+bool is_authority(std::string_view text, const u8* readable = nullptr);
 
 // Splits the whole target `head.target` (is_target_byte bytes only, `head.method` is set) into path, query and, for
 // absolute-form, authority.

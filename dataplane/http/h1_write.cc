@@ -10,6 +10,7 @@
 
 #include "dataplane/http/bytes.h"
 #include "dataplane/http/fields.h"
+#include "src/base/assert.h"
 
 namespace ringway::http {
 namespace {
@@ -28,7 +29,32 @@ constexpr std::array<std::array<char, 4>, 256> make_octets() {
 }
 constexpr std::array<std::array<char, 4>, 256> kOctets = make_octets();
 
+// Copies without the call where a text is as short as most parts of a head are.
+inline void copy_text(u8* to, const char* from, std::size_t count) {
+  const auto both_ends = [&](auto word) {
+    decltype(word) tail;
+    std::memcpy(&word, from, sizeof word);
+    std::memcpy(&tail, from + count - sizeof tail, sizeof tail);
+    std::memcpy(to, &word, sizeof word);
+    std::memcpy(to + count - sizeof tail, &tail, sizeof tail);
+  };
+  using Vector = unsigned __int128;
+  if (count > 2 * sizeof(Vector)) {
+    std::memcpy(to, from, count);
+  } else if (count >= sizeof(Vector)) {
+    both_ends(Vector{});
+  } else if (count >= sizeof(u64)) {
+    both_ends(u64{});
+  } else if (count >= sizeof(u32)) {
+    both_ends(u32{});
+  } else {
+    for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<u8>(from[i]);
+  }
+}
+
 // Appends to the caller's buffer; once something did not fit nothing more is written and the result is 0.
+// `roomy`: the caller has shown that everything fits, so that no part is measured again.
+template <bool roomy>
 class Writer {
  public:
   explicit Writer(MutBytes out) : begin_(out.data()), at_(begin_), end_(begin_ + out.size()) {}
@@ -58,15 +84,24 @@ class Writer {
     }
   }
 
-  u32 written() const { return fits_ ? static_cast<u32>(at_ - begin_) : 0; }
+  u32 written() const {
+    if constexpr (roomy) RW_ASSERT(at_ <= end_);
+    return fits_ ? static_cast<u32>(at_ - begin_) : 0;
+  }
 
  private:
   void bytes(const char* from, std::size_t count) {
-    if (static_cast<std::size_t>(end_ - at_) < count || !fits_) {
-      fits_ = false;
-      return;
+    if constexpr (!roomy) {
+      if (static_cast<std::size_t>(end_ - at_) < count || !fits_) {
+        fits_ = false;
+        return;
+      }
     }
-    if (count != 0) std::memcpy(at_, from, count);
+    if (__builtin_constant_p(count)) {
+      std::memcpy(at_, from, count);
+    } else {
+      copy_text(at_, from, count);
+    }
     at_ += count;
   }
 
@@ -84,7 +119,8 @@ constexpr u32 kOwnResponseFields = kHopByHop | bit(FieldId::content_length) | bi
 
 // Copies every field line that is not in `own` and not hop-by-hop, neighbours in one go. Lines end where the next
 // one begins; the last ends before the empty line.
-void copy_fields(Writer& w, const Head& head, u32 own) {
+template <class W>
+void copy_fields(W& w, const Head& head, u32 own) {
   const u32 end_of_fields = head.bytes - 2u;
   u32 run_start = 0;
   u32 run_end = 0;
@@ -103,7 +139,8 @@ void copy_fields(Writer& w, const Head& head, u32 own) {
 }
 
 // Writes the values of every field of that kind with ", " behind each, so that the gateway's own value can follow.
-void join_values(Writer& w, const Head& head, FieldId id) {
+template <class W>
+void join_values(W& w, const Head& head, FieldId id) {
   if (!head.has(id)) return;
   for (u32 i = head.first[static_cast<u32>(id)] - 1u; i < head.field_count; ++i) {
     if (head.fields[i].id != id || head.fields[i].hop_by_hop || head.fields[i].value.length == 0) continue;
@@ -113,7 +150,8 @@ void join_values(Writer& w, const Head& head, FieldId id) {
 }
 
 // RFC 9110 7.6.3: the protocol is the one that the message came in.
-void write_via(Writer& w, const Head& head, std::string_view pseudonym) {
+template <class W>
+void write_via(W& w, const Head& head, std::string_view pseudonym) {
   w.literal("Via: ");
   join_values(w, head, FieldId::via);
   if (head.minor_version == 0) {
@@ -134,7 +172,8 @@ std::string_view span_of(const Head& head, u32 from, u32 to) {
   return {reinterpret_cast<const char*>(head.base) + from, to - from};
 }
 
-void write_request_line(Writer& w, const RequestHead& head, std::string_view fallback_host) {
+template <class W>
+void write_request_line(W& w, const RequestHead& head, std::string_view fallback_host) {
   const u32 path_end = head.path.offset + u32{head.path.length};
   const u32 target_end = head.has_query ? head.query.offset + u32{head.query.length} : path_end;
   if (!head.absolute_form) {
@@ -173,7 +212,8 @@ bool accepts_trailers(const Head& head) {
   return false;
 }
 
-void write_request_connection(Writer& w, const RequestHead& head, bool upgrade) {
+template <class W>
+void write_request_connection(W& w, const RequestHead& head, bool upgrade) {
   const bool trailers = accepts_trailers(head);
   if (upgrade) {
     w.literal("Connection: upgrade");
@@ -187,7 +227,8 @@ void write_request_connection(Writer& w, const RequestHead& head, bool upgrade) 
   if (trailers) w.literal("TE: trailers\r\n");
 }
 
-void write_framing(Writer& w, const Head& head) {
+template <class W>
+void write_framing(W& w, const Head& head) {
   if (head.framing == Framing::chunked) {
     w.literal("Transfer-Encoding: chunked\r\n");
   } else if (head.framing == Framing::length) {
@@ -197,7 +238,8 @@ void write_framing(Writer& w, const Head& head) {
   }
 }
 
-void write_status_line(Writer& w, u16 status, std::string_view reason) {
+template <class W>
+void write_status_line(W& w, u16 status, std::string_view reason) {
   w.literal("HTTP/1.1 ");
   w.number(status);
   w.literal(" ");
@@ -268,10 +310,8 @@ constexpr std::array kPhrases{
     Phrase{505, "HTTP Version Not Supported"},
 };
 
-}  // namespace
-
-u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
-  Writer w(out);
+template <class W>
+u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
   write_request_line(w, head, edit.fallback_host);
   // An HTTP/1.0 client cannot take the 100 that an Expect would bring (RFC 9110 10.1.1); trailers need chunks.
   u32 own = kOwnRequestFields;
@@ -304,8 +344,8 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
   return w.written();
 }
 
-u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  Writer w(out);
+template <class W>
+u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
   write_status_line(w, head.status, head.text(head.reason));
@@ -336,8 +376,26 @@ u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes 
   return w.written();
 }
 
+// More than the literals, numbers and addresses that a forwarded head can gain. Every byte of a head is written at most
+// once: lines are either copied or made anew from their values, whose names and line ends pay for the commas between.
+constexpr std::size_t kAddedBytesMax = 512;
+
+}  // namespace
+
+u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
+  const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
+                           edit.fallback_host.size() + kAddedBytesMax;
+  if (out.size() >= most) return put_request(Writer<true>(out), head, edit);
+  return put_request(Writer<false>(out), head, edit);
+}
+
+u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
+  return put_response(Writer<false>(out), head, edit);
+}
+
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
-  Writer w(out);
+  Writer<false> w(out);
   write_status_line(w, answer.status, reason_phrase(answer.status));
   const bool bodyless = answer.status < 200 || answer.status == 204 || answer.status == 304;
   if (answer.status >= 200) {

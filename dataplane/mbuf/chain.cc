@@ -10,33 +10,6 @@ SlicePool::SlicePool(u32 capacity) : slices_(std::make_unique<Slice[]>(capacity)
   for (u32 i = 0; i < capacity; ++i) slices_[i].next = i + 1 < capacity ? i + 1 : kNone32;
 }
 
-u32 SlicePool::alloc() {
-  const u32 index = free_head_;
-  if (index == kNone32) return kNone32;
-  free_head_ = slices_[index].next;
-  slices_[index].next = kNone32;
-  ++in_use_;
-  return index;
-}
-
-void SlicePool::free(u32 index) {
-  RW_ASSERT(index < capacity_ && in_use_ > 0);
-  slices_[index] = Slice{nullptr, 0, 0, free_head_};
-  free_head_ = index;
-  --in_use_;
-}
-
-void Chain::push(u32 index) {
-  if (tail_ == kNone32) {
-    head_ = index;
-  } else {
-    slice(tail_).next = index;
-  }
-  tail_ = index;
-  ++slices_;
-  bytes_ += slice(index).length;
-}
-
 void Chain::pop() {
   const u32 index = head_;
   Slice& s = slice(index);
@@ -103,59 +76,6 @@ void Chain::prepend(Chain&& other) {
   *this = std::move(other);
 }
 
-bool Chain::append_shared(const Slice& from, u32 skip, u32 length) {
-  RW_ASSERT(skip + length <= from.length && length > 0);
-  rte_mbuf* const m = from.m;
-  const u32 offset = from.offset + skip;
-  const u32 index = pool_->alloc();
-  if (index == kNone32) return false;
-  rte_mbuf_refcnt_update(m, 1);
-  slice(index) = Slice{m, static_cast<u16>(offset), static_cast<u16>(length), kNone32};
-  push(index);
-  return true;
-}
-
-Chain Chain::take_front(u32 n) {
-  n = std::min(n, bytes_);
-  if (n == bytes_) return std::move(*this);
-  Chain out(*pool_);
-  while (n > 0) {
-    Slice& s = slice(head_);
-    if (s.length <= n) {
-      const u32 index = head_;
-      n -= s.length;
-      bytes_ -= s.length;
-      --slices_;
-      head_ = s.next;
-      s.next = kNone32;
-      out.push(index);
-      continue;
-    }
-    if (!out.append_shared(s, 0, n)) break;
-    s.offset = static_cast<u16>(s.offset + n);
-    s.length = static_cast<u16>(s.length - n);
-    bytes_ -= n;
-    n = 0;
-  }
-  return out;
-}
-
-void Chain::drop_front(u32 n) {
-  RW_ASSERT(n <= bytes_);
-  while (n > 0) {
-    Slice& s = slice(head_);
-    if (s.length <= n) {
-      n -= s.length;
-      pop();
-      continue;
-    }
-    s.offset = static_cast<u16>(s.offset + n);
-    s.length = static_cast<u16>(s.length - n);
-    bytes_ -= n;
-    n = 0;
-  }
-}
-
 void Chain::drop_back(u32 n) {
   RW_ASSERT(n <= bytes_);
   const u32 keep = bytes_ - n;
@@ -182,10 +102,6 @@ void Chain::drop_back(u32 n) {
   }
 }
 
-void Chain::clear() {
-  while (head_ != kNone32) pop();
-}
-
 Chain Chain::share() const {
   Chain out(*pool_);
   for (u32 at = head_; at != kNone32; at = slice(at).next) {
@@ -208,32 +124,6 @@ u32 Chain::copy_out(u32 offset, MutBytes out) const {
     at = Cursor{s.next, 0};
   }
   return done;
-}
-
-Chain::Cursor Chain::cursor(u32 offset) const {
-  RW_ASSERT(offset <= bytes_);
-  Cursor at{head_, 0};
-  advance(at, offset);
-  return at;
-}
-
-void Chain::advance(Cursor& at, u32 n) const {
-  at.skip += n;
-  while (at.slice != kNone32 && at.skip >= slice(at.slice).length) {
-    at.skip -= slice(at.slice).length;
-    at.slice = slice(at.slice).next;
-  }
-  RW_ASSERT(at.slice != kNone32 || at.skip == 0);
-}
-
-u8* Chain::grow_front(u32 n, u32 reserve) {
-  if (head_ == kNone32) return nullptr;
-  Slice& s = slice(head_);
-  if (!s.unshared() || s.offset < n + reserve || s.length + n > 0xffff) return nullptr;
-  s.offset = static_cast<u16>(s.offset - n);
-  s.length = static_cast<u16>(s.length + n);
-  bytes_ += n;
-  return s.data();
 }
 
 u8* Chain::grow_back(u32 n) {

@@ -9,6 +9,7 @@
 // false and `take_front` cuts at a slice boundary, so callers must look at what they got.
 // Owned by one core; move-only. Never allocates after the pool was made.
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -106,7 +107,9 @@ class Chain {
   void drop_front(u32 n);
   // Lets go of the last `n` bytes (n <= bytes()).
   void drop_back(u32 n);
-  void clear();
+  void clear() {
+    while (head_ != kNone32) pop();
+  }
 
   // Another chain over the same bytes (references, no copy); empty when the pool has no room.
   Chain share() const;
@@ -136,5 +139,114 @@ class Chain {
   u32 slices_ = 0;
   u32 bytes_ = 0;
 };
+
+// --- what every packet goes through, here so that it is inlined
+
+inline u32 SlicePool::alloc() {
+  const u32 index = free_head_;
+  if (index == kNone32) return kNone32;
+  free_head_ = slices_[index].next;
+  slices_[index].next = kNone32;
+  ++in_use_;
+  return index;
+}
+
+inline void SlicePool::free(u32 index) {
+  RW_ASSERT(index < capacity_ && in_use_ > 0);
+  slices_[index].m = nullptr;
+  slices_[index].next = free_head_;
+  free_head_ = index;
+  --in_use_;
+}
+
+inline void Chain::push(u32 index) {
+  if (tail_ == kNone32) {
+    head_ = index;
+  } else {
+    slice(tail_).next = index;
+  }
+  tail_ = index;
+  ++slices_;
+  bytes_ += slice(index).length;
+}
+
+inline bool Chain::append_shared(const Slice& from, u32 skip, u32 length) {
+  RW_ASSERT(skip + length <= from.length && length > 0);
+  rte_mbuf* const m = from.m;
+  const u32 offset = from.offset + skip;
+  const u32 index = pool_->alloc();
+  if (index == kNone32) return false;
+  rte_mbuf_refcnt_update(m, 1);
+  slice(index) = Slice{m, static_cast<u16>(offset), static_cast<u16>(length), kNone32};
+  push(index);
+  return true;
+}
+
+inline void Chain::drop_front(u32 n) {
+  RW_ASSERT(n <= bytes_);
+  while (n > 0) {
+    Slice& s = slice(head_);
+    if (s.length <= n) {
+      n -= s.length;
+      pop();
+      continue;
+    }
+    s.offset = static_cast<u16>(s.offset + n);
+    s.length = static_cast<u16>(s.length - n);
+    bytes_ -= n;
+    n = 0;
+  }
+}
+
+inline Chain::Cursor Chain::cursor(u32 offset) const {
+  RW_ASSERT(offset <= bytes_);
+  Cursor at{head_, 0};
+  advance(at, offset);
+  return at;
+}
+
+inline void Chain::advance(Cursor& at, u32 n) const {
+  at.skip += n;
+  while (at.slice != kNone32 && at.skip >= slice(at.slice).length) {
+    at.skip -= slice(at.slice).length;
+    at.slice = slice(at.slice).next;
+  }
+  RW_ASSERT(at.slice != kNone32 || at.skip == 0);
+}
+
+inline u8* Chain::grow_front(u32 n, u32 reserve) {
+  if (head_ == kNone32) return nullptr;
+  Slice& s = slice(head_);
+  if (!s.unshared() || s.offset < n + reserve || s.length + n > 0xffff) return nullptr;
+  s.offset = static_cast<u16>(s.offset - n);
+  s.length = static_cast<u16>(s.length + n);
+  bytes_ += n;
+  return s.data();
+}
+
+inline Chain Chain::take_front(u32 n) {
+  n = std::min(n, bytes_);
+  if (n == bytes_) return std::move(*this);
+  Chain out(*pool_);
+  while (n > 0) {
+    Slice& s = slice(head_);
+    if (s.length <= n) {
+      const u32 index = head_;
+      n -= s.length;
+      bytes_ -= s.length;
+      --slices_;
+      head_ = s.next;
+      s.next = kNone32;
+      out.push(index);
+      continue;
+    }
+    if (!out.append_shared(s, 0, n)) break;
+    s.offset = static_cast<u16>(s.offset + n);
+    s.length = static_cast<u16>(s.length - n);
+    bytes_ -= n;
+    n = 0;
+  }
+  return out;
+}
 
 }  // namespace ringway::mbuf
