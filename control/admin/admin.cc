@@ -268,7 +268,7 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/explain") {
     const std::string url = value("url", "");
     if (url.empty()) return sentence(400, "explain wants url=, for example http://auth-service:4000/validate");
-    const Json out = s_.explain(value("method", "GET"), url, value("source", ""));
+    const Json out = s_.explain({value("method", "GET"), url, value("source", ""), value("fields", "")});
     return json(out, out.contains("error") ? 400 : 200);
   }
   if (request.path == "/reload") {

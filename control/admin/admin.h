@@ -1,7 +1,7 @@
 #pragma once
 // Admin: answers the administrator's questions as JSON, from what the cores publish.
 //
-// GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=
+// GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=&fields=
 // POST /reload  /drain  /drain?endpoint=ID[&undo=1]
 //
 // Called on the admin server's thread. It reads shared pages (contract/stats.h, connections.h), the health board and
@@ -39,6 +39,14 @@ struct PortNumbers {
   std::vector<std::pair<std::string, u64>> xstats;
 };
 
+// GET /explain: the request to think through.
+struct ExplainRequest {
+  std::string method = "GET";
+  std::string url;      // "http://name[:port]/path?query"
+  std::string source;   // client "ip" or "ip:port"; empty is 0.0.0.0
+  std::string fields;   // header fields, "Name: value" per line
+};
+
 struct Sources {
   std::vector<const contract::CoreStats*> cores;
   std::vector<const contract::ConnectionPage*> connections;  // by core
@@ -55,7 +63,7 @@ struct Sources {
   // Null: no such endpoint.
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
   // {"error": sentence} when there is nothing to explain.
-  std::function<Json(const std::string& method, const std::string& url, const std::string& source)> explain;
+  std::function<Json(const ExplainRequest&)> explain;
 };
 
 class Admin {

@@ -68,11 +68,25 @@ const contract::Listener* find_listener(const contract::Plan& plan, const Url& u
   return nullptr;
 }
 
+// The request as a client would send it; empty when a field line has no colon.
+std::optional<std::string> request_bytes(const admin::ExplainRequest& request, const Url& url) {
+  std::string bytes = request.method + " " + url.target + " HTTP/1.1\r\nHost: " + url.authority + "\r\n";
+  for (std::size_t at = 0; at < request.fields.size();) {
+    const std::size_t end = std::min(request.fields.find('\n', at), request.fields.size());
+    const std::string line = request.fields.substr(at, end - at);
+    if (line.find(':') == std::string::npos) return std::nullopt;
+    bytes += line + "\r\n";
+    at = end + 1;
+  }
+  return bytes + "\r\n";
+}
+
 }  // namespace
 
-Json Explain::answer(const contract::Plan& plan, const std::string& method, const std::string& text, const std::string& source) {
-  const auto url = read_url(text);
-  if (!url) return {{"error", "this is not a URL like http://auth-service:4000/validate: " + text}};
+Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& request) {
+  const auto url = read_url(request.url);
+  if (!url) return {{"error", "this is not a URL like http://auth-service:4000/validate: " + request.url}};
+  const std::string& source = request.source;
   const std::size_t colon = source.find(':');
   const auto client = source.empty() ? wire::Ip4{} : config::parse_ip4(source.substr(0, colon));
   if (source.size() != 0 && !client) return {{"error", "source is not an IPv4 address: " + source}};
@@ -83,11 +97,14 @@ Json Explain::answer(const contract::Plan& plan, const std::string& method, cons
   const contract::Listener* listener = find_listener(plan, *url, error);
   if (listener == nullptr) return {{"error", error}};
 
-  const std::string bytes = method + " " + url->target + " HTTP/1.1\r\nHost: " + url->authority + "\r\n\r\n";
+  const auto bytes = request_bytes(request, *url);
+  if (!bytes) return {{"error", "a header field is written \"Name: value\""}};
   const http::HeadLimits limits{plan.limits.head_bytes, plan.limits.fields, plan.limits.target_bytes};
   http::RequestHead head;
-  const auto read = http::read_request({reinterpret_cast<const u8*>(bytes.data()), bytes.size()}, limits, head);
-  if (read.status != http::ReadStatus::complete) return {{"error", "the gateway would refuse this request: 400"}};
+  const auto read = http::read_request({reinterpret_cast<const u8*>(bytes->data()), bytes->size()}, limits, head);
+  if (read.status != http::ReadStatus::complete) {
+    return {{"error", "the gateway would refuse this request: " + std::string(http::text_of(read.reject).sentence)}};
+  }
 
   const route::Explanation e = explainer_.explain(plan, *listener, head, client.value_or(wire::Ip4{}), client_port);
   Json looks = Json::array();
@@ -95,10 +112,15 @@ Json Explain::answer(const contract::Plan& plan, const std::string& method, cons
     const Json slot = look.maglev_slot == kNone32 ? Json(nullptr) : Json(look.maglev_slot);
     looks.push_back({{"endpoint", look.id}, {"maglev_slot", slot}, {"outcome", look.outcome}});
   }
+  const bool known = config::parse_ip4(url->host) || std::any_of(plan.dns_names.begin(), plan.dns_names.end(), [&](const auto& n) {
+                       return n.name == url->host;
+                     });
+  const std::string note = known ? "" : url->host + " is not a name of this gateway; its only listener on port " +
+                                            std::to_string(url->port) + " is assumed";
   char hash[19];
   std::snprintf(hash, sizeof(hash), "0x%016llx", static_cast<unsigned long long>(e.pick.hash));
   return {{"listener", e.listener}, {"address", admin::ip_text(listener->ip) + ":" + std::to_string(listener->port)},
-          {"route", e.route}, {"rule", e.rule}, {"why", e.why}, {"scanned", e.match.scanned}, {"service", e.service},
+          {"route", e.route}, {"rule", e.rule}, {"why", e.why}, {"note", note}, {"scanned", e.match.scanned}, {"service", e.service},
           {"policy", e.policy}, {"hash_input", e.hash_input}, {"hash", hash},
           {"slot", e.pick.slot == kNone32 ? Json(nullptr) : Json(e.pick.slot)}, {"walked", e.pick.walked},
           {"panic", e.pick.panic}, {"looks", looks}, {"endpoint", e.endpoint}, {"outcome", e.outcome},

@@ -15,9 +15,9 @@ class Explain {
  public:
   Explain(const contract::HealthBoard& board, contract::CoreStats& stats, u32 cores) : explainer_(board, stats, cores) {}
 
-  // `url` is "http://host[:port]/path?query"; `source` "ip" or "ip:port", empty for 0.0.0.0. {"error": sentence} when
-  // the URL cannot be read or no listener takes it.
-  admin::Json answer(const contract::Plan& plan, const std::string& method, const std::string& url, const std::string& source);
+  // {"error": sentence} when the request cannot be read or no listener takes it. "note" says when the name is not one of
+  // ours and the only listener of that port was assumed.
+  admin::Json answer(const contract::Plan& plan, const admin::ExplainRequest& request);
 
  private:
   route::Explainer explainer_;

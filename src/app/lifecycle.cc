@@ -355,10 +355,10 @@ admin::Sources Lifecycle::sources() {
   out.drain_endpoint = [this](const std::string& id, bool undo) {
     return on_control([this, id, undo] { return drain_endpoint(id, undo); });
   };
-  out.explain = [this](const std::string& method, const std::string& url, const std::string& source) -> admin::Json {
+  out.explain = [this](const admin::ExplainRequest& request) -> admin::Json {
     const auto plan = publisher_->current();
     if (plan == nullptr) return {{"error", "no plan is in force yet"}};
-    return explain_->answer(*plan, method, url, source);
+    return explain_->answer(*plan, request);
   };
   return out;
 }

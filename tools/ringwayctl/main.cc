@@ -142,6 +142,7 @@ std::string explain_text(const Json& j) {
     if (!answer.empty() && answer != "-") t.add({what, answer});
   };
   say("listener", plain(j["listener"]) + " (" + plain(j["address"]) + ")");
+  if (j.contains("note")) say("note", plain(j["note"]));
   say("route", plain(j["route"]));
   say("rule", plain(j["rule"]));
   say("why", plain(j["why"]));
@@ -196,12 +197,18 @@ int main(int argc, char** argv) {
   explain->add_option("method", method, "GET, POST, ...")->required();
   explain->add_option("url", url, "http://name:port/path")->required();
   explain->add_option("--source", source, "Client address, with a port if wanted");
+  std::vector<std::string> fields;
+  explain->add_option("-H,--header", fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
   CLI11_PARSE(app, argc, argv);
 
   const std::string command = app.get_subcommands().front()->get_name();
   std::string target = "/" + command;
-  if (command == "explain")
-    target += "?method=" + percent_encode(method) + "&url=" + percent_encode(url) + "&source=" + percent_encode(source);
+  if (command == "explain") {
+    std::string lines;
+    for (const std::string& field : fields) lines += field + "\n";
+    target += "?method=" + percent_encode(method) + "&url=" + percent_encode(url) + "&source=" + percent_encode(source) +
+              "&fields=" + percent_encode(lines);
+  }
   if (!endpoint.empty()) target += "?endpoint=" + percent_encode(endpoint) + (undo ? "&undo=1" : "");
   const Answer answer = ask(socket, command == "reload" || command == "drain" ? "POST" : "GET", target);
 

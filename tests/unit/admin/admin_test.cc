@@ -107,9 +107,9 @@ TEST_F(Served, Drain_OfOneEndpointAndOfAll) {
   EXPECT_EQ(gateway.drains, 1u);
 }
 
-TEST_F(Served, Explain_GetsMethodUrlAndSourceDecoded) {
-  const Json j = get("/explain?method=PUT&url=" + percent_encode("http://a:1/b?c=d&e=f") + "&source=10.0.0.1");
-  EXPECT_EQ(j["why"], "PUT http://a:1/b?c=d&e=f 10.0.0.1");
+TEST_F(Served, Explain_GetsMethodUrlSourceAndFieldsDecoded) {
+  const Json j = get("/explain?method=PUT&url=" + percent_encode("http://a:1/b?c=d&e=f") + "&source=10.0.0.1&fields=" + percent_encode("A: 1\nB: 2\n"));
+  EXPECT_EQ(j["why"], "PUT http://a:1/b?c=d&e=f 10.0.0.1A: 1\nB: 2\n");
   EXPECT_EQ(get("/explain?url=http://nowhere/", 400)["error"], "nowhere is not a name of this gateway");
   get("/explain", 400);
 }

@@ -86,10 +86,10 @@ struct FakeGateway {
       drained_endpoint = (undo ? "-" : "+") + id;
       return id == plan->endpoints[0].id;
     };
-    s.explain = [](const std::string& method, const std::string& url, const std::string& source) -> admin::Json {
-      if (url == "http://nowhere/") return {{"error", "nowhere is not a name of this gateway"}};
+    s.explain = [](const admin::ExplainRequest& r) -> admin::Json {
+      if (r.url == "http://nowhere/") return {{"error", "nowhere is not a name of this gateway"}};
       return {{"listener", "auth-service:4000"}, {"address", "10.80.64.1:4000"}, {"route", ""}, {"rule", ""},
-              {"why", method + " " + url + " " + source}, {"service", "auth-service"}, {"policy", "round robin"},
+              {"why", r.method + " " + r.url + " " + r.source + r.fields}, {"service", "auth-service"}, {"policy", "round robin"},
               {"hash_input", ""}, {"hash", "0x0000000000000000"}, {"slot", nullptr},
               {"looks", {{{"endpoint", "auth-service/10.0.0.11:80"}, {"maglev_slot", nullptr}, {"outcome", "taken"}}}},
               {"endpoint", "auth-service/10.0.0.11:80"}, {"outcome", "forwarded"}};
