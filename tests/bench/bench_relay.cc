@@ -1,15 +1,21 @@
 // bench_relay: the whole path of a request through the gateway, over in-memory rings.
 //
-// A synthetic client keeps C keep-alive connections busy, a synthetic endpoint answers; between them stands a real
-// core::Worker with two ports: ARP, TCP on both legs with software checksums, HTTP/1.1 parsing, routing, balancing,
-// rewriting, forwarding. Only the ticks spent inside Worker::poll are counted, so the far ends cost nothing in the
-// figures; requests per second and core is the CPU's frequency over the ticks of one request.
+// A synthetic client keeps C connections busy, a synthetic endpoint answers; between them stands a real core::Worker
+// with two ports: ARP, TCP on both legs with software checksums, HTTP/1.1 parsing, routing, balancing, rewriting,
+// forwarding. Only the ticks spent inside Worker::poll are counted, so the far ends cost nothing in the figures;
+// requests per second and core is the CPU's frequency over the ticks of one request. The far ends' packets arrive in
+// mbufs of the gateway's own pool that nobody else holds, as a NIC would deliver them.
 //
-// usage: bench_relay [requests] [connections] [response body bytes]
+// The run is cut into 20 parts. On a machine with other work the median part is what to compare with, and the fastest
+// one is close to what the code costs when nobody interrupts it.
+//
+// usage: bench_relay [requests] [connections] [response body bytes] [keep|close]
+// `close`: every request on a client connection of its own, `Connection: close`.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "tests/support/world.h"
 
@@ -20,6 +26,9 @@ using namespace ringway::test;
 
 constexpr std::string_view kRequest =
     "GET /validate HTTP/1.1\r\nHost: auth-service:4000\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+constexpr std::string_view kLastRequest =
+    "GET /validate HTTP/1.1\r\nHost: auth-service:4000\r\nUser-Agent: bench\r\nConnection: close\r\n\r\n";
+constexpr u32 kParts = 20;
 
 u64 tsc_hz() {
   const auto begin = std::chrono::steady_clock::now();
@@ -31,14 +40,17 @@ u64 tsc_hz() {
 }
 
 struct Bench {
+  std::unique_ptr<contract::Plan> plan = one_service_plan(1, 2);  // outlives the exchanges that hold it
   World world{"rw", 2, 256};
-  std::unique_ptr<contract::Plan> plan = one_service_plan(1, 2);
   std::string response;
   u64 wanted_bytes = 0;  // of one response as the client sees it; learned from the first
   std::vector<std::pair<tcp::ConnId, u64>> clients;
-  u64 answered = 0, started = 0, failed = 0;
+  u64 answered = 0, failed = 0;
+  bool close;  // one request per connection
 
-  Bench(u32 connections, u32 body) {
+  Bench(u32 connections, u32 body, bool close_each) : close(close_each) {
+    world.client.deliver_into(world.gateway_pools());
+    world.server.deliver_into(world.gateway_pools());
     response = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: " +
                std::to_string(body) + "\r\n\r\n" + std::string(body, 'x');
     world.server.tcp().listen(World::endpoint_ip(0), 8080, 0);
@@ -47,10 +59,14 @@ struct Bench {
     world.server_app = [this] { serve(); };
     world.client_app = [this] { drive(); };
     world.run_for(2000);
-    for (u32 i = 0; i < connections; ++i) {
-      const auto id = world.client.tcp().connect(World::kClient, wire::Ip4::of(10, 9, 0, 1), 80, i, world.now_us);
-      clients.emplace_back(*id, 0);
-    }
+    clients.resize(connections);
+    for (u32 i = 0; i < connections; ++i) open(i);
+  }
+
+  void open(u32 i) {
+    const auto id = world.client.tcp().connect(World::kClient, wire::Ip4::of(10, 9, 0, 1), 80, i, world.now_us);
+    RW_ASSERT(id.has_value());
+    clients[i] = {*id, 0};
   }
 
   void serve() {
@@ -75,15 +91,19 @@ struct Bench {
         continue;
       }
       auto& [id, got] = clients[event.user];
-      if ((event.bits & tcp::kConnected) != 0) ask(id);
+      if ((event.bits & tcp::kConnected) != 0) world.client.send(id, close ? kLastRequest : kRequest);
       if ((event.bits & tcp::kReadable) == 0) continue;
       if (wanted_bytes == 0) learn(tcp.received(id));
       got += tcp.received(id).bytes();
       tcp.discard(id, tcp.received(id).bytes());
-      if (wanted_bytes != 0 && got >= wanted_bytes) {
-        ++answered;
-        got = 0;
-        ask(id);
+      if (wanted_bytes == 0 || got < wanted_bytes) continue;
+      ++answered;
+      got = 0;
+      if (close) {
+        tcp.close(id);
+        open(static_cast<u32>(event.user));
+      } else {
+        world.client.send(id, kRequest);
       }
     }
   }
@@ -94,11 +114,6 @@ struct Bench {
     const auto end = text.find("\r\n\r\n");
     if (end != std::string::npos) wanted_bytes = end + 4 + response.size() - (response.find("\r\n\r\n") + 4);
   }
-
-  void ask(tcp::ConnId id) {
-    ++started;
-    world.client.send(id, kRequest);
-  }
 };
 
 }  // namespace
@@ -107,46 +122,58 @@ int main(int argc, char** argv) {
   const u64 requests = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 500'000;
   const u32 connections = argc > 2 ? static_cast<u32>(std::strtoul(argv[2], nullptr, 10)) : 64;
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
+  const bool close = argc > 4 && std::string_view(argv[4]) == "close";
   const bool huge = start_eal_huge(256);
-  Bench bench(connections, body);
-  auto& ticks = bench.world.stats.page.ticks;
-  const auto spent = [&](contract::Regime r) {
-    u64 sum = 0;
-    for (auto& phase : ticks[static_cast<u32>(r)]) sum += phase.get();
-    return sum;
+  Bench bench(connections, body, close);
+  const auto& ticks = bench.world.stats.page.ticks;
+  const auto busy = [&](u32 phase) {
+    return ticks[static_cast<u32>(contract::Regime::working)][phase].get() +
+           ticks[static_cast<u32>(contract::Regime::back_pressured)][phase].get();
   };
-  const auto busy = [&] { return spent(contract::Regime::working) + spent(contract::Regime::back_pressured); };
+  const auto busy_all = [&] { return busy(0) + busy(1) + busy(2); };
   const auto until = [&](u64 count) {
-    u64 steps = 0;
-    for (; bench.answered < count && steps < 200'000'000; ++steps) bench.world.step(20);
-    return steps;
+    for (u64 steps = 0; bench.answered < count && steps < 200'000'000; ++steps) bench.world.step(20);
   };
   until(std::min<u64>(requests / 10, 20'000));  // warm: pool, caches, ARP, upstream connections
 
+  using contract::Counter;
+  constexpr Counter kShown[] = {Counter::rx_packets, Counter::tx_packets, Counter::payload_copied, Counter::tx_linearized,
+                                Counter::tcp_retransmits};
+  u64 before[std::size(kShown)];
+  for (std::size_t i = 0; i < std::size(kShown); ++i) before[i] = bench.world.count(kShown[i]);
+  const u64 phases[3] = {busy(0), busy(1), busy(2)};
   const u64 first = bench.answered;
-  const u64 busy_before = busy();
-  const u64 rx = bench.world.count(contract::Counter::rx_packets), tx = bench.world.count(contract::Counter::tx_packets);
-  const u64 copied = bench.world.count(contract::Counter::payload_copied);
-  const u64 linearized = bench.world.count(contract::Counter::tx_linearized);
-  const u64 phases[3] = {ticks[1][0].get(), ticks[1][1].get(), ticks[1][2].get()};
-  until(first + requests);
+  std::vector<double> parts;
+  for (u32 part = 1; part <= kParts; ++part) {
+    const u64 answered = bench.answered, spent = busy_all();
+    until(first + requests * part / kParts);
+    if (bench.answered == answered) continue;
+    parts.push_back(static_cast<double>(busy_all() - spent) / static_cast<double>(bench.answered - answered));
+  }
   const double done = static_cast<double>(bench.answered - first);
-  const double per = static_cast<double>(busy() - busy_before) / done;
+  if (done == 0) return 1;
+  std::sort(parts.begin(), parts.end());
   const double hz = static_cast<double>(tsc_hz());
-  const auto each = [&](u64 now, u64 before) { return static_cast<double>(now - before) / done; };
-  std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %llu failed)\n", done, connections, body,
-              static_cast<unsigned long long>(bench.failed));
+  const double median = parts[parts.size() / 2];
+  const auto each = [&](u64 now, u64 then) { return static_cast<double>(now - then) / done; };
+  const auto counted = [&](std::size_t i) { return bench.world.count(kShown[i]) - before[i]; };
+  std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %s, %llu failed)\n", done, connections, body,
+              close ? "one request per connection" : "keep-alive", static_cast<unsigned long long>(bench.failed));
   std::printf("memory                   %12s\n", huge ? "2 MiB pages" : "4 KiB pages");
-  std::printf("ticks per request        %12.0f\n", per);
-  std::printf("  housekeeping           %12.0f\n", each(ticks[1][0].get(), phases[0]));
-  std::printf("  receive, gate, tcp     %12.0f\n", each(ticks[1][1].get(), phases[1]));
-  std::printf("  relay, tcp, transmit   %12.0f\n", each(ticks[1][2].get(), phases[2]));
-  std::printf("requests/s per core      %12.0f (at %.2f GHz)\n", hz / per, hz / 1e9);
-  std::printf("packets in per request   %12.2f\n", each(bench.world.count(contract::Counter::rx_packets), rx));
-  std::printf("packets out per request  %12.2f\n", each(bench.world.count(contract::Counter::tx_packets), tx));
-  std::printf("payload bytes copied     %12llu\n",
-              static_cast<unsigned long long>(bench.world.count(contract::Counter::payload_copied) - copied));
-  std::printf("packets linearized       %12llu\n",
-              static_cast<unsigned long long>(bench.world.count(contract::Counter::tx_linearized) - linearized));
-  return bench.failed == 0 && done > 0 ? 0 : 1;
+  std::printf("ticks per request        %12.0f (median part; fastest %.0f, slowest %.0f)\n", median, parts.front(),
+              parts.back());
+  std::printf("  housekeeping           %12.0f\n", each(busy(0), phases[0]));
+  std::printf("  receive, gate, tcp     %12.0f\n", each(busy(1), phases[1]));
+  std::printf("  relay, tcp, transmit   %12.0f\n", each(busy(2), phases[2]));
+  std::printf("requests/s per core      %12.0f (at %.2f GHz; fastest part %.0f)\n", hz / median, hz / 1e9,
+              hz / parts.front());
+  if (body >= 1024) {
+    std::printf("ticks per MB of body     %12.0f (%.2f Gbit/s of body)\n", median * 1e6 / body, hz / median * body * 8e-9);
+  }
+  std::printf("packets in per request   %12.2f\n", static_cast<double>(counted(0)) / done);
+  std::printf("packets out per request  %12.2f\n", static_cast<double>(counted(1)) / done);
+  std::printf("payload bytes copied     %12llu\n", static_cast<unsigned long long>(counted(2)));
+  std::printf("packets linearized       %12llu\n", static_cast<unsigned long long>(counted(3)));
+  std::printf("retransmissions          %12llu\n", static_cast<unsigned long long>(counted(4)));
+  return bench.failed == 0 ? 0 : 1;
 }

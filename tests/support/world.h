@@ -77,11 +77,15 @@ class Host {
     do {
       out_.count = 0;
       tcp_->flush(out_, now_us);
-      for (u32 i = 0; i < out_.count; ++i) gate_->send(std::move(out_.items[i].pkt), out_.items[i].dst, now_us);
+      for (u32 i = 0; i < out_.count; ++i) gate_->send(on_the_wire(std::move(out_.items[i].pkt)), out_.items[i].dst, now_us);
     } while (out_.count == tcp::OutBatch::kCapacity);
     gate_->housekeeping(now_us);
     queue_->flush();
   }
+
+  // From now on packets leave as copies in mbufs of `pools`, as a NIC would deliver them there; otherwise the receiver
+  // gets the very mbufs that this host's retransmission queue still holds.
+  void deliver_into(mbuf::Pools& pools) { deliver_into_ = &pools; }
 
   tcp::Engine& tcp() { return *tcp_; }
   mbuf::Pools& pools() { return *pools_; }
@@ -109,6 +113,14 @@ class Host {
   }
 
  private:
+  mbuf::Pkt on_the_wire(mbuf::Pkt pkt) {
+    if (deliver_into_ == nullptr) return pkt;
+    mbuf::Pkt copy(rte_pktmbuf_copy(pkt.get(), deliver_into_->packets(), 0, pkt.total_bytes()));
+    RW_ASSERT(copy);
+    return copy;
+  }
+
+  mbuf::Pools* deliver_into_ = nullptr;
   std::unique_ptr<mbuf::Pools> pools_;
   contract::CoreStats stats_;
   contract::Plan plan_;
