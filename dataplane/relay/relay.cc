@@ -136,7 +136,9 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
         break;
       }
       if (!exchanges_[x].request_done) pump_request(x);
-      if ((event.bits & tcp::kWritable) != 0 && exchanges_.used(x) && exchanges_[x].response_started) pump_response(x);
+      if ((event.bits & tcp::kWritable) != 0 && exchanges_.used(x)) {
+        exchanges_[x].response_started ? pump_response(x) : read_response(x);
+      }
       break;
     }
     case SessionState::lingering:
@@ -186,12 +188,9 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
     stats_.endpoints[u.slot].connections.add();
   }
   if (closed && exchanges_[x].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(x);
+  const bool opened = u.state == UpstreamState::busy;
   if (closed && (event.bits & tcp::kReadable) == 0) {
-    u.conn = {};
-    const bool opened = u.state == UpstreamState::busy;
-    upstream_failed(x, event.reason == tcp::CloseReason::timed_out ? contract::Outcome::timed_out
-                       : opened                                    ? contract::Outcome::reset
-                                                                   : contract::Outcome::connect_failed);
+    // Nothing is left to be used.
   } else if (exchanges_[x].tunnel) {
     pump_tunnel(x);
   } else {
@@ -203,11 +202,13 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
         read_response(x);
       }
     }
-    // The bytes that came before a reset have been used; what is missing now will not come.
-    if (closed && exchanges_.used(x) && exchanges_[x].upstream == index) {
-      upstreams_[index].conn = {};
-      upstream_failed(x, contract::Outcome::reset);
-    }
+  }
+  // What is missing now will not come. Another try may have begun meanwhile, at the same place.
+  if (closed && exchanges_.used(x) && exchanges_[x].upstream == index && upstreams_[index].conn == event.id) {
+    upstreams_[index].conn = {};
+    upstream_failed(x, event.reason == tcp::CloseReason::timed_out ? contract::Outcome::timed_out
+                       : opened                                    ? contract::Outcome::reset
+                                                                   : contract::Outcome::connect_failed);
   }
   if (sessions_.used(session)) advance(session);
 }
@@ -239,6 +240,9 @@ void Relay::linger(u32 index) {
   s.waiting_since_us = now_us_;
   arm_session(index);
 }
+
+// The client will send no more, and what it sent has been read: no request comes after the one in hand.
+bool Relay::said_all(const Session& s) const { return s.peer_closed && engine_.received(s.conn).empty(); }
 
 TimeUs Relay::session_deadline(const Session& s) const {
   const contract::Limits& limits = plan_->limits;

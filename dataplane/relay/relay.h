@@ -90,6 +90,7 @@ class Relay {
   void arm_session(u32 index);
   TimeUs session_deadline(const Session& session) const;
   void linger(u32 session);
+  bool said_all(const Session& session) const;
   void free_session(u32 session);
   void abort_session(u32 session);
   const contract::Listener* find_listener(Session& session);

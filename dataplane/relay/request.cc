@@ -57,8 +57,7 @@ bool Relay::read_request(u32 index) {
     case http::ReadStatus::invalid: refuse(index, result.reject); return false;
     case http::ReadStatus::incomplete:
       if (s.peer_closed) {
-        engine_.close(s.conn);
-        free_session(index);
+        linger(index);
         return false;
       }
       s.head_bytes_seen = in.bytes();
@@ -114,7 +113,8 @@ void Relay::begin_exchange(u32 index) {
   Session& s = sessions_[index];
   const http::RequestHead& head = request_head_;
   const bool head_only = head.method == http::Method::head;
-  const bool keep = head.keep_alive && !draining_ && !s.peer_closed && head.framing == http::Framing::none;
+  const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
+  const bool keep = head.keep_alive && !draining_ && !last && head.framing == http::Framing::none;
   const auto answer_and_skip = [&](u16 status, std::string_view text, std::string_view flag, std::string_view value) {
     engine_.discard(s.conn, head.bytes);
     answer(index, {.status = status, .text = text, .flag = flag, .flag_value = value, .head_only = head_only,

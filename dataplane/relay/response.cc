@@ -18,6 +18,7 @@ constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
 void Relay::read_response(u32 index) {
   while (true) {
     Exchange& x = exchanges_[index];
+    if (x.upstream == kNone32) return;
     const tcp::ConnId from = upstreams_[x.upstream].conn;
     const mbuf::Chain& in = engine_.received(from);
     http::ReadResult result;
@@ -40,9 +41,11 @@ void Relay::read_response(u32 index) {
       if (engine_.peer_closed(from)) upstream_failed(index, contract::Outcome::reset);
       return;
     }
-    x.active_us = now_us_;
     x.head_bytes_seen = 0;
     const u16 status = response_head_.status;
+    // Interim responses wait for a client that does not read, or their number would be held here; kWritable goes on.
+    if (status < 200 && engine_.send_space(sessions_[x.session].conn) == 0) return;
+    x.active_us = now_us_;
     if (status == 101 && x.wants_upgrade) return begin_upgrade(index);
     if (status == 101) {
       page().count(contract::Counter::bad_responses);
@@ -119,7 +122,7 @@ void Relay::begin_response(u32 index) {
   x.head.clear();
   x.keep_upstream = head.keep_alive && head.framing != http::Framing::until_close;
   x.unwrap_chunked = x.client_minor == 0 && head.framing == http::Framing::chunked;
-  x.close_client = !x.client_keep_alive || draining_ || s.peer_closed || !x.request_done ||
+  x.close_client = !x.client_keep_alive || draining_ || said_all(s) || !x.request_done ||
                    head.framing == http::Framing::until_close || x.unwrap_chunked ||
                    (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection);
   http::ResponseEdit edit{.via = x.plan->via};
@@ -220,7 +223,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
   stats_.services[x.plan->services[x.service].slot].responses[std::min<u32>(status / 100, 5)].add();
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   Session& s = sessions_[session];
-  const bool close = !x.request_done || !x.client_keep_alive || draining_ || s.peer_closed;
+  const bool close = !x.request_done || !x.client_keep_alive || draining_ || said_all(s);
   const bool head_only = x.method == http::Method::head;
   end_exchange(index);
   s.state = SessionState::reading_head;
@@ -244,13 +247,17 @@ void Relay::pump_tunnel(u32 index) {
   if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
   const tcp::ConnId client = sessions_[x.session].conn;
   const tcp::ConnId endpoint = upstreams_[x.upstream].conn;
+  bool short_of_memory = false;
   const auto move = [&](tcp::ConnId from, tcp::ConnId to, bool& ended) -> u32 {
     u32 moved = 0;
     while (!engine_.received(from).empty()) {
       const u32 space = engine_.send_space(to);
       if (space == 0) break;
       mbuf::Chain bytes = engine_.take(from, space);
-      if (bytes.empty()) break;
+      if (bytes.empty()) {
+        short_of_memory = true;
+        break;
+      }
       moved += bytes.bytes();
       engine_.send(to, std::move(bytes));
     }
@@ -267,6 +274,10 @@ void Relay::pump_tunnel(u32 index) {
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
   numbers.bytes_in.add(move(client, endpoint, x.request_done));
   numbers.bytes_out.add(move(endpoint, client, x.response_done));
+  if (short_of_memory) {
+    page().count(contract::Verdict::no_mbuf);
+    return abort_session(x.session);
+  }
   arm_session(x.session);
   if (x.request_done && x.response_done) end_tunnel(index);
 }

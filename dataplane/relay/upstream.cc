@@ -111,7 +111,10 @@ u32 Relay::take_idle(const contract::Endpoint& endpoint) {
     const u32 u = list.front();
     unlink_idle(u);
     Upstream& up = upstreams_[u];
-    if (up.incarnation == endpoint.incarnation && engine_.alive(up.conn)) {
+    // One that ended in this very poll has not been reported yet; and bytes that nobody asked for must not become the
+    // answer to this request.
+    if (up.incarnation == endpoint.incarnation && engine_.send_space(up.conn) > 0 && !engine_.peer_closed(up.conn) &&
+        engine_.received(up.conn).empty()) {
       up.state = UpstreamState::busy;
       up.reused = true;
       page().count(contract::Counter::upstream_reused);
