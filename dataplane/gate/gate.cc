@@ -16,9 +16,8 @@ using contract::Counter;
 using contract::Verdict;
 using wire::kEthHeaderBytes;
 
-bool pull_up(mbuf::Pkt& pkt, u32 n) {
+bool pull_up_more(mbuf::Pkt& pkt, u32 n) {
   rte_mbuf* const first = pkt.get();
-  if (first->data_len >= n) return true;
   if (first->pkt_len < n || u32{n} - first->data_len > rte_pktmbuf_tailroom(first)) return false;
   while (first->data_len < n) {
     rte_mbuf* const next = first->next;
@@ -37,6 +36,7 @@ bool pull_up(mbuf::Pkt& pkt, u32 n) {
 }
 
 bool verify_checksum(const mbuf::Pkt& pkt, u32 offset, u32 n, u64 sum) {
+  if (offset + n <= pkt.first_bytes()) return wire::fold(sum + wire::sum_words(pkt.data() + offset, n)) == 0xffff;
   wire::Checksum check(sum);
   for (const rte_mbuf* s = pkt.get(); s != nullptr && n > 0; s = s->next) {
     if (offset >= s->data_len) {

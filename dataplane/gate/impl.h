@@ -101,7 +101,8 @@ struct Gate::Impl {
 };
 
 // Makes the first `n` bytes of the packet lie in its first segment. False when the packet is shorter or has no room.
-bool pull_up(mbuf::Pkt& pkt, u32 n);
+bool pull_up_more(mbuf::Pkt& pkt, u32 n);
+inline bool pull_up(mbuf::Pkt& pkt, u32 n) { return pkt.first_bytes() >= n || pull_up_more(pkt, n); }
 // True when bytes [offset, offset + n) of all segments, their checksum field included, sum up right; `sum` is what to
 // start from, such as a pseudo-header's.
 bool verify_checksum(const mbuf::Pkt& pkt, u32 offset, u32 n, u64 sum);

@@ -148,4 +148,28 @@ inline const u8* scan(const u8* at, const u8* end, const u8* begin) {
 #endif
 }
 
+// One look at a field line serves its name and, where the line is short, its value too.
+struct LineLook {
+  u32 name_stops = 0;   // one bit per byte from the start of the line that is no token byte
+  u32 value_stops = 0;  // that is no value byte
+  u32 seen = 0;         // bytes looked at; bits above are zero
+};
+inline LineLook look_at_line(const u8* line, const u8* end, const u8* begin) {
+#if defined(__AVX2__)
+  if (end - line >= 32) {
+    const __m256i v = load32(line);
+    return {stops<is_token_byte>(v), stops<is_value_byte>(v), 32};
+  }
+  if (end - begin >= 32) {
+    const __m256i v = load32(end - 32);
+    const u32 seen = static_cast<u32>(end - line);
+    if (seen == 0) return {};
+    return {stops<is_token_byte>(v) >> (32 - seen), stops<is_value_byte>(v) >> (32 - seen), seen};
+  }
+#else
+  (void)line, (void)end, (void)begin;
+#endif
+  return {};
+}
+
 }  // namespace ringway::http

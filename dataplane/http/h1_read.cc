@@ -120,7 +120,9 @@ Step unfinished_value(Reader& r, const Head& head, FieldId id, const u8* value, 
 // field-line = field-name ":" OWS field-value OWS CRLF (RFC 9112 5)
 Step read_field(Reader& r, Head& head) {
   const u8* name = r.at;
-  const u8* colon = scan<is_token_byte>(name, r.end, r.begin);
+  const LineLook look = look_at_line(name, r.end, r.begin);
+  const u8* colon = look.name_stops != 0 ? name + __builtin_ctz(look.name_stops)
+                                         : scan<is_token_byte>(name + look.seen, r.end, r.begin);
   if (colon == r.end) return Step::more;
   if (*colon != ':' || colon == name) {
     return r.refuse(*colon == '\n' && colon == name ? Reject::bare_lf : Reject::bad_field_name);
@@ -128,7 +130,9 @@ Step read_field(Reader& r, Head& head) {
   const FieldId id = field_id(text_between(name, colon));
   const u8* value = colon + 1;
   while (value != r.end && is_white(*value)) ++value;
-  const u8* stop = scan<is_value_byte>(value, r.end, r.begin);
+  // Every byte up to the value may stand in one.
+  const u8* stop = look.value_stops != 0 ? name + __builtin_ctz(look.value_stops)
+                                         : scan<is_value_byte>(std::max(value, name + look.seen), r.end, r.begin);
   if (const Step step = end_line(r, stop, Reject::bad_field_value); step != Step::ok) {
     return step == Step::more ? unfinished_value(r, head, id, value, stop) : step;
   }

@@ -8,6 +8,7 @@
 //
 // Pure, header-only, any thread.
 
+#include <array>
 #include <cstring>
 
 #include "src/base/types.h"
@@ -55,30 +56,44 @@ inline u64 sum_tail(const u8* p, std::size_t n) {
 }
 
 #if defined(__AVX2__)
-// Adds pairs of words with one multiply-add. The instruction takes signed words, so 0x8000 is taken off each of them
-// first and given back in one go at the end.
-inline u64 sum_vectors(const u8* p, std::size_t vectors) {
+// Zeros, then ones: the 32 bytes from 32 - k on keep the last k bytes of a vector.
+alignas(32) inline constexpr auto kKeepLast = [] {
+  std::array<u8, 64> bytes{};
+  for (std::size_t i = 32; i < 64; ++i) bytes[i] = 0xff;
+  return bytes;
+}();
+
+// At least 32 bytes. Adds pairs of words with one multiply-add; the instruction takes signed words, so 0x8000 is taken
+// off each of them first and given back in one go at the end. What does not fill a vector is the end of one that
+// reaches back, less what was added already; a last odd byte counts as if a zero followed it.
+inline u64 sum_vectors(const u8* p, std::size_t n) {
   const __m256i bias = _mm256_set1_epi16(static_cast<short>(-0x8000));
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i acc[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-  const auto step = [&](u32 lane, std::size_t at) {
-    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + at * 32));
+  const auto load = [](const u8* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); };
+  const auto add = [&](u32 lane, __m256i v) {
     acc[lane] = _mm256_add_epi32(acc[lane], _mm256_madd_epi16(_mm256_xor_si256(v, bias), ones));
   };
+  std::size_t vectors = n / 32;
   std::size_t i = 0;
   for (; i + 4 <= vectors; i += 4) {
-    step(0, i);
-    step(1, i + 1);
-    step(2, i + 2);
-    step(3, i + 3);
+    add(0, load(p + i * 32));
+    add(1, load(p + i * 32 + 32));
+    add(2, load(p + i * 32 + 64));
+    add(3, load(p + i * 32 + 96));
   }
-  for (; i < vectors; ++i) step(0, i);
+  for (; i < vectors; ++i) add(0, load(p + i * 32));
+  if (const std::size_t rest = n % 32 & ~std::size_t{1}; rest != 0) {
+    add(1, _mm256_and_si256(load(p + vectors * 32 + rest - 32), load(kKeepLast.data() + rest)));
+    ++vectors;
+  }
+  const u64 last = n % 2 == 0 ? 0 : p[n - 1];  // the low byte of its word, on the little-endian machines that have AVX2
   const __m256i both =
       _mm256_add_epi32(_mm256_add_epi32(acc[0], acc[1]), _mm256_add_epi32(acc[2], acc[3]));
   const __m128i half = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
   const __m128i quarter = _mm_add_epi32(half, _mm_unpackhi_epi64(half, half));
   const i64 signed_sum = i64{_mm_extract_epi32(quarter, 0)} + _mm_extract_epi32(quarter, 1);
-  return static_cast<u64>(signed_sum + static_cast<i64>(vectors) * 16 * 0x8000);
+  return static_cast<u64>(signed_sum + static_cast<i64>(vectors) * 16 * 0x8000) + last;
 }
 #endif
 
@@ -87,10 +102,7 @@ inline u64 sum_vectors(const u8* p, std::size_t vectors) {
 // The sum of the 16-bit words at `p`, in memory order, unfolded; `n` is at most 64 KiB, so that no lane overflows.
 inline u64 sum_words(const u8* p, std::size_t n) {
 #if defined(__AVX2__)
-  if (n >= 64) {
-    const std::size_t vectors = n / 32;
-    return checksum_detail::sum_vectors(p, vectors) + checksum_detail::sum_tail(p + vectors * 32, n % 32);
-  }
+  if (n >= 64) return checksum_detail::sum_vectors(p, n);
 #endif
   return checksum_detail::sum_tail(p, n);
 }
