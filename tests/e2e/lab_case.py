@@ -44,6 +44,8 @@ class LabCase(unittest.TestCase):
         super().run(result)
         if len(result.failures) + len(result.errors) > before and self.gateway.process:
             sys.stderr.write(f"--- the gateway's last lines ({self.id()})\n{self.gateway.process.log(8)}---\n")
+            if hasattr(self.gateway, "numbers"):
+                sys.stderr.write(f"--- its numbers: {self.gateway.numbers()}\n")
 
     def tearDown(self):
         if self.starts:

@@ -5,13 +5,19 @@ import json
 import socket
 import time
 
-from lab_case import LabCase, Load, wrk
+from lab_case import LabCase, Load, LoggedTask, OddTask, Service, wrk
 from ringway_lab.backend import pattern, pattern_sha256
 
 GIB = 1 << 30
 
 
 class Volume(LabCase):
+    @staticmethod
+    def services():
+        # A gibibyte may take longer than the 15 s that a request has by default.
+        return [Service("auth-service", 4000, 2, LoggedTask),
+                Service("odd-service", 7000, 1, OddTask, {"timeout": {"perRequestTimeoutSeconds": 0}})]
+
     def memory_kib(self):
         with open(f"/proc/{self.gateway.pid()}/status") as f:
             return int(next(line for line in f if line.startswith("VmRSS")).split()[1])
@@ -99,4 +105,5 @@ class Volume(LabCase):
         self.ringway_only()
         before = self.gateway.counter("payload_copied")
         self.mesh.curl("-o", "/dev/null", "http://odd-service:7000/bytes/10000000")
-        self.assertEqual(self.gateway.counter("payload_copied"), before)
+        # What does not fill its packet may be copied (the end of a body), so that it does not pin a whole buffer.
+        self.assertLess(self.gateway.counter("payload_copied") - before, 1448)
