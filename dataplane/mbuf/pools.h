@@ -1,8 +1,8 @@
 #pragma once
 // Pools: one core's packet memory. One mempool serves its receive queues, its transmit queues and every packet it
 // builds, because net_af_xdp sends without a copy only from the pool that its queue was set up with, and only if the
-// pool lies in one memory chunk (asserted). A second, small pool holds indirect mbufs (no data room) for ports that
-// take several segments.
+// pool lies in one piece of memory without gaps (`side_by_side`, asked when such a port is opened). A second, small
+// pool holds indirect mbufs (no data room) for ports that take several segments.
 //
 // Made at start on the control thread; used by its core. The leak audit of every packet-level test is `audit()`.
 
@@ -42,6 +42,8 @@ class Pools {
   SlicePool& slices() { return slices_; }
   Chain chain() { return Chain(slices_); }
 
+  // Whether all packets lie in one piece of memory without gaps.
+  bool side_by_side() const;
   u32 packets_capacity() const { return packets_->size; }
   u32 data_bytes() const { return rte_pktmbuf_data_room_size(packets_) - u32{RTE_PKTMBUF_HEADROOM}; }
   u32 packets_in_use() const { return rte_mempool_in_use_count(packets_); }

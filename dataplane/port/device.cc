@@ -71,14 +71,14 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
                            " has " + std::to_string(std::min(about.max_rx_queues, about.max_tx_queues)) +
                            "; use fewer cores or give the port one device per core");
   }
-  // net_af_xdp registers a pool's first memory chunk with the kernel and takes mbufs of others for offsets into it.
+  // net_af_xdp registers its pool's first piece of memory with the kernel, as long as its packets without gaps would be;
+  // what lies beyond is lost when it is sent, and useless to the kernel when it is to be received into.
   if (device->driver_ == "net_af_xdp") {
     for (const mbuf::Pools* pool : pools) {
-      if (pool->packets()->nb_mem_chunks != 1) {
-        return std::unexpected(where + "net_af_xdp needs its packet pool in one piece of memory and got " +
-                               std::to_string(pool->packets()->nb_mem_chunks) +
-                               "; start with --iova-mode=va, or lower pools.packets");
-      }
+      if (pool->side_by_side()) continue;
+      return std::unexpected(where + "net_af_xdp needs its packet pool in one piece of memory without gaps and got " +
+                             std::to_string(pool->packets()->nb_mem_chunks) +
+                             " pieces or gaps; start with --iova-mode=va, or lower pools.packets");
     }
   }
 

@@ -281,6 +281,20 @@ TEST_F(ChainTest, EmptyIndirectPoolMakesReferEmpty) {
   EXPECT_EQ(all.size(), 63u);
 }
 
+// net_af_xdp registers so much memory as the packets need without gaps, and loses every packet beyond it.
+TEST(PoolsTest, PacketsLieSideBySideWhateverThePageSize) {
+  test::start_eal();
+  std::string error;
+  for (const u32 packets : {100u, 1023u, 8191u}) {
+    const auto pools = Pools::make({.name = "side" + std::to_string(packets), .packets = packets, .indirect = 63,
+                                    .slices = 64, .cache = 32}, error);
+    ASSERT_NE(pools, nullptr) << error;
+    EXPECT_TRUE(pools->side_by_side()) << packets << " packets";
+    EXPECT_EQ(pools->packets_capacity(), packets);
+    EXPECT_EQ(pools->data_bytes(), 2048u);
+  }
+}
+
 TEST_F(ChainTest, AuditNamesWhatIsMissing) {
   Chain c = chain("x");
   const auto missing = pools_->audit();
