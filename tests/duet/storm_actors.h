@@ -21,6 +21,8 @@ using test::World;
 
 inline constexpr u32 kRawTag = 16;  // listener tags of endpoints: number, and this for the raw service
 
+inline constexpr TimeUs kPatienceUs = 10'000'000;
+
 // Sends what there is room for; returns how many bytes that was.
 inline std::size_t send_some(Host& host, tcp::ConnId id, std::string_view text, u32 most) {
   if (host.pools().packets_free() < 256) return 0;
@@ -294,6 +296,8 @@ class Clients {
     }
     for (auto at = open_.begin(); at != open_.end();) {
       Client& c = clients_[*at];
+      // A reset may get lost, and a client that only listens would never hear of it.
+      if (!c.must_succeed && world_.now_us - c.moved_us > kPatienceUs) c.leave_us = world_.now_us;
       const bool stays = !c.connected || !rng_.chance(c.act_permille) ? world_.now_us < c.leave_us : act(c);
       if (!stays && world_.client.tcp().alive(c.id)) tcp.close(c.id);
       at = stays ? std::next(at) : open_.erase(at);

@@ -121,7 +121,7 @@ class Storm {
   test::WorldSizes sizes() {
     test::WorldSizes s;
     s.host_packets = 8191;
-    s.tcp = s.host_tcp = {.connections = 512, .time_wait_us = 500'000, .fin_timeout_us = 2'000'000};
+    s.tcp = s.host_tcp = {.connections = 512, .time_wait_us = 500'000, .fin_timeout_us = strict_ ? 20'000'000u : 2'000'000u};
     s.tcp.rto_max_us = s.host_tcp.rto_max_us = 1'000'000;
     const u32 budgets[] = {20'000, 40'000, 100'000, 262'144};
     s.tcp.send_budget_bytes = budgets[rng_.below(4)];
@@ -295,7 +295,7 @@ class Storm {
   void settle() {
     faults_.stop();
     clients_.abort_all();
-    const TimeUs end = world_.now_us + 30'000'000;
+    const TimeUs end = world_.now_us + 60'000'000;
     while (world_.now_us < end && (world_.worker->engine().active() > 0 || plans_.size() > 1 || probes_done_ < probes_)) step();
     for (u32 i = 0; i < 20'000 && endpoints_.open() > 0; ++i) step();
     for (u32 i = 0; i < 64; ++i) step();
@@ -320,6 +320,7 @@ class Storm {
                 clients_.own_answers, clients_.tunnels, static_cast<unsigned long long>(generation_),
                 static_cast<unsigned long long>(world_.now_us));
     test::print_counts("client ", world_.client.page());
+    test::print_counts("server ", world_.server.page());
     test::print_counts("gateway", world_.stats.page);
   }
 
