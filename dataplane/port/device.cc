@@ -27,6 +27,16 @@ std::string known_ports() {
   return list.empty() ? "none" : list;
 }
 
+// What the driver does well of what it offers. net_tap computes checksums in software, segment by segment, and wrongly
+// behind a segment of odd length (DPDK 22.11): ours are right, and as fast.
+u64 tx_offloads(const rte_eth_dev_info& about) {
+  u64 offloads = kTxWanted & about.tx_offload_capa;
+  if (std::strcmp(about.driver_name, "net_tap") == 0) {
+    offloads &= ~u64{RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM};
+  }
+  return offloads;
+}
+
 std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
 
 // What a name in the configuration stands for: an existing port, or a vdev to be made. Empty error on success.
@@ -71,7 +81,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
                            " has " + std::to_string(std::min(about.max_rx_queues, about.max_tx_queues)) +
                            "; use fewer cores or give the port one device per core");
   }
-  // net_af_xdp registers its pool's first piece of memory with the kernel, as long as its packets without gaps would be;
+  // net_af_xdp registers its pool's first piece of memory with the kernel, as long as the packets without gaps would be;
   // what lies beyond is lost when it is sent, and useless to the kernel when it is to be received into.
   if (device->driver_ == "net_af_xdp") {
     for (const mbuf::Pools* pool : pools) {
@@ -85,7 +95,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   const bool rss = pools.size() > 1 && (about.flow_type_rss_offloads & kRssWanted) != 0;
   rte_eth_conf conf{};
   conf.rxmode.offloads = kRxWanted & about.rx_offload_capa;
-  conf.txmode.offloads = kTxWanted & about.tx_offload_capa;
+  conf.txmode.offloads = tx_offloads(about);
   if (rss) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted & about.flow_type_rss_offloads;

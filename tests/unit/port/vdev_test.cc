@@ -15,6 +15,9 @@
 #include <cstring>
 
 #include "dataplane/port/device.h"
+#include "src/wire/checksum.h"
+#include "src/wire/ip4.h"
+#include "src/wire/tcp.h"
 #include "tests/support/eal.h"
 
 namespace ringway::port {
@@ -28,10 +31,11 @@ constexpr u16 kTestType = 0x88b5;  // IEEE 802 local experimental
 // A raw socket on an interface: the kernel's end.
 class RawSocket {
  public:
-  explicit RawSocket(const std::string& interface) : fd_(socket(AF_PACKET, SOCK_RAW, htons(kTestType))) {
+  explicit RawSocket(const std::string& interface, u16 type = kTestType)
+      : fd_(socket(AF_PACKET, SOCK_RAW, htons(type))) {
     sockaddr_ll at{};
     at.sll_family = AF_PACKET;
-    at.sll_protocol = htons(kTestType);
+    at.sll_protocol = htons(type);
     at.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     RW_ASSERT(fd_ >= 0 && bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
   }
@@ -187,6 +191,29 @@ TEST_F(Vdev, AfXdpGivesSentPacketsBackWhenItIsIdle) {
   EXPECT_LE(pools_->packets_in_use(), before);
 }
 
+// More than its receive ring holds and all that is left: packets from every part of the pool.
+TEST_F(Vdev, AfXdpSendsEveryPacketOfThePool) {
+  veth();
+  open("net_af_xdp" + std::to_string(number_) + ",iface=" + a_);
+  if (HasFatalFailure()) return;
+  RawSocket kernel(b_);
+  const std::vector<u8> f = frame(60, 3);
+  std::vector<mbuf::Pkt> all;
+  while (mbuf::Pkt p = pools_->alloc()) {
+    std::memcpy(p.append(60), f.data(), 60);
+    all.push_back(std::move(p));
+  }
+  ASSERT_GT(all.size(), 4096u);
+  u32 lost = 0;
+  for (mbuf::Pkt& p : all) {
+    queue_->tx(std::move(p));
+    queue_->flush();
+    lost += kernel.receive(200) != f;
+    if (lost == 8) break;
+  }
+  EXPECT_EQ(lost, 0u);
+}
+
 TEST_F(Vdev, AfPacketCarriesFramesBothWays) {
   veth();
   open("net_af_packet" + std::to_string(number_) + ",iface=" + a_);
@@ -205,6 +232,44 @@ TEST_F(Vdev, TapCarriesFramesBothWays) {
   shell("ip link set " + tap + " up");
   RawSocket kernel(tap);
   both_ways(kernel);
+}
+
+// As the engine builds packets: with the checksum in place, or asked of the port where the port offers it.
+TEST_F(Vdev, TapSendsSegmentsOfOddLengthWithTheRightChecksum) {
+  if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "no /dev/net/tun";
+  const std::string tap = "rwt" + std::to_string(number_);
+  open("net_tap" + std::to_string(number_) + ",iface=" + tap);
+  if (HasFatalFailure()) return;
+  shell("ip link set " + tap + " up");
+  RawSocket kernel(tap, 0x0800);
+  constexpr u32 kHeaders = wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
+  std::vector<u8> f = frame(14 + kHeaders + 501, 9);
+  f[12] = 0x08;
+  f[13] = 0x00;
+  const wire::Ip4 from = wire::Ip4::of(10, 9, 9, 1), to = wire::Ip4::of(10, 9, 9, 2);
+  wire::write_ip4(f.data() + 14, {.total_bytes = kHeaders + 501, .protocol = wire::kIpProtoTcp, .source = from,
+                                  .destination = to});
+  u8* const tcp = f.data() + 14 + wire::kIp4HeaderBytes;
+  tcp[12] = 5 << 4;
+  const u64 pseudo = wire::pseudo_header_sum(from, to, wire::kIpProtoTcp, wire::kTcpHeaderBytes + 501);
+  tcp[16] = tcp[17] = 0;
+  wire::Checksum sum(pseudo);
+  if (!device_->caps().tx_tcp_checksum) sum.add({tcp, wire::kTcpHeaderBytes + 501});
+  wire::Be16 field = sum.value();
+  if (device_->caps().tx_tcp_checksum) field.raw = static_cast<u16>(~field.raw);
+  std::memcpy(tcp + 16, &field.raw, 2);
+  mbuf::Pkt p = packet(f, 3);
+  ASSERT_EQ(p.first_bytes() % 2, 1u);
+  if (device_->caps().tx_tcp_checksum) {
+    p.set_tx_offload(wire::kIp4HeaderBytes, wire::kTcpHeaderBytes, device_->caps().tx_ip_checksum, true);
+  }
+  queue_->tx(std::move(p));
+  queue_->flush();
+  const std::vector<u8> got = kernel.receive(1000);
+  ASSERT_EQ(got.size(), f.size());
+  wire::Checksum check(pseudo);
+  check.add({got.data() + 14 + wire::kIp4HeaderBytes, wire::kTcpHeaderBytes + 501});
+  EXPECT_TRUE(check.verifies());
 }
 
 TEST_F(Vdev, NullTakesAndMakesFramesAndItsQueuesSpreadByRss) {
