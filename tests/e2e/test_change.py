@@ -100,8 +100,11 @@ class Change(LabCase):
             odd["endpoints"] = [dict(auth["endpoints"][0])]
         self.gateway.configure(swap)
         self.gateway.ctl("reload")
-        fresh = self.client("odd-service")
-        self.assertEqual(fresh.get("odd", "/")[1].get("x-backend"), "auth-1")
+        # 503 until the new endpoint's first check has succeeded, and never again an answer of the removed one.
+        answers = []
+        self.assertTrue(wait_until(lambda: answers.append(self.client("odd-service").get("odd", "/")) or
+                                   answers[-1][1].get("x-backend") == "auth-1", 5))
+        self.assertEqual({a[0] for a in answers[:-1]} - {503}, set())
         self.assertEqual(slow.answer()[0], 200)
         self.gateway.configure()
         self.gateway.ctl("reload")
