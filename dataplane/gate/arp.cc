@@ -45,6 +45,12 @@ bool Gate::Impl::accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned)
   // Nobody is told our own addresses by others, and nobody lives outside the port's network.
   const bool credible = !ours(sender) && wire::Ip4Prefix{net.ip, net.prefix_bits}.contains(sender);
 
+  // An announcement, as after a change of MAC.
+  if (sender == target && credible) {
+    if (!config.neighbours->update(port, sender, mac, now_us)) return drop(pkt, Verdict::arp_unsolicited);
+    send_waiting(now_us);
+    return drop(pkt, Verdict::arp_learned);
+  }
   if (operation == wire::kArpReply) {
     if (!credible || !ours(target) || !config.neighbours->learn(port, sender, mac, true, now_us)) {
       return drop(pkt, Verdict::arp_unsolicited);

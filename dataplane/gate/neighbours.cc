@@ -144,6 +144,12 @@ bool Neighbours::learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solici
   return true;
 }
 
+bool Neighbours::update(u32 port, wire::Ip4 ip, const wire::Mac& mac, TimeUs now_us) {
+  const Entry* known = existing(key_of(port, ip));
+  if (known == nullptr || known->state == State::empty) return false;
+  return learn(port, ip, mac, false, now_us);
+}
+
 u32 Neighbours::known() const {
   u32 n = 0;
   for (const u32 at : live_) n += (entries_[at].mac.load(std::memory_order_relaxed) & kValid) != 0;

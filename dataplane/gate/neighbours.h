@@ -4,8 +4,8 @@
 // Core 0 is the only writer: it sends the requests, reads the replies and keeps the time. Every core reads without a
 // lock: an entry is a key word and a MAC word, the key is checked again after the MAC. Other cores ask through a ring.
 //
-// An address is learned from the answer to a question of ours, or from a request that was addressed to us; nothing
-// else is believed. Unanswered questions are repeated (kTries, kRetryUs apart). An entry is good for kReachableUs; then
+// An address is learned from the answer to a question of ours, or from a request that was addressed to us. An
+// announcement (RFC 5227 3) changes what is known and adds nothing; nothing else is believed. Unanswered questions are repeated (kTries, kRetryUs apart). An entry is good for kReachableUs; then
 // it is asked for again, by unicast, if somebody used it meanwhile, and dropped if not. The table holds kEntries and
 // looks at kWindow places for an address; a full window gives up its entry that was least recently confirmed.
 
@@ -47,6 +47,8 @@ class Neighbours {
   bool next_request(TimeUs now_us, Request& out);
   // `ip` says that it has `mac`. `solicited`: a reply, believed only if we have asked. False when not believed.
   bool learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solicited, TimeUs now_us);
+  // `ip` announces that it has `mac` now. False, and nothing is learned, when we do not use `ip`.
+  bool update(u32 port, wire::Ip4 ip, const wire::Mac& mac, TimeUs now_us);
   // Entries that hold a MAC now.
   u32 known() const;
 

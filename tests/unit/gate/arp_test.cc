@@ -47,6 +47,28 @@ TEST_F(ArpTest, RequestForOurAddressIsAnsweredAndTheAskerLearned) {
   EXPECT_EQ(mac, kPeerMac);
 }
 
+TEST_F(ArpTest, Rfc5227_3_AnnouncementOfAKnownNeighbourMovesItsMacAtOnce) {
+  const Mac moved{{2, 0, 0, 0, 9, 9}};
+  expect_verdict(Verdict::arp_answered, asked(wire::kArpRequest, kPeer, kOurs));
+  sent();
+  expect_verdict(Verdict::arp_learned, asked(wire::kArpRequest, kPeer, kPeer, moved));
+  Mac mac;
+  ASSERT_TRUE(neighbours_.find(0, kPeer, mac));
+  EXPECT_EQ(mac, moved);
+  expect_verdict(Verdict::arp_learned, asked(wire::kArpReply, kPeer, kPeer));
+  ASSERT_TRUE(neighbours_.find(0, kPeer, mac));
+  EXPECT_EQ(mac, kPeerMac);
+  EXPECT_TRUE(sent().empty());
+}
+
+TEST_F(ArpTest, Rfc5227_3_AnnouncementOfAStrangerIsNotLearned) {
+  expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpRequest, kPeer, kPeer));
+  expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpReply, kPeer, kPeer));
+  Mac mac;
+  EXPECT_FALSE(neighbours_.find(0, kPeer, mac));
+  EXPECT_TRUE(sent().empty());
+}
+
 TEST_F(ArpTest, RequestForAVipOutsideOfAllNetworksIsAnswered) {
   expect_verdict(Verdict::arp_answered, asked(wire::kArpRequest, kPeer, kVip));
   EXPECT_FALSE(sent().empty());
