@@ -16,13 +16,19 @@ u8 scale_for(u32 bytes) {
   return static_cast<u8>(std::clamp<int>(shift, 0, wire::kTcpWindowScaleMax));
 }
 
+// A packet that must be one segment fits one mbuf, whatever the MTU.
+u32 packet_bytes_max(const TxCaps& caps, const mbuf::Pools& pools) {
+  const u32 mtu = std::max<u32>(caps.mtu, 576);
+  return caps.multi_segs ? mtu : std::min(mtu, pools.data_bytes());
+}
+
 }  // namespace
 
 Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg)
     : config(c),
       pools(p),
       page(pg),
-      mss_ours(static_cast<u16>(std::max<u32>(c.caps.mtu, 576) - kIpHeaderBytes - wire::kTcpHeaderBytes)),
+      mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - kIpHeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
       mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
       tcbs(c.connections),

@@ -296,6 +296,16 @@ TEST(Handshake, MssIsTheSmallerOfBothAndNeverBelow536) {
   u.audit();
 }
 
+TEST(Handshake, MssOfAPortWithoutSegmentsLeavesAPacketInOneMbuf) {
+  tcp::EngineConfig jumbo = Wire::small();
+  jumbo.caps.mtu = 9000;
+  jumbo.caps.multi_segs = false;
+  Wire w(jumbo);
+  w.established("S seq=0 mss=8960");
+  EXPECT_EQ(w.info().mss, 2048u - 40u);
+  w.audit();
+}
+
 TEST(Handshake, InitialSequenceNumbersDifferByTupleAndGrowWithTime) {
   Wire w;
   w.listen();
