@@ -505,6 +505,7 @@ class Clients {
   }
 
   void ended(Client& c, const std::string& how) {
+    if (c.tunnel) hear(c, "");
     if (how == "closed") c.reader.end();
     if (c.must_succeed && !c.all_answered()) complain(c, how + " before the end");
   }
