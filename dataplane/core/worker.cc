@@ -108,7 +108,6 @@ u32 Worker::receive(TimeUs now_us) {
       mbuf::Pkt pkt(passed[i].packet);
       input({&pkt, 1}, static_cast<u32>(passed[i].port), now_us, true);
     }
-    stats_.page.count(contract::Counter::handover_in, count);
     total += count;
   }
   wire::FourTuple gone;

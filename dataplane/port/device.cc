@@ -98,7 +98,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   conf.txmode.offloads = tx_offloads(about);
   if (rss) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted & about.flow_type_rss_offloads;
+    conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted;
     conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_RSS_HASH & about.rx_offload_capa;
   }
   // Without scatter a frame must fit one mbuf.
@@ -139,6 +139,12 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
     return std::unexpected(where + "cannot be started: " + reason(e));
   }
   device->started_ = true;
+  // Behind the start: some drivers put their own table back when they start.
+  if (rss) {
+    device->rss_refusal_ = device->program_rss(config.rss_key, kRssWanted, about.reta_size);
+  } else if (pools.size() > 1) {
+    device->rss_refusal_ = "it offers no RSS of TCP over IPv4";
+  }
   if (config.promiscuous) {
     if (const int e = rte_eth_promiscuous_enable(id); e != 0 && e != -ENOTSUP) {
       return std::unexpected(where + "promiscuous mode is refused: " + reason(e));

@@ -22,6 +22,7 @@
 #include "src/base/types.h"
 #include "src/contract/limits.h"
 #include "src/contract/stats.h"
+#include "src/lookup/toeplitz.h"
 #include "src/wire/addr.h"
 
 namespace ringway::port {
@@ -34,6 +35,14 @@ struct DeviceConfig {
   u16 tx_descriptors = 1024;
   u16 mtu = 1500;
   bool promiscuous = false;
+  // What a port of several queues shall spread flows by, if it lets us.
+  lookup::RssKey rss_key = lookup::kRssKeyMicrosoft;
+};
+
+// How a port spreads TCP flows over its queues: queue = reta[toeplitz(key) % reta.size()], both as read back from it.
+struct Rss {
+  lookup::RssKey key{};
+  std::vector<u16> reta;  // 2^n entries
 };
 
 // What the port does for us, after bring-up: only what was offered and asked.
@@ -65,11 +74,16 @@ class Device {
   wire::Mac mac() const { return mac_; }
   const Caps& caps() const { return caps_; }
   u16 queues() const { return queues_; }
+  // Null when the port did not take our key and table, or has one queue; `rss_refusal` says why.
+  const Rss* rss() const { return rss_.reta.empty() ? nullptr : &rss_; }
+  const std::string& rss_refusal() const { return rss_refusal_; }
   // All of the driver's extended statistics.
   std::vector<std::pair<std::string, u64>> xstats() const;
 
  private:
   Device() = default;
+  // Our key and a table that uses all queues alike; empty when both can be read back, else what was refused.
+  std::string program_rss(const lookup::RssKey& key, u64 functions, u32 reta_entries);
   bool started_ = false;
   bool plugged_ = false;  // we made the vdev
   u16 id_ = 0xffff;
@@ -77,6 +91,8 @@ class Device {
   std::string name_, driver_;
   wire::Mac mac_;
   Caps caps_;
+  Rss rss_;
+  std::string rss_refusal_;
 };
 
 // A core's end of one queue pair. Packets that the port does not take at once are kept and tried again; beyond the

@@ -1,20 +1,20 @@
 #pragma once
-// Steering: which core owns a flow, in four modes, and why this one is in force.
+// Steering: which core owns a flow, in three modes, and why this one is in force.
 //
 //   single    one core: nothing to decide.
-//   rte_flow  the NIC has rules that send return traffic of upstream connections, told by their local port, to the core
-//             whose slice of the local port range holds it; client flows stay where RSS puts them.
-//   rss       the NIC spreads all flows by Toeplitz; local ports are chosen so that return traffic lands on the core
-//             that opened the connection (lookup/toeplitz.h). Client flows stay where they land.
+//   rss       every port took our key and table and showed them again: flows belong to the core of the queue that the
+//             key and the table name. Local ports are chosen so that return traffic lands on the core that opened the
+//             connection (lookup/toeplitz.h), so nothing is handed over as long as the port does what it says. What
+//             arrives at another queue all the same (an ICMP error, a port that hashes otherwise) is handed over.
 //   handover  the receiving core passes packets to the owner over a ring. Return traffic (to a port's own address and a
 //             port in the local range) belongs to the core whose slice holds the port; all else to hash % cores.
 //             Right with any port, and the only mode that needs nothing of it: the same flow may change its queue.
 //
-// The constructor chooses between single and handover: both are right with any port. rte_flow and rss are names for what
-// a NIC may take over from handover.
+// No mode uses rte_flow rules: a rule for a range of ports is what few drivers take, and RSS does without one.
 //
 // Built once on the control thread from opened devices, read-only afterwards; any thread.
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +23,7 @@
 #include "dataplane/port/device.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
+#include "src/lookup/toeplitz.h"
 #include "src/wire/addr.h"
 
 namespace ringway::port {
@@ -42,16 +43,19 @@ inline constexpr PortSlice kLocalPorts{16'384, 49'152};
 struct SteeringConfig {
   u32 cores = 1;                          // 1..kCoresMax
   std::vector<const Device*> devices{};    // of every port
+  bool handover_only = false;              // whatever the ports can do
   std::vector<wire::Ip4> port_addresses{};  // from which upstream connections are opened
   PortSlice local_ports = kLocalPorts;    // shared out among the cores
 };
 
 class Steering {
  public:
-  enum class Mode : u8 { single, rte_flow, rss, handover };
+  enum class Mode : u8 { single, rss, handover };
 
-  // One core: single; more: handover.
+  // One core: single; more: rss when all ports can, else handover.
   explicit Steering(const SteeringConfig& config);
+  // Several cores in mode rss, by what is known of all ports whatever the devices say: queue i is core i's.
+  Steering(const SteeringConfig& config, const Rss& rss);
 
   Mode mode() const { return mode_; }
   std::string_view mode_name() const;
@@ -59,12 +63,20 @@ class Steering {
   std::string_view why() const { return why_; }
 
   u32 cores() const { return cores_; }
-  // The local ports that core `core` opens upstream connections from.
+  // The local ports that core `core` opens upstream connections from, unless `port_chooser` is there.
   PortSlice slice(u32 core) const;
+  // In mode rss: what core `core` takes its local ports from instead, all of the range that lead home. Else null.
+  const lookup::RssPortChooser* port_chooser(u32 core) const {
+    return choosers_.empty() ? nullptr : &choosers_[core];
+  }
 
   // The core that owns the flow; `hash` is the segment's flow hash, the same on every core; `rx_core` received it.
   u32 owner(const wire::FourTuple& tuple, u32 hash, u32 rx_core) const {
-    if (mode_ != Mode::handover) return rx_core;
+    if (mode_ == Mode::single) return rx_core;
+    if (mode_ == Mode::rss) {
+      const u32 h = toeplitz_->hash(tuple.remote, tuple.local, tuple.remote_port, tuple.local_port);
+      return reta_[h & (reta_.size() - 1)];
+    }
     if (all_.contains(tuple.local_port)) {
       for (const wire::Ip4 address : port_addresses_) {
         if (address == tuple.local) return slice_owner(tuple.local_port);
@@ -74,6 +86,9 @@ class Steering {
   }
 
  private:
+  void use(const Rss& rss, PortSlice ports);
+  // Empty when every device took our key and the same table with a queue for every core.
+  std::string rss_refusal(const std::vector<const Device*>& devices) const;
   u32 slice_owner(u16 port) const {
     return static_cast<u32>((u64{port} - all_.first) * slice_reciprocal_ >> 32);
   }
@@ -84,6 +99,9 @@ class Steering {
   u32 slice_ports_;            // of each core
   u64 slice_reciprocal_;       // 2^32 / slice_ports_ rounded up: exact for 16-bit ports, and no division
   std::vector<wire::Ip4> port_addresses_;
+  std::unique_ptr<lookup::Toeplitz> toeplitz_;     // mode rss
+  std::vector<u16> reta_;                          // mode rss: core by index
+  std::vector<lookup::RssPortChooser> choosers_;   // mode rss: by core
   std::string why_;
 };
 

@@ -176,13 +176,16 @@ void Engine::Impl::reply_reset(const gate::Segment& seg) {
   }
 }
 
-// RFC 6056 3.3.1 in spirit: a start that nobody can guess, then the next free port of this core's slice. A port whose
+// RFC 6056 3.3.1 in spirit: a start that nobody can guess, then the next free port of those that this core may use. A port whose
 // tuple waits in TIME-WAIT is the last resort (RFC 6191): our initial sequence numbers grow.
 std::optional<u16> Engine::Impl::choose_port(wire::FourTuple& t) {
   u32 fallback_record = kNone32;
-  for (u32 n = 0; n < config.port_count; ++n) {
-    if (++next_port >= config.port_count) next_port = 0;
-    t.local_port = static_cast<u16>(config.port_first + next_port);
+  const lookup::RssPortChooser* const chooser = config.port_chooser;
+  const u32 choices = chooser == nullptr ? config.port_count : chooser->choices(t.remote, t.remote_port, t.local);
+  for (u32 n = 0; n < choices; ++n) {
+    next_port = (next_port + 1) % choices;
+    t.local_port = chooser == nullptr ? static_cast<u16>(config.port_first + next_port)
+                                      : chooser->choice(t.remote, t.remote_port, t.local, next_port);
     const u32 value = find(t, hash_of(t));
     if (value == kNone32) return t.local_port;
     const u32 record = value & ~kRecordBit;

@@ -19,6 +19,7 @@
 #include "dataplane/mbuf/pools.h"
 #include "src/base/types.h"
 #include "src/contract/stats.h"
+#include "src/lookup/toeplitz.h"
 #include "src/wire/addr.h"
 
 namespace ringway::tcp {
@@ -59,6 +60,8 @@ struct EngineConfig {
   u32 delayed_ack_us = 40'000;        // only for a lone small segment that brought nothing to say
   u16 port_first = 16'384;            // this core's slice of local ports for connect: first, count
   u16 port_count = 49'152;
+  // Chooses local ports instead, so that answers come to this core's queue; outlives the engine.
+  const lookup::RssPortChooser* port_chooser = nullptr;
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
   TxCaps caps;
 };

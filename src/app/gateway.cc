@@ -30,6 +30,7 @@ std::expected<std::unique_ptr<Gateway>, std::string> Gateway::build(const config
   std::unique_ptr<Gateway> gateway(new Gateway);
   gateway->tsc_hz_ = rte_get_tsc_hz();
   gateway->neighbours_ = std::make_unique<gate::Neighbours>();
+  RW_ASSERT(getrandom(gateway->rss_key_.data(), gateway->rss_key_.size(), 0) == ssize_t{lookup::kRssKeyBytes});
   std::string error = gateway->make_pools(config);
   if (error.empty()) error = gateway->open_ports(config);
   if (!error.empty()) return std::unexpected(error);
@@ -66,9 +67,15 @@ std::string Gateway::open_ports(const config::GatewayConfig& config) {
   }
   port::SteeringConfig steering;
   steering.cores = cores();
+  steering.handover_only = config.steering == config::Steering::handover;
   for (const auto& device : devices_) steering.devices.push_back(device.get());
   for (const config::PortConfig& port : config.ports) steering.port_addresses.push_back(port.address);
   steering_ = std::make_unique<port::Steering>(steering);
+  if (config.steering == config::Steering::rss && cores() > 1 && steering_->mode() != port::Steering::Mode::rss)
+    return "gateway.steering: rss is not possible: " + std::string(steering_->why()) + "; say auto or handover";
+  if (config.steering == config::Steering::flow)
+    return "gateway.steering: flow is not possible: no driver that Ringway knows has rules for ranges of local ports; "
+           "say auto";
   return {};
 }
 
@@ -85,6 +92,7 @@ std::string Gateway::open_port(const config::PortConfig& port) {
     device.tx_descriptors = port.tx_descriptors;
     device.mtu = port.mtu;
     device.promiscuous = port.promiscuous;
+    device.rss_key = rss_key_;
     std::vector<mbuf::Pools*> pools;
     for (u32 c = 0; c < cores(); c++)
       if (!per_core || c == d) pools.push_back(cores_[c]->pools.get());
@@ -112,6 +120,7 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   const port::PortSlice slice = steering_->slice(core);
   out.port_first = slice.first;
   out.port_count = slice.count;
+  out.port_chooser = steering_->port_chooser(core);
   out.secret[0] = random_u64();
   out.secret[1] = random_u64();
   // A connection may leave by any port: it is built as the weakest one wants it.

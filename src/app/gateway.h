@@ -67,6 +67,7 @@ class Gateway {
   tcp::EngineConfig engine_config(const config::GatewayConfig& config, u32 core) const;
 
   u64 tsc_hz_ = 0;
+  lookup::RssKey rss_key_{};  // random: who knows it can aim at one core
   bool launched_ = false;
   std::unique_ptr<contract::HealthBoard> board_ = std::make_unique<contract::HealthBoard>();
   std::unique_ptr<gate::Neighbours> neighbours_;

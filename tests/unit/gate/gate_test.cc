@@ -227,6 +227,43 @@ TEST_F(GateTest, FlowOfAnotherCoreIsHandedOverWholeAndTakenThere) {
   accepted_.reset();
 }
 
+// The frames are put on queues as a NIC would put them.
+TEST_F(GateTest, InModeRssAnswersArriveAtTheirOwnerAndNothingIsHandedOver) {
+  port::Rss rss{lookup::kRssKeyMicrosoft, std::vector<u16>(128)};
+  for (u32 i = 0; i < 128; ++i) rss.reta[i] = static_cast<u16>(i % 2);
+  const port::Steering steering({.cores = 2, .port_addresses = {kOurs}}, rss);
+  const lookup::Toeplitz nic(rss.key);
+  make_gates(&steering, nullptr);
+  for (u32 i = 0; i < 400; ++i) {
+    const u32 core = i % 2;
+    const u16 upstream_port = static_cast<u16>(8000 + i);
+    const u16 port = steering.port_chooser(core)->pick(kPeer, upstream_port, kOurs, i * 2654435761u);
+    const u32 queue = rss.reta[nic.hash(kPeer, kOurs, upstream_port, port) % 128];
+    ASSERT_EQ(queue, core);
+    ASSERT_TRUE(accept(from_peer(test::tcp(kPeer, upstream_port, kOurs, port, kAck)), queue));
+    const u16 client = static_cast<u16>(50'000 + i);
+    const u32 lands = rss.reta[nic.hash(kPeer, kVip, client, 4000) % 128];
+    ASSERT_TRUE(accept(from_peer(test::tcp(kPeer, client, kVip, 4000, kSyn)), lands));
+  }
+  for (u32 core = 0; core < 2; ++core) EXPECT_EQ(count(Counter::handover_out, core), 0u);
+  accepted_.reset();
+}
+
+TEST_F(GateTest, InModeRssAFrameOnTheWrongQueueIsHandedToItsOwner) {
+  const port::Rss rss{lookup::kRssKeyMicrosoft, {0, 1}};
+  const port::Steering steering({.cores = 2, .port_addresses = {kOurs}}, rss);
+  make_gates(&steering, nullptr);
+  const u16 port = steering.port_chooser(1)->pick(kPeer, 80, kOurs, 77);
+  expect_verdict(Verdict::handed_over, from_peer(test::tcp(kPeer, 80, kOurs, port, kAck)), 0);
+  EXPECT_EQ(count(Counter::handover_out, 0), 1u);
+  Handover h;
+  ASSERT_TRUE(handover_[1].pop(h));
+  ASSERT_TRUE(accept(mbuf::Pkt(h.packet), 1, true));
+  EXPECT_EQ(segment_.tuple.local_port, port);
+  EXPECT_EQ(count(Counter::handover_in, 1), 1u);
+  accepted_.reset();
+}
+
 TEST_F(GateTest, FullHandoverRingDropsAndCounts) {
   make_gates(steering_.get(), nullptr);
   const Frame f = from_peer(test::tcp(kPeer, 80, kOurs, steering_->slice(1).first, kAck));

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "src/lookup/flow_hash.h"
 
 namespace ringway::port {
@@ -59,6 +61,51 @@ TEST(Steering, HighPortOfAVipIsAListenerAndGoesByHash) {
   const Steering s({.cores = 2, .port_addresses = {kOurs}});
   EXPECT_EQ(s.owner({kVip, kPeer, 16'384, 5555}, 0xf000'0000, 0), 1u);
   EXPECT_EQ(s.owner({kOurs, kPeer, 16'384, 5555}, 0xf000'0000, 0), 0u);
+}
+
+Rss spread(u32 queues, u32 entries, const lookup::RssKey& key = lookup::kRssKeyMicrosoft) {
+  Rss rss{key, std::vector<u16>(entries)};
+  for (u32 i = 0; i < entries; ++i) rss.reta[i] = static_cast<u16>(i % queues);
+  return rss;
+}
+
+TEST(Steering, InModeRssEveryPortThatACoreChoosesHashesHome) {
+  std::mt19937 random(16);
+  for (const u32 cores : {2u, 3u, 6u, 16u}) {
+    for (const auto& key : {lookup::kRssKeyMicrosoft, lookup::kRssKeySymmetric}) {
+      const Rss rss = spread(cores, 128, key);
+      const Steering s({.cores = cores, .port_addresses = {kOurs}}, rss);
+      ASSERT_EQ(s.mode(), Steering::Mode::rss);
+      const lookup::Toeplitz nic(key);
+      for (u32 i = 0; i < 2000; ++i) {
+        const u32 core = i % cores;
+        wire::FourTuple t{kOurs, wire::Ip4{static_cast<u32>(random())}, 0, static_cast<u16>(random())};
+        const u32 choices = s.port_chooser(core)->choices(t.remote, t.remote_port, t.local);
+        ASSERT_GT(choices, 49'152 / cores / 2);
+        const u32 n = static_cast<u32>(random()) % choices;
+        t.local_port = s.port_chooser(core)->choice(t.remote, t.remote_port, t.local, n);
+        ASSERT_GE(t.local_port, 16'384);
+        const u32 queue = rss.reta[nic.hash(t.remote, t.local, t.remote_port, t.local_port) % 128];
+        ASSERT_EQ(queue, core);
+        for (u32 rx = 0; rx < cores; ++rx) ASSERT_EQ(s.owner(t, static_cast<u32>(random()), rx), core);
+      }
+    }
+  }
+}
+
+TEST(Steering, InModeRssClientFlowsBelongToTheQueueThatTheTableNames) {
+  const Rss rss = spread(4, 512);
+  const Steering s({.cores = 4, .port_addresses = {kOurs}}, rss);
+  const lookup::Toeplitz nic(rss.key);
+  for (u32 i = 0; i < 10'000; ++i) {
+    const wire::FourTuple t{kVip, kPeer, 4000, static_cast<u16>(i)};
+    ASSERT_EQ(s.owner(t, i, i % 4), rss.reta[nic.hash(kPeer, kVip, static_cast<u16>(i), 4000) % 512]);
+  }
+}
+
+TEST(Steering, OtherModesLeaveTheChoiceOfPortsToTheSlices) {
+  EXPECT_EQ(Steering({.cores = 2, .port_addresses = {kOurs}}).port_chooser(1), nullptr);
+  EXPECT_EQ(Steering({.cores = 1, .port_addresses = {kOurs}}).port_chooser(0), nullptr);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netpacket/packet.h>
 #include <poll.h>
+#include <rte_ethdev.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cstring>
 
 #include "dataplane/port/device.h"
+#include "dataplane/port/steering.h"
 #include "src/wire/checksum.h"
 #include "src/wire/ip4.h"
 #include "src/wire/tcp.h"
@@ -285,6 +287,50 @@ TEST_F(Vdev, NullTakesAndMakesFramesAndItsQueuesSpreadByRss) {
   for (auto& p : burst) queue_->tx(std::move(p));
   queue_->flush();
   EXPECT_TRUE(queue_->idle());
+}
+
+// net_null stores key and table and gives them back; it spreads nothing.
+TEST_F(Vdev, PortThatTakesKeyAndTableIsSteeredByRss) {
+  mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
+  lookup::RssKey key{};
+  for (u32 i = 0; i < key.size(); ++i) key[i] = static_cast<u8>(i * 7 + 1);
+  auto opened = Device::open({.name = "net_null" + std::to_string(number_), .rss_key = key}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  ASSERT_NE(device_->rss(), nullptr) << device_->rss_refusal();
+  EXPECT_EQ(device_->rss()->key, key);
+  ASSERT_EQ(device_->rss()->reta.size(), 128u);
+  for (u32 i = 0; i < 128; ++i) EXPECT_EQ(device_->rss()->reta[i], i % 2);
+  u8 told[40] = {};
+  rte_eth_rss_conf get{};
+  get.rss_key = told;
+  get.rss_key_len = sizeof told;
+  ASSERT_EQ(rte_eth_dev_rss_hash_conf_get(device_->id(), &get), 0);
+  EXPECT_EQ(std::memcmp(told, key.data(), key.size()), 0);
+
+  SteeringConfig config{.cores = 2, .devices = {device_.get()}, .port_addresses = {wire::Ip4::of(10, 0, 0, 1)}};
+  const Steering s(config);
+  EXPECT_EQ(s.mode_name(), "rss");
+  EXPECT_NE(s.port_chooser(1), nullptr);
+  config.handover_only = true;
+  EXPECT_EQ(Steering(config).mode_name(), "handover");
+  config.handover_only = false;
+  config.cores = 3;
+  EXPECT_EQ(Steering(config).mode_name(), "handover");
+}
+
+TEST_F(Vdev, PortWithoutRssIsSteeredByHandoverAndTheReasonNamesIt) {
+  veth();
+  mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
+  const std::string name = "net_af_packet" + std::to_string(number_);
+  auto opened = Device::open({.name = name + ",iface=" + a_ + ",qpairs=2"}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  EXPECT_EQ(device_->rss(), nullptr);
+  const Steering s({.cores = 2, .devices = {device_.get()}});
+  EXPECT_EQ(s.mode_name(), "handover");
+  EXPECT_NE(s.why().find(name), std::string::npos) << s.why();
+  EXPECT_NE(s.why().find("RSS"), std::string::npos) << s.why();
 }
 
 TEST_F(Vdev, FrameThatFitsNoMbufIsRefusedWhereThePortTakesOneSegment) {
