@@ -137,8 +137,19 @@ u32 Worker::transmit(TimeUs now_us) {
     total += count;
     if (count < tcp::OutBatch::kCapacity) break;
   }
+  if (config_.from_kernel != nullptr) total += pass_from_kernel();
   for (port::Queue* queue : config_.queues) queue->flush();
   return total;
+}
+
+u32 Worker::pass_from_kernel() {
+  gate::Handover burst[contract::kBurstMax];
+  const u32 count = config_.from_kernel->pop_burst(burst, contract::kBurstMax);
+  for (u32 i = 0; i < count; ++i) {
+    mbuf::Pkt pkt(burst[i].packet);
+    if (burst[i].port < config_.queues.size()) config_.queues[burst[i].port]->tx(std::move(pkt));
+  }
+  return count;
 }
 
 bool Worker::back_pressured() const {

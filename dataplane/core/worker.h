@@ -48,7 +48,8 @@ struct WorkerConfig {
   gate::Neighbours* neighbours = nullptr;
   const port::Steering* steering = nullptr;  // null: one core
   std::vector<gate::HandoverRing*> handover; // by core
-  gate::HandoverRing* punt = nullptr;
+  gate::HandoverRing* punt = nullptr;        // to the kernel tap
+  gate::HandoverRing* from_kernel = nullptr; // frames to send as they are, or gate::kToFree; core 0's
   tcp::EngineConfig tcp;                     // caps, port slice and secrets of this core included
   u64 seed = 1;
 };
@@ -77,6 +78,7 @@ class Worker {
   u32 receive(TimeUs now_us);
   void input(std::span<mbuf::Pkt> packets, u32 port, TimeUs now_us, bool owned);
   u32 transmit(TimeUs now_us);
+  u32 pass_from_kernel();
   u32 read_mail(TimeUs now_us);
   void adopt(const contract::Plan& plan, TimeUs now_us);
   void listen(const contract::Plan* before, const contract::Plan& now);

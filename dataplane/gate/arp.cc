@@ -52,7 +52,9 @@ bool Gate::Impl::accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned)
     return drop(pkt, Verdict::arp_learned);
   }
   if (operation == wire::kArpReply) {
-    if (!credible || !ours(target) || !config.neighbours->learn(port, sender, mac, true, now_us)) {
+    // The kernel behind the tap asks for itself.
+    if (!ours(target)) return punt_or_drop(pkt, port, Verdict::arp_unsolicited);
+    if (!credible || !config.neighbours->learn(port, sender, mac, true, now_us)) {
       return drop(pkt, Verdict::arp_unsolicited);
     }
     send_waiting(now_us);

@@ -31,6 +31,8 @@ struct Handover {
   rte_mbuf* packet = nullptr;
   u64 port = 0;  // index of the port that it came in by
 };
+// In place of a port, from the kernel tap's thread to core 0: the packet was punted and may be freed.
+inline constexpr u64 kToFree = ~u64{0};
 using HandoverRing = contract::Ring<Handover, contract::Producers::many>;
 
 struct GateConfig {

@@ -34,6 +34,12 @@ std::expected<std::unique_ptr<Gateway>, std::string> Gateway::build(const config
   std::string error = gateway->make_pools(config);
   if (error.empty()) error = gateway->open_ports(config);
   if (!error.empty()) return std::unexpected(error);
+  if (!config.kernel_tap.empty()) {
+    const port::Device& first = *gateway->devices_.front();
+    auto tap = KernelTap::open(config.kernel_tap, first.mac(), first.caps().mtu);
+    if (!tap.has_value()) return std::unexpected(tap.error());
+    gateway->tap_ = std::move(*tap);
+  }
   gateway->make_workers(config);
   return gateway;
 }
@@ -157,6 +163,10 @@ void Gateway::make_workers(const config::GatewayConfig& config) {
     worker.neighbours = neighbours_.get();
     worker.steering = cores() > 1 ? steering_.get() : nullptr;
     worker.handover = handover;
+    if (tap_ != nullptr) {
+      worker.punt = &tap_->punt();
+      worker.from_kernel = i == 0 ? &tap_->to_core() : nullptr;
+    }
     worker.tcp = engine_config(config, i);
     worker.tcp.secret[0] = first.secret[0];
     worker.tcp.secret[1] = first.secret[1];
@@ -167,6 +177,7 @@ void Gateway::make_workers(const config::GatewayConfig& config) {
 
 bool Gateway::launch(std::string& error) {
   launched_ = true;
+  if (tap_ != nullptr) tap_->start();
   for (u32 i = 0; i < cores(); i++) {
     const auto loop = [](void* argument) {
       auto* core = static_cast<Core*>(argument);
@@ -196,6 +207,7 @@ Gateway::~Gateway() {
     core->queues.clear();
   }
   devices_.clear();
+  tap_.reset();  // ports may have held packets of its pool
 }
 
 }  // namespace ringway::app

@@ -13,6 +13,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/gate/neighbours.h"
 #include "dataplane/port/steering.h"
+#include "src/app/kernel_tap.h"
 #include "src/contract/connections.h"
 #include "src/contract/health.h"
 #include "src/contract/mail.h"
@@ -74,6 +75,7 @@ class Gateway {
   std::vector<std::unique_ptr<Core>> cores_;
   std::vector<std::unique_ptr<port::Device>> devices_;
   std::unique_ptr<port::Steering> steering_;
+  std::unique_ptr<KernelTap> tap_;  // null: what is not ours is dropped
 };
 
 }  // namespace ringway::app

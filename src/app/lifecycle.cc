@@ -132,8 +132,6 @@ void Lifecycle::open_control() {
   wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   RW_ASSERT(signals_ >= 0 && wake_ >= 0);
   watch_ = std::make_unique<FileWatch>(config_.file);
-  if (!config_.gateway.kernel_tap.empty())
-    spdlog::warn("gateway.kernelTap has no effect: packets that are not ours are dropped and counted");
   if (watch_->fd() < 0) spdlog::warn("changes of {} cannot be watched; SIGHUP and ringwayctl reload still work", config_.file);
 }
 

@@ -66,6 +66,21 @@ class TwoCoresAfPacket(Traffic, LabCase):
     options = {"port": "af_packet", "queues": 2}
 
 
+class KernelTap(Traffic, LabCase):
+    """The gateway's kernel has an address of its own on the gateway's network, by way of the gateway."""
+
+    options = {"settings": {"kernelTap": "rwkernel0"}}
+
+    def test_kernel_and_network_reach_one_another(self):
+        gw = self.mesh.gw
+        gw.ip("addr", "add", "10.77.0.99/16", "dev", "rwkernel0")
+        before = self.gateway.ask("/counters")["verdicts"]["punted"]
+        for space, address in ((self.mesh.client, "10.77.0.99"), (gw, "10.77.0.10")):
+            done = space.run("ping", "-c", "3", "-i", "0.2", "-W", "2", address)
+            self.assertIn(" 0% packet loss", done.stdout, done.stderr)
+        self.assertGreaterEqual(self.gateway.ask("/counters")["verdicts"]["punted"] - before, 6)
+
+
 class Spinning(Traffic, LabCase):
     options = {"settings": {"idle": "spin"}}
 

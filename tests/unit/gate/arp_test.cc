@@ -61,6 +61,13 @@ TEST_F(ArpTest, Rfc5227_3_AnnouncementOfAKnownNeighbourMovesItsMacAtOnce) {
   EXPECT_TRUE(sent().empty());
 }
 
+TEST_F(ArpTest, AnswerToTheKernelIsPuntedToIt) {
+  expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpReply, kPeer, Ip4::of(10, 0, 0, 44)));
+  make_gates(nullptr, &punt_);
+  expect_verdict(Verdict::punted, asked(wire::kArpReply, kPeer, Ip4::of(10, 0, 0, 44)));
+  expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpReply, kPeer, kOurs));
+}
+
 TEST_F(ArpTest, Rfc5227_3_AnnouncementOfAStrangerIsNotLearned) {
   expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpRequest, kPeer, kPeer));
   expect_verdict(Verdict::arp_unsolicited, asked(wire::kArpReply, kPeer, kPeer));
