@@ -26,6 +26,7 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.rcv_wscale = wscale_ours;
   t.rtt.start(config.rto_initial_us[static_cast<u32>(leg)]);
   t.iss = initial_sequence(tuple, config.secret, now);
+  t.ts_offset = timestamp_offset(tuple, config.secret);
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
   t.last_sent_us = now;
   flows.insert(hash, i);
@@ -34,7 +35,8 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   return i;
 }
 
-// MSS (RFC 9293 3.7.1) and window scale (RFC 7323 2.2); the window of a SYN is never scaled.
+// MSS (RFC 9293 3.7.1; RFC 6691: less what options take on every segment), window scale (RFC 7323 2.2) and timestamps
+// (3.2); the window of a SYN is never scaled.
 void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   const u32 advertised = static_cast<u32>(t.rcv_adv - t.rcv_nxt);  // by our SYN, if it went first
   t.irs = seg.seq;
@@ -42,6 +44,11 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   t.rcv_adv = t.rcv_nxt + advertised;
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
   t.snd_mss = std::min(theirs, mss_ours);
+  if (config.timestamps && seg.options.timestamps) {
+    t.set(kTimestamps);
+    t.snd_mss = static_cast<u16>(t.snd_mss - wire::kTcpTimestampBytes);
+    t.stamp = {seg.options.ts_value, timestamp_ticks(now), t.rcv_nxt};
+  }
   if (seg.options.window_scale != 0xff) {
     t.set(kScaling);
     t.snd_wscale = std::min(seg.options.window_scale, wire::kTcpWindowScaleMax);
@@ -56,7 +63,7 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
   leave_half_open(i);
   if (t.has(kTimingRtt) && seg.ack >= t.rtt_seq) {
-    t.rtt.sample(static_cast<u32>(now) - t.rtt_start_us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+    sample_rtt(t, static_cast<u32>(now) - t.rtt_start_us);
   } else if (t.retries > 0 && t.leg == Leg::downstream) {
     t.rtt.start(kSynTimedOutRtoUs);
   }
@@ -129,9 +136,11 @@ void Engine::Impl::enter_time_wait(u32 i) {
     time_wait.remove(oldest);
   }
   const u32 r = time_wait.add(t.tuple, t.rcv_nxt, t.snd_max, now);
+  time_wait[r].timestamps = t.has(kTimestamps);
+  time_wait[r].ts_recent = t.stamp.recent;
   flows.replace(t.hash, i, r | kRecordBit);
   t.clear(kInTable);
-  if ((t.owes & (kOwesAck | kOwesAckLater)) != 0) reply({t.tuple, t.snd_max, t.rcv_nxt, gate::kAck});
+  if ((t.owes & (kOwesAck | kOwesAckLater)) != 0) reply(reply_of(t, gate::kAck));
   count(Counter::tcp_closed);
   become_closed(i, CloseReason::finished);
 }
@@ -139,7 +148,7 @@ void Engine::Impl::enter_time_wait(u32 i) {
 void Engine::Impl::reset(u32 i, CloseReason reason) {
   Tcb& t = tcbs[i];
   if (t.state != State::closed && t.state != State::syn_sent) {
-    reply({t.tuple, t.snd_max, t.rcv_nxt, gate::kRst | gate::kAck});
+    reply(reply_of(t, gate::kRst | gate::kAck));
     count(Counter::tcp_reset_sent);
   }
   become_closed(i, reason);
@@ -154,6 +163,10 @@ void Engine::Impl::queue_fin(u32 i) {
   if (t.state == State::established) t.state = State::fin_wait_1;
   if (t.state == State::close_wait) t.state = State::last_ack;
   if (t.has(kSynAcked)) want_output(i);
+}
+
+Reply Engine::Impl::reply_of(const Tcb& t, u8 flags) const {
+  return {t.tuple, t.snd_max, t.rcv_nxt, flags, t.has(kTimestamps), timestamp_ticks(now) + t.ts_offset, t.stamp.recent};
 }
 
 bool Engine::Impl::reply(const Reply& r) {

@@ -1,5 +1,5 @@
 #pragma once
-// Engine: all TCP connections of one core (RFC 9293; RFC 6298 retransmission; RFC 7323 window scaling).
+// Engine: all TCP connections of one core (RFC 9293; RFC 6298 retransmission; RFC 7323 window scaling, timestamps).
 //
 // One thread, no allocation after construction, no clock of its own: time comes in as `now_us`. Below it stands the
 // gate (segments in, IP packets out), above it an application (relay) that it never calls: the engine queues events,
@@ -62,6 +62,7 @@ struct EngineConfig {
   u16 port_count = 49'152;
   // Chooses local ports instead, so that answers come to this core's queue; outlives the engine.
   const lookup::RssPortChooser* port_chooser = nullptr;
+  bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
   TxCaps caps;
 };

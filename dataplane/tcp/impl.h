@@ -44,6 +44,8 @@ struct Reply {
   wire::FourTuple tuple;
   SeqNo seq, ack;
   u8 flags = 0;
+  bool timestamps = false;
+  u32 ts_value = 0, ts_echo = 0;
 };
 
 // One arriving segment on its way through 3.10.7.4, cut to what is new and inside the window.
@@ -110,6 +112,7 @@ struct Engine::Impl {
   void reset(u32 i, CloseReason reason);                  // sends RST; may free
   void queue_fin(u32 i);
   bool reply(const Reply& r);
+  Reply reply_of(const Tcb& t, u8 flags) const;           // at snd_max, with the connection's timestamps
   void reply_reset(const gate::Segment& seg);             // RFC 9293 3.10.7.1
   std::optional<u16> choose_port(wire::FourTuple& t);
 
@@ -120,9 +123,13 @@ struct Engine::Impl {
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   bool acceptable(u32 i, Arrival& a);
+  bool timely(u32 i, const gate::Segment& seg);
   bool step_rst_syn(u32 i, const Arrival& a);
   bool step_ack(u32 i, const Arrival& a);
-  void on_new_ack(u32 i, SeqNo ack);
+  void on_new_ack(u32 i, const gate::Segment& seg);
+  void sample_rtt(Tcb& t, u32 us) {
+    t.rtt.sample(us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+  }
   void on_window(u32 i, const gate::Segment& seg);
   bool after_ack(u32 i);
   bool step_text(u32 i, Arrival& a);

@@ -5,6 +5,7 @@
 // next flush, so that a burst of segments is answered once.
 
 #include "dataplane/tcp/impl.h"
+#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
@@ -90,7 +91,10 @@ void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pk
 // --- 3.10.7.4 TIME-WAIT, by the record
 void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   const TimeWaitRecord record = time_wait[r];
-  const bool new_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin) && seg.seq > record.rcv_nxt;
+  const bool plain_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin);
+  const bool later = record.timestamps && seg.options.timestamps &&
+                     static_cast<i32>(seg.options.ts_value - record.ts_recent) > 0;  // RFC 6191 section 2
+  const bool new_syn = plain_syn && (seg.seq > record.rcv_nxt || later);
   if (new_syn) {
     u32* tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
     if (tag != nullptr) {
@@ -108,7 +112,8 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   // A repeated FIN, and whatever else is not acceptable, is acknowledged; a plain acknowledgement at the edge is not,
   // or two ends in TIME-WAIT would talk for ever.
   if (seg.length() == 0 && seg.seq == record.rcv_nxt) return;
-  reply({record.tuple, record.snd_nxt, record.rcv_nxt, gate::kAck});
+  reply({record.tuple, record.snd_nxt, record.rcv_nxt, gate::kAck, record.timestamps,
+         timestamp_ticks(now) + timestamp_offset(record.tuple, config.secret), record.ts_recent});
   if (seg.has(gate::kFin)) time_wait.restart(r, now);
 }
 
@@ -136,6 +141,7 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
   const gate::Segment& seg = a.seg;
   const SeqNo edge = t.rcv_adv;
   const u32 window = static_cast<u32>(edge - t.rcv_nxt);
+  if (t.has(kTimestamps) && !timely(i, seg)) return false;
   if (t.state == State::syn_rcvd && seg.has(gate::kSyn) && !seg.has(gate::kRst) && seg.seq == t.irs) {
     // The peer's SYN again: ours was lost, or both sides opened at once.
     if (!seg.has(gate::kAck)) {
@@ -171,6 +177,9 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
     want_output(i);
     return false;
   }
+  if (t.has(kTimestamps) && seg.options.timestamps) {
+    t.stamp.see(seg.options.ts_value, seg.seq, timestamp_ticks(now));
+  }
   if (a.seq < t.rcv_nxt) {
     const u32 old = static_cast<u32>(t.rcv_nxt - a.seq);
     a.seq = t.rcv_nxt;
@@ -184,6 +193,20 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
     a.fin = false;
   }
   return true;
+}
+
+// RFC 7323 5.3 R1: a segment that was sent before one that has arrived is acknowledged and dropped. One without the
+// option, where both sides agreed on it, is dropped in silence (3.2), unless it is a RST or a peer that starts anew.
+bool Engine::Impl::timely(u32 i, const gate::Segment& seg) {
+  Tcb& t = tcbs[i];
+  if (seg.has(gate::kRst)) return true;
+  if (seg.options.timestamps && !t.stamp.is_old(seg.options.ts_value, timestamp_ticks(now))) return true;
+  if (!seg.options.timestamps && seg.has(gate::kSyn)) return true;
+  count(Verdict::tcp_old_timestamp);
+  if (!seg.options.timestamps) return false;
+  t.owe(kOwesAck);
+  want_output(i);
+  return false;
 }
 
 // Second: RST. Fourth: SYN. (Third, security, is not implemented.) False: the segment is done with.
@@ -241,7 +264,7 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
     return true;
   }
   if (ack > t.snd_una) {
-    on_new_ack(i, ack);
+    on_new_ack(i, seg);
   } else if (t.in_flight() > 0 && a.seg.length() == 0 && (u32{seg.window} << t.snd_wscale) == t.snd_wnd &&
              t.snd_wnd > 0 && t.cc.on_dupack(t.snd_una, t.snd_max, t.in_flight(), t.snd_mss)) {
     count(Counter::tcp_fast_retransmits);
@@ -252,13 +275,18 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
   return true;
 }
 
-void Engine::Impl::on_new_ack(u32 i, SeqNo ack) {
+void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
+  const SeqNo ack = seg.ack;
   const u32 acked = static_cast<u32>(ack - t.snd_una);
   const u32 flight_before = t.in_flight();
   if (t.has(kTimingRtt) && ack >= t.rtt_seq) {
     t.clear(kTimingRtt);
-    t.rtt.sample(static_cast<u32>(now) - t.rtt_start_us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+    sample_rtt(t, static_cast<u32>(now) - t.rtt_start_us);
+  } else if (t.has(kTimestamps) && !t.has(kTimingRtt) && seg.options.ts_echo != 0) {
+    // RFC 7323 4.1: an echo is unambiguous where Karn's rule took the finer sample away.
+    const u32 us = echo_rtt_us(timestamp_ticks(now) + t.ts_offset, seg.options.ts_echo);
+    if (us != 0) sample_rtt(t, us);
   }
   t.unacked.drop_front(std::min(acked, t.unacked.bytes()));  // the difference is our FIN
   t.snd_una = ack;

@@ -54,4 +54,9 @@ inline wire::SeqNo initial_sequence(const wire::FourTuple& t, const u64 (&secret
   return wire::SeqNo{static_cast<u32>(h.finish()) + static_cast<u32>(now_us >> 2)};
 }
 
+// What a connection adds to the clock of its timestamps (RFC 7323 section 7.1): the same for a tuple at any time.
+inline u32 timestamp_offset(const wire::FourTuple& t, const u64 (&secret)[2]) {
+  return initial_sequence(t, {~secret[0], secret[1]}, 0).v;
+}
+
 }  // namespace ringway::tcp

@@ -65,6 +65,7 @@ bool Engine::Impl::send_syn(u32 i, OutBatch& out) {
   t.snd_nxt = t.iss + 1;
   t.snd_max = t.iss + 1;
   t.paid(kOwesAck | kOwesAckLater);
+  t.stamp.last_ack_sent = t.rcv_nxt;
   out.push(std::move(pkt), t.tuple.remote);
   restart_send_timer(i);
   return true;
@@ -201,6 +202,7 @@ void Engine::Impl::acked_peer(u32 i) {
   Tcb& t = tcbs[i];
   t.paid(kOwesAck | kOwesAckLater);
   t.segments_unacked = 0;
+  t.stamp.last_ack_sent = t.rcv_nxt;
   if (!t.has(kOrphan)) drop_timer(i, kIdleTimer);
 }
 

@@ -63,7 +63,8 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const u8* ip, u64 ip_sum, u64 p
 }
 
 mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes) {
-  constexpr u32 header_bytes = kIpHeaderBytes + wire::kTcpHeaderBytes;
+  const u32 tcp_bytes = t.tcp_header_bytes();
+  const u32 header_bytes = kIpHeaderBytes + tcp_bytes;
   mbuf::Pkt pkt;
   if (bytes == 0) {
     pkt = pools.alloc();
@@ -84,8 +85,12 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     count(Verdict::no_mbuf);
     return pkt;
   }
+  if (t.has(kTimestamps)) {
+    wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, timestamp_ticks(now) + t.ts_offset,
+                           t.stamp.recent);
+  }
   write_headers(pkt, t.ip.data(), t.ip_sum, t.pseudo_sum,
-                {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, wire::kTcpHeaderBytes, flags, window});
+                {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window});
   return pkt;
 }
 
@@ -138,8 +143,11 @@ mbuf::Pkt Engine::Impl::build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 b
 
 mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   const bool answer = t.state == State::syn_rcvd;
-  // RFC 7323 2.2: an answer offers a scale only if the peer's SYN did.
-  const wire::SynOptions options{mss_ours, answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
+  // RFC 7323 2.2, 3.2: an answer offers a scale and timestamps only if the peer's SYN did.
+  wire::SynOptions options{.mss = mss_ours, .window_scale = answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
+  options.timestamps = answer ? t.has(kTimestamps) : config.timestamps;
+  options.ts_value = timestamp_ticks(now) + t.ts_offset;
+  options.ts_echo = answer ? t.stamp.recent : 0;
   const u32 tcp_bytes = wire::kTcpHeaderBytes + wire::syn_option_bytes(options);
   mbuf::Pkt pkt = pools.alloc();
   if (!pkt) {
@@ -161,12 +169,14 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
     count(Verdict::no_mbuf);
     return pkt;
   }
-  pkt.append(kIpHeaderBytes + wire::kTcpHeaderBytes);
+  const u32 tcp_bytes = wire::kTcpHeaderBytes + (r.timestamps ? wire::kTcpTimestampBytes : 0);
+  u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
+  if (r.timestamps) wire::write_timestamps(p + kIpHeaderBytes + wire::kTcpHeaderBytes, r.ts_value, r.ts_echo);
   u8 ip[kIpHeaderBytes];
   write_ip_template(ip, r.tuple.local, r.tuple.remote);
   write_headers(pkt, ip, wire::sum_words(ip, kIpHeaderBytes),
                 wire::pseudo_header_sum(r.tuple.local, r.tuple.remote, kProtocolTcp, 0),
-                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, wire::kTcpHeaderBytes, r.flags, 0});
+                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, 0});
   return pkt;
 }
 

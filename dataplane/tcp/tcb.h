@@ -15,9 +15,12 @@
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/state.h"
+#include "dataplane/tcp/timestamps.h"
 #include "src/base/cacheline.h"
 #include "src/base/index_list.h"
 #include "src/wire/seqno.h"
+#include "src/wire/tcp.h"
+#include "src/wire/tcp_options.h"
 
 namespace ringway::tcp {
 
@@ -43,6 +46,7 @@ enum Flags : u16 {
   kSynAcked = 512,       // our SYN is acknowledged: `unacked` begins at snd_una
   kInTable = 1024,       // the flow table names this block
   kHalfOpen = 2048,      // on the list of half-open connections
+  kTimestamps = 4096,    // both SYNs carried timestamps: every segment does
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
@@ -103,6 +107,8 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 rtt_start_us = 0;  // low half of the time
   u64 ip_sum = 0;      // checksum sum of `ip`
   u64 pseudo_sum = 0;  // of the pseudo-header without the length
+  PeerStamp stamp;       // with kTimestamps
+  u32 ts_offset = 0;     // added to our ticks
   IndexLink half_open;
   u32 listener = 0;
   u32 challenge_second = 0;
@@ -120,6 +126,8 @@ struct RW_CACHE_ALIGNED Tcb {
 
   // Sequence number of the first byte in `unacked`: the SYN stands in front of it until it is acknowledged.
   wire::SeqNo base() const { return has(kSynAcked) ? snd_una : iss + 1; }
+  // Bytes of TCP header on everything behind the SYN, SACK blocks apart.
+  u32 tcp_header_bytes() const { return has(kTimestamps) ? wire::kTcpHeaderBytes + wire::kTcpTimestampBytes : wire::kTcpHeaderBytes; }
   u32 in_flight() const { return static_cast<u32>(snd_max - snd_una); }
   // Queued bytes at and behind snd_nxt.
   u32 unsent() const {

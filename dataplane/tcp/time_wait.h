@@ -1,5 +1,5 @@
 #pragma once
-// TIME-WAIT: what remains of a connection that ended by our own FIN first, as records of 32 bytes in a slab of their own.
+// TIME-WAIT: what remains of a connection that ended by our own FIN first, as records of 40 bytes in a slab of their own.
 //
 // A record answers as RFC 9293 section 3.10.7.4 asks for TIME-WAIT: a repeated FIN is acknowledged and starts the two
 // MSL again, a RST at the left edge ends it, and a new SYN above the last sequence number may take the tuple over
@@ -22,8 +22,10 @@ struct TimeWaitRecord {
   wire::SeqNo snd_nxt;
   u32 since = 0;  // in units of 1024 us
   IndexLink age;
+  u32 ts_recent = 0;        // the peer's last timestamp
+  bool timestamps = false;
 };
-static_assert(sizeof(TimeWaitRecord) == 32);
+static_assert(sizeof(TimeWaitRecord) == 40);
 
 class TimeWait {
  public:

@@ -59,6 +59,19 @@ inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string
     if (p + 1 >= end || p[1] < 2 || p + p[1] > end) return refuse("TCP option length");
     if (*p == 2) s.options.mss = wire::load_be16(p + 2);
     if (*p == 3) s.options.window_scale = p[2];
+    if (*p == 4) s.options.sack_permitted = true;
+    if (*p == 5) {
+      s.options.sack_count = static_cast<u8>((p[1] - 2) / 8);
+      if (s.options.sack_count > 4 || 2 + 8 * s.options.sack_count != p[1]) return refuse("SACK length");
+      for (u32 i = 0; i < s.options.sack_count; ++i)
+        s.options.sack[i] = {wire::SeqNo{wire::load_be32(p + 2 + 8 * i)}, wire::SeqNo{wire::load_be32(p + 6 + 8 * i)}};
+    }
+    if (*p == 8) {
+      if (p[1] != 10) return refuse("timestamps length");
+      s.options.timestamps = true;
+      s.options.ts_value = wire::load_be32(p + 2);
+      s.options.ts_echo = wire::load_be32(p + 6);
+    }
     p += p[1];
   }
   return s;

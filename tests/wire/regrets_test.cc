@@ -304,6 +304,14 @@ const Provocation kProvocations[] = {
        w.in("A seq=1 ack=1 data=x");
        w.in("A seq=1 ack=1 data=x");
      }},
+    {Verdict::tcp_old_timestamp,
+     [](Wire& w) {
+       w.listen();
+       w.in("S seq=0 mss=1460 ts=9");
+       w.out("SA");
+       w.in("A seq=1 ack=1 ts=9");
+       w.in("A seq=1 ack=1 ts=8 data=x");
+     }},
     {Verdict::tcp_out_of_budget,
      [](Wire& w) {
        w.established();

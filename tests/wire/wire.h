@@ -9,7 +9,8 @@
 //   w.audit()                          every mbuf and slice is back once the engine is gone
 //
 // Fields: flags first (letters of S F R A, or - for none), then seq= ack= win= (as on the wire) mss= ws= len= data=
-// psh. The engine polls whenever a test looks. Packets are freed when looked at unless `nic_holds` keeps them.
+// psh, ts= (the sender's clock, from its first stamp) ecr= (the other's), sackok, sack=A-B,C-D (none: no block), and
+// nots for a segment without timestamps. The engine polls whenever a test looks. Packets are freed when looked at unless `nic_holds` keeps them.
 // A failure prints the exchange so far.
 
 #include <gtest/gtest.h>
@@ -40,6 +41,7 @@ inline constexpr wire::Ip4 kTheirs = wire::Ip4::of(10, 0, 0, 2);
 inline constexpr u16 kOurPort = 80;
 inline constexpr u16 kTheirPort = 40'000;
 inline constexpr wire::SeqNo kTheirIsn{0xffff'ff00};  // so that every longer exchange wraps
+inline constexpr u32 kTheirClock = 0xffff'fff0;         // so do their timestamps
 
 struct Sent {
   gate::Segment seg;
@@ -242,6 +244,7 @@ class Wire {
   tcp::Engine& engine() { return *engine_; }
   mbuf::Pools& pools() { return *pools_; }
   tcp::ConnInfo info() { return engine_->info(id).value_or(tcp::ConnInfo{}); }
+  u32 our_clock() const { return our_clock_; }
   const std::string& log() const { return log_; }
   u32 pending() {
     poll();
@@ -276,12 +279,20 @@ class Wire {
         data = value;
         continue;
       }
-      const u32 v = value.empty() ? 0 : static_cast<u32>(std::stoll(value));
+      const u32 v = value.empty() || key == "sack" ? 0 : static_cast<u32>(std::stoll(value));
       if (key == "seq") seg.seq = kTheirIsn + v;
       if (key == "ack") seg.ack += v;
       if (key == "win") seg.window = static_cast<u16>(v);
       if (key == "mss") seg.options.mss = static_cast<u16>(v);
       if (key == "ws") seg.options.window_scale = static_cast<u8>(v);
+      if (key == "sackok") seg.options.sack_permitted = true;
+      if (key == "sack") {
+        for (const auto& [from_, to_] : ranges(value))
+          seg.options.sack[seg.options.sack_count++] = {isn_[from] + from_, isn_[from] + to_};
+      }
+      if (key == "ts" || key == "ecr") seg.options.timestamps = true;
+      if (key == "ts") seg.options.ts_value = kTheirClock + v;
+      if (key == "ecr") seg.options.ts_echo = our_clock_ + v;
       if (key == "len") data = pattern(seg.seq, v);
     }
     mbuf::Pkt pkt = pools_->alloc();
@@ -294,6 +305,17 @@ class Wire {
     seg.payload_bytes = static_cast<u32>(data.size());
     seg.hash = lookup::flow_hash(from, config_.secret[1]);
     engine_->input(seg, std::move(pkt), now);
+  }
+  static std::vector<std::pair<u32, u32>> ranges(const std::string& text) {
+    std::vector<std::pair<u32, u32>> out;
+    std::istringstream in(text);
+    u32 from = 0, to = 0;
+    char c = 0;
+    while (in >> from >> c >> to) {
+      out.emplace_back(from, to);
+      in >> c;
+    }
+    return out;
   }
   // The peer's stream: what stands at a sequence number depends on nothing else.
   static std::string pattern(wire::SeqNo seq, u32 n) {
@@ -335,6 +357,7 @@ class Wire {
       Sent s{*seg, std::string(b.begin() + seg->payload_offset, b.end()), ""};
       wire::FourTuple ours{seg->tuple.remote, seg->tuple.local, seg->tuple.remote_port, seg->tuple.local_port};
       if (seg->has(gate::kSyn)) isn_[ours] = seg->seq;
+      if (seg->has(gate::kSyn) && seg->options.timestamps && our_clock_ == 0) our_clock_ = seg->options.ts_value;
       s.text = describe(s);
       note(std::to_string(now) + " out " + s.text);
       sent_.push_back(std::move(s));
@@ -352,7 +375,21 @@ class Wire {
     t += " win=" + std::to_string(s.seg.window) + " len=" + std::to_string(s.data.size());
     if (s.seg.options.mss != 0) t += " mss=" + std::to_string(s.seg.options.mss);
     if (s.seg.options.window_scale != 0xff) t += " ws=" + std::to_string(s.seg.options.window_scale);
+    if (s.seg.options.sack_permitted) t += " sackok";
+    if (s.seg.options.sack_count != 0) t += " sack=" + sack_text(s.seg);
+    if (s.seg.options.timestamps) {
+      t += " ts=" + std::to_string(s.seg.options.ts_value - our_clock_) +
+           " ecr=" + std::to_string(s.seg.options.ts_echo - kTheirClock);
+    }
     return t;
+  }
+  static std::string sack_text(const gate::Segment& seg) {
+    std::string t;
+    for (u32 i = 0; i < seg.options.sack_count; ++i) {
+      t += (i == 0 ? "" : ",") + std::to_string(seg.options.sack[i].begin - kTheirIsn) + "-" +
+           std::to_string(seg.options.sack[i].end - kTheirIsn);
+    }
+    return t.empty() ? "none" : t;
   }
   std::string differs(const Sent& s, const std::string& want) const {
     std::istringstream words(want);
@@ -370,7 +407,10 @@ class Wire {
       const std::string value = eq == std::string::npos ? "" : word.substr(eq + 1);
       if (key == "data") check(key, s.data, value);
       if (key == "psh") check(key, (s.seg.flags & gate::kPsh) != 0, true);
-      if (key == "data" || key == "psh") continue;
+      if (key == "sack") check(key, sack_text(s.seg), value);
+      if (key == "sackok") check(key, s.seg.options.sack_permitted, true);
+      if (key == "nots") check(key, s.seg.options.timestamps, false);
+      if (key == "data" || key == "psh" || key == "sack" || key == "sackok" || key == "nots") continue;
       const i64 v = std::stoll(value);
       if (key == "seq") check(key, i64{s.seg.seq - base_of(s)}, v);
       if (key == "ack") check(key, i64{s.seg.ack - kTheirIsn}, v);
@@ -378,6 +418,8 @@ class Wire {
       if (key == "mss") check(key, i64{s.seg.options.mss}, v);
       if (key == "ws") check(key, i64{s.seg.options.window_scale}, v);
       if (key == "len") check(key, static_cast<i64>(s.data.size()), v);
+      if (key == "ts") check(key, s.seg.options.timestamps ? i64{s.seg.options.ts_value - our_clock_} : -1, v);
+      if (key == "ecr") check(key, s.seg.options.timestamps ? i64{s.seg.options.ts_echo - kTheirClock} : -1, v);
     }
     return wrong;
   }
@@ -391,6 +433,7 @@ class Wire {
   std::vector<mbuf::Pkt> held_;
   std::map<wire::FourTuple, wire::SeqNo> isn_;
   std::string log_;
+  u32 our_clock_ = 0;
   bool audited_ = false;
 };
 

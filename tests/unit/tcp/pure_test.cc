@@ -11,6 +11,7 @@
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/time_wait.h"
+#include "dataplane/tcp/timestamps.h"
 #include "src/wire/tcp.h"
 #include "src/wire/tcp_options.h"
 
@@ -305,6 +306,50 @@ TEST(TcpOptions, SynOptionsHaveTheLayoutOfTheRfcs) {
   EXPECT_TRUE(std::equal(b, b + 8, want));
   EXPECT_EQ(wire::write_syn_options(b, {536, 0xff}), 4u);
   EXPECT_EQ(wire::syn_option_bytes({536, 0xff}), 4u);
+}
+
+TEST(TcpOptions, TimestampsAndSackPermittedShareFourBytesOnASyn) {
+  const auto written = [](const wire::SynOptions& o) {
+    u8 b[wire::kTcpSynOptionBytesMax] = {};
+    const u32 n = wire::write_syn_options(b, o);
+    EXPECT_EQ(n, wire::syn_option_bytes(o));
+    return std::vector<u8>(b, b + n);
+  };
+  EXPECT_EQ(written({.mss = 1460, .window_scale = 7, .sack_permitted = true, .timestamps = true, .ts_value = 0x01020304,
+                     .ts_echo = 0x05060708}),
+            (std::vector<u8>{2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7}));
+  EXPECT_EQ(written({.mss = 1460, .timestamps = true, .ts_value = 1, .ts_echo = 2}),
+            (std::vector<u8>{2, 4, 5, 0xb4, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}));
+  EXPECT_EQ(written({.mss = 1460, .window_scale = 7, .sack_permitted = true}),
+            (std::vector<u8>{2, 4, 5, 0xb4, 4, 2, 1, 1, 1, 3, 3, 7}));
+}
+
+// --- timestamps
+TEST(PeerStamps, OldIsWhatLiesBehindModulo2To32AndNotLongerAgoThan24Days) {
+  const PeerStamp s{0xffff'fff0, 100, SeqNo{1000}};
+  EXPECT_TRUE(s.is_old(0xffff'ffef, 200));
+  EXPECT_FALSE(s.is_old(0xffff'fff0, 200));
+  EXPECT_FALSE(s.is_old(5, 200));
+  EXPECT_TRUE(s.is_old(0xffff'ffef, 99 + kTimestampStaleTicks));
+  EXPECT_FALSE(s.is_old(0xffff'ffef, 100 + kTimestampStaleTicks));
+}
+
+TEST(PeerStamps, SeeTakesOnlyWhatBeginsAtOrBeforeTheLastAcknowledgement) {
+  PeerStamp s{10, 100, SeqNo{1000}};
+  s.see(20, SeqNo{1001}, 200);
+  EXPECT_EQ(s.recent, 10u);
+  s.see(9, SeqNo{1000}, 200);
+  EXPECT_EQ(s.recent, 10u);
+  s.see(20, SeqNo{1000}, 200);
+  EXPECT_EQ(s.recent, 20u);
+  EXPECT_EQ(s.at, 200u);
+}
+
+TEST(PeerStamps, EchoTellsTheRoundTripInTicksAndNothingWhenItIsFromTheFuture) {
+  EXPECT_EQ(echo_rtt_us(5, 3), 2048u);
+  EXPECT_EQ(echo_rtt_us(1, 0xffff'ffff), 2048u);
+  EXPECT_EQ(echo_rtt_us(3, 3), 0u);
+  EXPECT_EQ(echo_rtt_us(3, 4), 0u);
 }
 
 }  // namespace
