@@ -44,6 +44,7 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   t.rcv_adv = t.rcv_nxt + advertised;
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
   t.snd_mss = std::min(theirs, mss_ours);
+  if (config.sack && seg.options.sack_permitted) t.set(kSack);
   if (config.timestamps && seg.options.timestamps) {
     t.set(kTimestamps);
     t.snd_mss = static_cast<u16>(t.snd_mss - wire::kTcpTimestampBytes);
@@ -107,6 +108,7 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
     holes.free(t.reassembly);
     t.reassembly = kNone32;
   }
+  landed(i);
   t.owes = 0;
   t.state = State::closed;
   t.reason = reason;
@@ -123,6 +125,7 @@ void Engine::Impl::free_block(u32 i) {
   if (output.linked(tcbs, i)) output.remove(tcbs, i);
   if (events.linked(tcbs, i)) events.remove(tcbs, i);
   if (t.reassembly != kNone32) holes.free(t.reassembly);
+  landed(i);
   if (closed_last == i) closed_last = kNone32;
   tcbs.free(i);
 }

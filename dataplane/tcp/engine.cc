@@ -33,6 +33,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
       tcbs(c.connections),
       holes(std::max<u32>(c.connections / 16, 64)),
+      flights(std::max<u32>(c.connections / 4, 64)),
       flows(c.connections + c.time_wait_max),
       time_wait(c.time_wait_max, c.time_wait_us),
       listeners(c.listeners),
@@ -275,13 +276,16 @@ mbuf::Chain Engine::reclaim_unsent(ConnId id) {
 std::optional<ConnInfo> Engine::info(ConnId id) const {
   const Tcb* t = impl_->get(id);
   if (t == nullptr) return std::nullopt;
+  const Scoreboard* const board = t->flight == kNone32 ? nullptr : &impl_->flights[t->flight].board;
   return ConnInfo{t->tuple,           t->leg,
                   static_cast<u8>(t->state), t->cc.cwnd,
                   t->rtt.srtt_us(),   t->rtt.backed_off_us(t->backoff, impl_->config.rto_max_us),
                   t->unacked.bytes(), t->receive.bytes(),
                   t->bytes_in,        t->bytes_out,
                   t->user,            t->in_flight(),
-                  t->snd_mss,         t->deadline[kSendTimer] != 0};
+                  t->snd_mss,         t->deadline[kSendTimer] != 0,
+                  board == nullptr ? t->in_flight() : board->pipe(),
+                  board == nullptr || (board->recount() && board->end() == t->snd_max && board->begin(0) == t->snd_una)};
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }

@@ -62,6 +62,7 @@ struct EngineConfig {
   u16 port_count = 49'152;
   // Chooses local ports instead, so that answers come to this core's queue; outlives the engine.
   const lookup::RssPortChooser* port_chooser = nullptr;
+  bool sack = true;                   // offered and accepted (RFC 2018); with it RACK-TLP
   bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
   TxCaps caps;
@@ -113,6 +114,8 @@ struct ConnInfo {
   u32 in_flight_bytes = 0;
   u32 mss = 0;
   bool send_timer = false;  // retransmission or window probe is armed: true whenever bytes are in flight
+  u32 pipe_bytes = 0;     // of in_flight_bytes, neither SACKed nor lost; equal to it without SACK
+  bool counted_right = true;  // the account of what is in flight agrees with a recount
   friend bool operator==(const ConnInfo&, const ConnInfo&) = default;
 };
 

@@ -3,6 +3,7 @@
 //
 //   engine.cc   construction, the application's calls, events        input.cc   RFC 9293 3.10.7
 //   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
+//   recovery.cc loss towards a peer with SACK
 //   timers.cc   expiry                                               packet.cc  how a packet is built
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
@@ -69,6 +70,7 @@ struct Engine::Impl {
   u32 mbufs_budget;        // receive budget in mbufs
   Slab<Tcb> tcbs;
   Slab<Reassembly> holes;
+  Slab<Flight> flights;
   FlowTable flows;
   TimeWait time_wait;
   Listeners listeners;
@@ -86,6 +88,7 @@ struct Engine::Impl {
   u32 reset_refilled = 0;  // in units of 1024 us
   u32 closed_last = kNone32;  // its kClosed was fetched; freed at the next call from below or for an event
   mbuf::Chain nothing;
+  std::array<gate::TcpOptions::SackBlock, 4> blocks_out;  // of the acknowledgement being built
 
   // --- engine.cc
   void count(Counter c, u64 n = 1) { page.count(c, n); }
@@ -131,6 +134,7 @@ struct Engine::Impl {
     t.rtt.sample(us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
   }
   void on_window(u32 i, const gate::Segment& seg);
+  void twice(u32 i, SeqNo begin, SeqNo end);
   bool after_ack(u32 i);
   bool step_text(u32 i, Arrival& a);
   void step_fin(u32 i);
@@ -138,6 +142,21 @@ struct Engine::Impl {
   void keep_ahead(u32 i, Arrival& a);
   bool copy_break(Tcb& t, Arrival& a);
   void challenge(u32 i);
+
+  // --- recovery.cc
+  void flew(u32 i);
+  void landed(u32 i);
+  void read_sack(u32 i, const gate::Segment& seg, Delivered& d);
+  void on_dsack(u32 i, SeqNo begin, SeqNo end);
+  void on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 flight_before);
+  void judge_repair(u32 i, const gate::Segment& seg);
+  void undo(u32 i);
+  void remember(Tcb& t, Flight& f);
+  void find_lost(u32 i, u32 pipe_before);
+  void on_sack_timeout(u32 i);
+  bool send_tail(u32 i, OutBatch& out);
+  bool send_lost(u32 i, OutBatch& out);
+  bool send_range(u32 i, SeqNo from, u32 n, OutBatch& out);
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);
@@ -159,13 +178,15 @@ struct Engine::Impl {
   bool send_probe(u32 i, OutBatch& out);
   bool send_ack(u32 i, OutBatch& out);
   u32 next_length(const Tcb& t) const;
+  u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;
   void acked_peer(u32 i);
 
   // --- packet.cc
   void make_template(Tcb& t);
-  mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes);
+  mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
+  u32 sack_blocks(const Tcb& t);
   mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);
   mbuf::Pkt build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);

@@ -173,6 +173,7 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
   if (!fits) {
     count(length > 0 && end <= t.rcv_nxt ? Verdict::tcp_duplicate : Verdict::tcp_unacceptable);
     if (seg.has(gate::kRst)) return false;
+    if (seg.payload_bytes > 0 && end <= t.rcv_nxt) twice(i, seg.seq, seg.seq + seg.payload_bytes);
     t.owe(kOwesAck);
     want_output(i);
     return false;
@@ -184,6 +185,7 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
     const u32 old = static_cast<u32>(t.rcv_nxt - a.seq);
     a.seq = t.rcv_nxt;
     a.skip += old;
+    if (a.bytes > 0) twice(i, seg.seq, seg.seq + std::min(a.bytes, old));
     a.bytes -= std::min(a.bytes, old);
     t.owe(kOwesAck);
     want_output(i);
@@ -265,6 +267,8 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
   }
   if (ack > t.snd_una) {
     on_new_ack(i, seg);
+  } else if (t.flight != kNone32) {
+    if (seg.options.sack_count != 0) on_sack_ack(i, seg, 0, t.in_flight());
   } else if (t.in_flight() > 0 && a.seg.length() == 0 && (u32{seg.window} << t.snd_wscale) == t.snd_wnd &&
              t.snd_wnd > 0 && t.cc.on_dupack(t.snd_una, t.snd_max, t.in_flight(), t.snd_mss)) {
     count(Counter::tcp_fast_retransmits);
@@ -298,11 +302,12 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   }
   t.retries = 0;
   t.backoff = 0;
-  if (t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
-  if (t.in_flight() > 0) {
-    restart_send_timer(i);  // RFC 6298 5.3
-  } else {
-    t.paid(kOwesRetransmit);
+  if (t.flight == kNone32 && t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
+  if (t.in_flight() > 0) restart_send_timer(i);  // RFC 6298 5.3
+  if (t.flight != kNone32) on_sack_ack(i, seg, acked, flight_before);
+  if (t.in_flight() == 0) {
+    landed(i);
+    t.paid(kOwesRetransmit | kOwesTail);
     drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
   }
   if (t.unsent() > 0) want_output(i);
@@ -412,10 +417,20 @@ void Engine::Impl::keep(u32 i, Arrival& a) {
   raise(i, kReadable);
 }
 
+// RFC 2883: the next acknowledgement names what came twice.
+void Engine::Impl::twice(u32 i, SeqNo begin, SeqNo end) {
+  Tcb& t = tcbs[i];
+  if (!t.has(kSack)) return;
+  t.set(kDsack | kSackNews);
+  t.dsack_begin = begin;
+  t.dsack_end = end;
+}
+
 // A segment ahead of its turn waits for what is missing; an immediate duplicate acknowledgement tells (RFC 5681 4.2).
 void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   Tcb& t = tcbs[i];
   count(Counter::tcp_out_of_order);
+  if (t.has(kSack)) t.set(kSackNews);
   t.owe(kOwesAck);
   want_output(i);
   if (t.reassembly == kNone32) t.reassembly = holes.alloc();
@@ -427,7 +442,10 @@ void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   } else {
     switch (holes[t.reassembly].insert(a.seq, std::move(bytes))) {
       case Reassembly::Outcome::kept: break;
-      case Reassembly::Outcome::duplicate: count(Verdict::tcp_duplicate); break;
+      case Reassembly::Outcome::duplicate:
+        count(Verdict::tcp_duplicate);
+        twice(i, a.seq, a.seq + a.bytes);
+        break;
       case Reassembly::Outcome::refused:
         count(Verdict::tcp_out_of_budget);
         a.fin = false;

@@ -64,6 +64,32 @@ struct NewReno {
     return false;
   }
 
+  // A loss that the scoreboard found; PRR moves cwnd from here on. `sent`: highest sequence number sent.
+  void begin_recovery(wire::SeqNo sent, u32 flight, u32 mss) {
+    ssthresh = std::max(flight / 2, 2 * mss);
+    recover = sent;
+    in_recovery = true;
+    dupacks = 0;
+  }
+  // `recover` is acknowledged.
+  void end_recovery(u32 mss) {
+    cwnd = std::max(ssthresh, mss);
+    in_recovery = false;
+  }
+  // RFC 8985 7.4.2: a tail probe repaired a loss that nobody else saw.
+  void on_probe_repaired(u32 flight, u32 mss) {
+    ssthresh = std::max(flight / 2, 2 * mss);
+    cwnd = std::min(cwnd, ssthresh);
+  }
+  // There was no loss: the window is what it was (RFC 4015 section 3.2, without its pause for slow paths).
+  void undo(u32 cwnd_before, u32 ssthresh_before) {
+    cwnd = std::max(cwnd, cwnd_before);
+    ssthresh = std::max(ssthresh, ssthresh_before);
+    in_recovery = false;
+    after_timeout = false;
+    dupacks = 0;
+  }
+
   // A duplicate acknowledgement (RFC 5681 section 2). `sent`: highest sequence number sent.
   // True: fast retransmit of the segment at `una`.
   bool on_dupack(wire::SeqNo una, wire::SeqNo sent, u32 flight, u32 mss) {

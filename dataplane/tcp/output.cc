@@ -39,6 +39,8 @@ bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
     return true;
   }
   if ((t.owes & kOwesRetransmit) != 0 && !send_again(i, out)) return false;
+  if (t.flight != kNone32 && flights[t.flight].board.lost() != 0 && !send_lost(i, out)) return false;
+  if ((t.owes & kOwesTail) != 0 && !send_tail(i, out)) return false;
   if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
   if (!send_data(i, out)) return false;
   settle_send_timer(i);
@@ -76,17 +78,28 @@ bool Engine::Impl::send_syn(u32 i, OutBatch& out) {
 u32 Engine::Impl::next_length(const Tcb& t) const {
   const u32 unsent = t.unsent();
   if (unsent == 0) return 0;
-  const u32 window = std::min(t.snd_wnd, t.cc.window(t.snd_mss));
-  const i32 usable = t.snd_una + window - t.snd_nxt;
+  u32 window = std::min(t.snd_wnd, t.cc.window(t.snd_mss));
+  i32 usable = t.snd_una + window - t.snd_nxt;
+  if (t.flight != kNone32) {  // what the network holds counts against cwnd, what the peer holds against its window
+    const Scoreboard& board = flights[t.flight].board;
+    const i32 allowed = t.has(kTailProbe) ? static_cast<i32>(t.snd_mss) : static_cast<i32>(t.cc.cwnd - board.pipe());
+    usable = std::min(t.snd_una + t.snd_wnd - t.snd_nxt, allowed);
+    window = usable == allowed ? 0 : t.snd_wnd;
+  }
   if (usable <= 0) return 0;
   u32 n = std::min({unsent, static_cast<u32>(usable), u32{t.snd_mss}});
   if (n < t.snd_mss && n < unsent && n * 2 < t.snd_wnd_max) return 0;
   if (n < t.snd_mss && n < unsent && t.snd_wnd > window && t.in_flight() > 0) return 0;
-  // A packet of one segment is free when it is one slice; so a large slice is not cut or joined to fill the MSS.
-  u32 rest = t.unacked.slice(t.next.slice).length - t.next.skip;
+  return packet_length(t, t.next, n);
+}
+
+// How much of the `n` bytes at `from` one packet takes. A packet of one segment is free when it is one slice; so a large
+// slice is not cut or joined to fill the MSS.
+u32 Engine::Impl::packet_length(const Tcb& t, mbuf::Chain::Cursor from, u32 n) const {
+  u32 rest = t.unacked.slice(from.slice).length - from.skip;
   if (!config.caps.multi_segs) return rest < n && rest * 2 >= t.snd_mss ? rest : n;
   u32 pieces = 2;
-  for (u32 at = t.next.slice; rest < n; ++pieces) {
+  for (u32 at = from.slice; rest < n; ++pieces) {
     if (pieces == std::max<u32>(config.caps.segs_max, 2)) return rest;
     at = t.unacked.slice(at).next;
     rest += t.unacked.slice(at).length;
@@ -118,11 +131,15 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
     }
     t.snd_nxt += n + (fin ? 1u : 0u);
     if (n > 0) t.unacked.advance(t.next, n);
-    if (t.snd_max < t.snd_nxt) t.snd_max = t.snd_nxt;
+    if (t.snd_max < t.snd_nxt) {
+      t.snd_max = t.snd_nxt;
+      flew(i);
+    }
     t.last_sent_us = now;
     acked_peer(i);
     out.push(std::move(pkt), t.tuple.remote);
-    if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+    if (t.deadline[kSendTimer] == 0 || t.timer_mode == TimerMode::probe) restart_send_timer(i);
+    if (t.has(kTailProbe)) return true;
   }
 }
 
@@ -174,7 +191,10 @@ bool Engine::Impl::send_probe(u32 i, OutBatch& out) {
   mbuf::Pkt pkt = build(t, t.snd_una, gate::kAck | gate::kPsh, advertise(t, false), t.unacked.cursor(0), n);
   if (!pkt) return false;
   t.paid(kOwesProbe);
-  if (t.snd_max < t.snd_una + n) t.snd_max = t.snd_una + n;
+  if (t.snd_max < t.snd_una + n) {
+    t.snd_max = t.snd_una + n;
+    flew(i);
+  }
   t.clear(kTimingRtt);
   t.last_sent_us = now;
   acked_peer(i);
@@ -190,8 +210,9 @@ bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
   // What went beyond the peer's window, a probe or a FIN, must not make this segment unacceptable there.
   const SeqNo edge = t.snd_una + t.snd_wnd;
   const SeqNo seq = !t.has(kSynAcked) || t.snd_max <= edge ? t.snd_max : edge;
-  mbuf::Pkt pkt = build(t, seq, gate::kAck, advertise(t, false), {}, 0);
+  mbuf::Pkt pkt = build(t, seq, gate::kAck, advertise(t, false), {}, 0, t.has(kSack) ? sack_blocks(t) : 0);
   if (!pkt) return false;
+  t.clear(kSackNews | kDsack);
   acked_peer(i);
   out.push(std::move(pkt), t.tuple.remote);
   return true;
@@ -200,7 +221,7 @@ bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
 // A segment with our rcv_nxt and window has left.
 void Engine::Impl::acked_peer(u32 i) {
   Tcb& t = tcbs[i];
-  t.paid(kOwesAck | kOwesAckLater);
+  t.paid(t.has(kSackNews) ? kOwesAckLater : kOwesAck | kOwesAckLater);
   t.segments_unacked = 0;
   t.stamp.last_ack_sent = t.rcv_nxt;
   if (!t.has(kOrphan)) drop_timer(i, kIdleTimer);

@@ -62,8 +62,9 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const u8* ip, u64 ip_sum, u64 p
   }
 }
 
-mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes) {
-  const u32 tcp_bytes = t.tcp_header_bytes();
+mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes,
+                              u32 blocks) {
+  const u32 tcp_bytes = t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
   const u32 header_bytes = kIpHeaderBytes + tcp_bytes;
   mbuf::Pkt pkt;
   if (bytes == 0) {
@@ -89,9 +90,30 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, timestamp_ticks(now) + t.ts_offset,
                            t.stamp.recent);
   }
+  if (blocks != 0) {
+    u8* p = pkt.data() + kIpHeaderBytes + t.tcp_header_bytes();
+    wire::store_be32(p, 0x0101'0502 + 8 * blocks);  // NOP, NOP, kind 5, length
+    for (u32 b = 0; b < blocks; ++b, p += 8) {
+      wire::store_be32(p + 4, blocks_out[b].begin.v);
+      wire::store_be32(p + 8, blocks_out[b].end.v);
+    }
+  }
   write_headers(pkt, t.ip.data(), t.ip_sum, t.pseudo_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window});
   return pkt;
+}
+
+// RFC 2018 section 4, RFC 2883 section 4: what came twice, then the ranges that wait, the one that grew last first.
+u32 Engine::Impl::sack_blocks(const Tcb& t) {
+  const u32 most = t.has(kTimestamps) ? 3 : 4;
+  u32 n = 0;
+  if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_end};
+  if (t.reassembly == kNone32) return n;
+  const Reassembly& ahead = holes[t.reassembly];
+  std::array<u8, Reassembly::kRanges> order;
+  const u32 ranges = ahead.by_age(order);
+  for (u32 r = 0; r < ranges && n < most; ++r) blocks_out[n++] = {ahead.begin(order[r]), ahead.end(order[r])};
+  return n;
 }
 
 mbuf::Pkt Engine::Impl::build_in_place(const Tcb&, const mbuf::Slice& s, u32 header_bytes) {
@@ -145,6 +167,7 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   const bool answer = t.state == State::syn_rcvd;
   // RFC 7323 2.2, 3.2: an answer offers a scale and timestamps only if the peer's SYN did.
   wire::SynOptions options{.mss = mss_ours, .window_scale = answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
+  options.sack_permitted = answer ? t.has(kSack) : config.sack;
   options.timestamps = answer ? t.has(kTimestamps) : config.timestamps;
   options.ts_value = timestamp_ticks(now) + t.ts_offset;
   options.ts_echo = answer ? t.stamp.recent : 0;

@@ -28,6 +28,15 @@ class Reassembly {
   }
   wire::SeqNo begin(u32 i) const { return ranges_[i].begin; }
   wire::SeqNo end(u32 i) const { return ranges_[i].end(); }
+  // Indices of the ranges, the one that grew last first; returns their number.
+  u32 by_age(std::array<u8, kRanges>& out) const {
+    for (u32 i = 0; i < count_; ++i) {
+      u32 at = i;
+      for (; at > 0 && ranges_[out[at - 1]].grown < ranges_[i].grown; --at) out[at] = out[at - 1];
+      out[at] = static_cast<u8>(i);
+    }
+    return count_;
+  }
 
   enum class Outcome : u8 { kept, duplicate, refused };
 
@@ -43,6 +52,7 @@ class Reassembly {
     bool more = false;
     while (!bytes.empty()) more = join_back(at, seq, bytes) || more;
     close_up(at);
+    if (news || more) ranges_[at].grown = ++inserts_;
     return news || more ? Outcome::kept : Outcome::duplicate;
   }
 
@@ -64,6 +74,7 @@ class Reassembly {
   struct Range {
     wire::SeqNo begin;
     mbuf::Chain bytes;
+    u32 grown = 0;  // value of inserts_ when it grew last
     wire::SeqNo end() const { return begin + bytes.bytes(); }
   };
 
@@ -72,6 +83,7 @@ class Reassembly {
     for (u32 i = count_; i > at; --i) ranges_[i] = std::move(ranges_[i - 1]);
     ranges_[at].begin = seq;
     ranges_[at].bytes = std::move(bytes);
+    ranges_[at].grown = ++inserts_;
     ++count_;
     return Outcome::kept;
   }
@@ -141,6 +153,7 @@ class Reassembly {
   }
 
   u32 count_ = 0;
+  u32 inserts_ = 0;
   std::array<Range, kRanges> ranges_;
 };
 

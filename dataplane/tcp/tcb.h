@@ -12,6 +12,8 @@
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/newreno.h"
+#include "dataplane/tcp/prr.h"
+#include "dataplane/tcp/rack.h"
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/state.h"
@@ -30,10 +32,11 @@ enum Owes : u8 {
   kOwesAckLater = 2,    // may ride on data, or wait delayed_ack_us when it is alone and small
   kOwesRetransmit = 4,  // the first unacknowledged segment, once
   kOwesProbe = 8,       // what fits into a window that is closed or too small, at least one octet
+  kOwesTail = 16,       // a tail loss probe
 };
 
 // What has happened to a connection and stays so.
-enum Flags : u16 {
+enum Flags : u32 {
   kActiveOpen = 1,       // by connect()
   kOrphan = 2,           // the application let go
   kAnnounced = 4,        // kAccepted or kConnected was queued: the application knows the ConnId
@@ -47,10 +50,32 @@ enum Flags : u16 {
   kInTable = 1024,       // the flow table names this block
   kHalfOpen = 2048,      // on the list of half-open connections
   kTimestamps = 4096,    // both SYNs carried timestamps: every segment does
+  kSack = 8192,          // both SYNs permitted SACK
+  kSackNews = 16384,     // an acknowledgement with SACK blocks is due, even where data goes
+  kDsack = 32768,        // [dsack_begin, dsack_end) arrived twice
+  kUnwatched = 0x10000,  // this window went out without a scoreboard
+  kTailProbe = 0x20000,  // within send_tail: one segment beyond the congestion window
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
 inline constexpr u32 kTimersPerConnection = 2;
+// What the send timer is armed for: a retransmission timeout or a probe of a closed window, a tail loss probe, or the
+// end of the reordering window (RFC 8985 section 8).
+enum class TimerMode : u8 { timeout, probe, reorder };
+
+// Account of what is in flight, only while something is.
+struct Flight {
+  Scoreboard board;
+  Prr prr;
+  u32 cwnd_before = 0, ssthresh_before = 0;  // with can_undo
+  u32 sent_again = 0;         // bytes sent again that no D-SACK has named
+  u32 first_again_stamp = 0;  // our timestamp on the first of them, with `stamped`
+  bool can_undo = false;
+  bool stamped = false;
+  bool probing = false;         // a tail probe up to probe_end is out
+  bool probe_repeated = false;  // and it carried nothing new
+  wire::SeqNo probe_end;
+};
 
 struct RW_CACHE_ALIGNED Tcb {
   // --- 1: who it is, what it owes, which lists it is on
@@ -61,13 +86,14 @@ struct RW_CACHE_ALIGNED Tcb {
   Leg leg = Leg::downstream;
   u8 owes = 0;
   u8 events = 0;          // EventBits not yet fetched
-  u16 flags = 0;
+  u32 flags = 0;
   CloseReason reason = CloseReason::none;
   u8 segments_unacked = 0;  // received since our last ACK, saturating
   IndexLink output;       // has something to send
   IndexLink event;        // has something to report
   u64 user = 0;
   u32 reassembly = kNone32;  // index of a Reassembly, only while there are holes
+  u32 flight = kNone32;      // index of a Flight, only while bytes are in flight to a peer with SACK
 
   // --- 2: sequence variables, RFC 9293 3.3.1
   alignas(kCacheLineBytes) wire::SeqNo snd_una;
@@ -89,6 +115,7 @@ struct RW_CACHE_ALIGNED Tcb {
   u8 retries = 0;         // timeouts since the last progress
   u8 backoff = 0;
   u8 challenges_left = 0;
+  TimerMode timer_mode = TimerMode::timeout;
   wire::SeqNo rtt_seq;
 
   // --- 3: timing and congestion
@@ -113,14 +140,16 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 listener = 0;
   u32 challenge_second = 0;
   TimeUs last_sent_us = 0;
+  wire::SeqNo dsack_begin, dsack_end;  // with kDsack
   // --- 6: accounts
+  Rack rack;
   u64 bytes_in = 0;
   u64 bytes_out = 0;
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
 
-  bool has(u16 f) const { return (flags & f) != 0; }
-  void set(u16 f) { flags = static_cast<u16>(flags | f); }
-  void clear(u16 f) { flags = static_cast<u16>(flags & ~f); }
+  bool has(u32 f) const { return (flags & f) != 0; }
+  void set(u32 f) { flags |= f; }
+  void clear(u32 f) { flags &= ~f; }
   void owe(u8 o) { owes = static_cast<u8>(owes | o); }
   void paid(u8 o) { owes = static_cast<u8>(owes & ~o); }
 

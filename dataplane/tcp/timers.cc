@@ -1,4 +1,4 @@
-// Timers: retransmission (RFC 6298 section 5), probes of a closed window (RFC 9293 3.8.6.1), the lone delayed
+// Timers: retransmission (RFC 6298 section 5), tail loss probe and reordering window (RFC 8985), probes of a closed window (RFC 9293 3.8.6.1), the lone delayed
 // acknowledgement (3.8.6.3), connections that the application left (fin_timeout_us), and TIME-WAIT.
 //
 // A deadline is a field of the block; the wheel is only told when it would otherwise wake too late, and a timer that
@@ -44,7 +44,20 @@ void Engine::Impl::on_timer(u32 id) {
 }
 
 void Engine::Impl::restart_send_timer(u32 i) {
-  want_timer(i, kSendTimer, now + tcbs[i].rtt.backed_off_us(tcbs[i].backoff, config.rto_max_us));
+  Tcb& t = tcbs[i];
+  u32 wait = t.rtt.backed_off_us(t.backoff, config.rto_max_us);
+  t.timer_mode = TimerMode::timeout;
+  if (t.flight != kNone32 && t.backoff == 0 && !t.cc.in_recovery && !t.cc.after_timeout && t.snd_wnd != 0) {
+    const Flight& f = flights[t.flight];
+    if (!f.probing && f.board.sacked() == 0 && f.board.lost() == 0) {
+      const u32 pto = probe_timeout_us(t.rtt.srtt_us(), t.in_flight() <= t.snd_mss, wait);
+      if (pto < wait) {
+        wait = pto;
+        t.timer_mode = TimerMode::probe;
+      }
+    }
+  }
+  want_timer(i, kSendTimer, now + wait);
 }
 
 // Bytes in flight keep the timer (RFC 6298 5.1, 5.2); so do bytes that the peer's window holds back (3.8.6.1).
@@ -56,6 +69,19 @@ void Engine::Impl::settle_send_timer(u32 i) {
 
 void Engine::Impl::on_send_timer(u32 i) {
   Tcb& t = tcbs[i];
+  if (t.timer_mode != TimerMode::timeout && t.flight != kNone32 && t.snd_wnd != 0) {
+    const bool tail = t.timer_mode == TimerMode::probe;
+    t.timer_mode = TimerMode::timeout;
+    if (tail) {
+      flights[t.flight].probing = true;  // so that the timeout comes next
+      t.owe(kOwesTail);
+      want_output(i);
+    } else {
+      find_lost(i, flights[t.flight].board.pipe());
+    }
+    if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+    return;
+  }
   ++t.retries;
   if (t.backoff < 16) ++t.backoff;
   t.clear(kTimingRtt);
@@ -82,8 +108,11 @@ void Engine::Impl::on_send_timer(u32 i) {
     return;
   }
   count(Counter::tcp_rto);
+  t.paid(kOwesRetransmit | kOwesTail);
+  if (t.flight != kNone32) {
+    return on_sack_timeout(i);
+  }
   t.cc.on_timeout(t.snd_max, t.in_flight(), t.snd_mss, t.retries > 1);
-  t.paid(kOwesRetransmit);
   t.snd_nxt = t.snd_una;
   t.next = t.unacked.cursor(0);
   // A window smaller than what silly window avoidance asks for must not keep the retransmission back.

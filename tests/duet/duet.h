@@ -169,6 +169,10 @@ class Duet {
       failed = true;
       ADD_FAILURE() << "bytes in flight without a timer\n" << story();
     }
+    if (info && !info->counted_right) {
+      failed = true;
+      ADD_FAILURE() << "account of bytes in flight differs from a recount\n" << story();
+    }
     (void)other;
   }
 

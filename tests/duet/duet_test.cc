@@ -55,6 +55,59 @@ const Case kCases[] = {
     {"oneWay", {.loss = 5}, 500'000, 0, false, 1460},
 };
 
+// Simulated time for `bytes` one way.
+TimeUs time_for(Faults faults, u64 bytes, const tcp::EngineConfig& config, u64* retransmits = nullptr) {
+  Duet d(faults, config, config);
+  d.transfer(bytes, 0);
+  const TimeUs start = d.now;
+  EXPECT_TRUE(d.run(3'000'000'000)) << d.story();
+  const TimeUs took = d.now - start;
+  if (retransmits != nullptr) *retransmits = d.a.counter(Counter::tcp_retransmits);
+  d.audit();
+  return took;
+}
+
+TEST(Regret10, LinkThatOnlyReordersKeepsFourFifthsOfTheThroughput) {
+  const Faults clean{.delay_us = 5000};
+  Faults mixed = clean;
+  mixed.reorder = 20;
+  mixed.reorder_us = 2000;
+  tcp::EngineConfig with = Duet::config(), without = Duet::config();
+  without.sack = false;
+  const TimeUs best = time_for(clean, 8 * kMega, with);
+  u64 again = 0, again_without = 0;
+  const TimeUs reordered = time_for(mixed, 8 * kMega, with, &again);
+  const TimeUs fallback = time_for(mixed, 8 * kMega, without, &again_without);
+  EXPECT_LE(reordered * 4, best * 5) << best << " us clean, " << reordered << " us reordered, " << again << " sent again";
+  EXPECT_GT(fallback * 4, best * 5) << "duplicate acknowledgements alone would do as well";
+  EXPECT_GT(again_without, again);
+}
+
+TEST(Recovery, LossCostsLessWithSackThanWithout) {
+  const Faults lossy{.loss = 3, .delay_us = 5000, .seed = 3};
+  tcp::EngineConfig with = Duet::config(), without = Duet::config();
+  without.sack = false;
+  const TimeUs repaired = time_for(lossy, 2 * kMega, with);
+  const TimeUs fallback = time_for(lossy, 2 * kMega, without);
+  EXPECT_LT(repaired * 5, fallback * 4) << repaired << " us with, " << fallback << " us without";
+}
+
+class Mixed : public testing::TestWithParam<u64> {};
+
+TEST_P(Mixed, PeersWithAndWithoutOptionsUnderstandOneAnother) {
+  const Faults bad{.loss = 3, .reorder = 10, .duplicate = 5, .delay_us = 2000, .seed = GetParam()};
+  for (u32 which = 0; which < 4; ++which) {
+    tcp::EngineConfig other = Duet::config();
+    other.sack = (which & 1) != 0;
+    other.timestamps = (which & 2) != 0;
+    Duet d(bad, Duet::config(), other);
+    d.transfer(200'000, 200'000);
+    EXPECT_TRUE(d.run(3'000'000'000)) << d.story();
+    d.audit();
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Options, Mixed, testing::Range<u64>(1, 6));
+
 INSTANTIATE_TEST_SUITE_P(Links, Transfer, testing::Combine(testing::ValuesIn(kCases), testing::Range<u64>(1, 9)),
                          [](const auto& p) {
                            return std::string(std::get<0>(p.param).name) + "_seed" +
