@@ -304,7 +304,14 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   t.backoff = 0;
   if (t.flight == kNone32 && t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
   if (t.in_flight() > 0) restart_send_timer(i);  // RFC 6298 5.3
-  if (t.flight != kNone32) on_sack_ack(i, seg, acked, flight_before);
+  if (t.flight != kNone32) {
+    if (t.in_flight() == 0 && seg.options.sack_count == 0 && flights[t.flight].untroubled() && !t.cc.in_recovery &&
+        !t.cc.after_timeout) {
+      t.cc.on_ack(acked, ack, flight_before, t.snd_mss);  // nothing is left to find out
+    } else {
+      on_sack_ack(i, seg, acked, flight_before);
+    }
+  }
   if (t.in_flight() == 0) {
     landed(i);
     t.paid(kOwesRetransmit | kOwesTail);

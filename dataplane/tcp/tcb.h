@@ -75,6 +75,8 @@ struct Flight {
   bool probing = false;         // a tail probe up to probe_end is out
   bool probe_repeated = false;  // and it carried nothing new
   wire::SeqNo probe_end;
+  // Nothing was SACKed, lost, sent again or probed.
+  bool untroubled() const { return !can_undo && !probing && board.sacked() == 0 && board.lost() == 0; }
 };
 
 struct RW_CACHE_ALIGNED Tcb {
