@@ -8,7 +8,9 @@ namespace ringway::tcp {
 
 u32 Engine::Impl::find(const wire::FourTuple& t, u32 hash) const {
   return flows.find(hash, [&](u32 value) {
-    return (value & kRecordBit) != 0 ? time_wait[value & ~kRecordBit].tuple == t : tcbs[value].tuple == t;
+    if (value < kHalfOpenBit) return tcbs[value].tuple == t;
+    return (value & kRecordBit) != 0 ? time_wait[value & ~kRecordBit].tuple == t
+                                     : half_open[value & ~kHalfOpenBit].tuple == t;
   });
 }
 
@@ -54,7 +56,6 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
 // Our SYN is acknowledged and the peer's was received.
 void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
-  leave_half_open(i);
   if (t.has(kTimingRtt) && seg.ack >= t.rtt_seq) {
     t.rtt.sample(static_cast<u32>(now) - t.rtt_start_us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
   } else if (t.retries > 0 && t.leg == Leg::downstream) {
@@ -79,17 +80,10 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   if (!t.unacked.empty() || t.has(kFinQueued)) want_output(i);
 }
 
-void Engine::Impl::leave_half_open(u32 i) {
-  if (!tcbs[i].has(kHalfOpen)) return;
-  tcbs[i].clear(kHalfOpen);
-  half_open.remove(tcbs, i);
-}
-
 // The connection is over. What the application has not read stays until it has, unless it let go or never knew.
 void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   Tcb& t = tcbs[i];
   if (t.has(kActiveOpen) && !t.has(kSynAcked)) count(Counter::tcp_connect_failed);
-  leave_half_open(i);
   cancel_timers(i);
   if (t.has(kInTable)) {
     flows.erase(t.hash, i);
@@ -110,7 +104,6 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
 
 void Engine::Impl::free_block(u32 i) {
   Tcb& t = tcbs[i];
-  leave_half_open(i);
   cancel_timers(i);
   if (t.has(kInTable)) flows.erase(t.hash, i);
   if (output.linked(tcbs, i)) output.remove(tcbs, i);

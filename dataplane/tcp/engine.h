@@ -46,7 +46,8 @@ struct TxCaps {
 struct EngineConfig {
   u32 connections = 65'536;
   u32 listeners = contract::kListenersMax;
-  u32 half_open_max = 4096;           // SYN_RCVD connections at once
+  u32 half_open_max = 16'384;         // records of clients that are not connected yet
+  u32 half_open_per_listener = 8192;  // of these, at most so many for one listener
   u32 time_wait_max = 32'768;         // records
   u32 receive_budget_bytes = 262'144;  // advertised window at most; the receive chain is charged in mbufs
   u32 send_budget_bytes = 262'144;     // send_space() at an empty queue
@@ -141,6 +142,7 @@ class Engine {
   bool listen(wire::Ip4 ip, u16 port, u32 tag);
   // Changes the tag of a listener, or opens it. Existing connections stay.
   bool relisten(wire::Ip4 ip, u16 port, u32 tag);
+  // Half-open clients of the listener are forgotten; existing connections stay.
   void unlisten(wire::Ip4 ip, u16 port);
   // Starts a connection from `local` (a port is chosen from this core's slice) to `remote`; kConnected or kClosed will
   // follow. Data may be queued at once. Empty when no local port or connection is free.
@@ -173,7 +175,8 @@ class Engine {
   mbuf::Chain reclaim_unsent(ConnId id);
 
   std::optional<ConnInfo> info(ConnId id) const;
-  u32 active() const;   // connections that hold a TCB
+  u32 active() const;     // connections that hold a TCB
+  u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;
   // Microseconds until the next timer, at most `most_us`.

@@ -3,7 +3,8 @@
 //
 //   engine.cc   construction, the application's calls, events        input.cc   RFC 9293 3.10.7
 //   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
-//   timers.cc   expiry                                               packet.cc  how a packet is built
+//   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
+//   timers.cc   expiry
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -11,6 +12,7 @@
 
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/flow_table.h"
+#include "dataplane/tcp/half_open.h"
 #include "dataplane/tcp/listen.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/tcb.h"
@@ -27,6 +29,8 @@ using contract::Verdict;
 using wire::SeqNo;
 
 inline constexpr u32 kRecordBit = 0x8000'0000;       // in a value of the flow table: a TIME-WAIT record
+inline constexpr u32 kHalfOpenBit = 0x4000'0000;     // in a value without kRecordBit: a half-open record
+inline constexpr u32 kRoomSteps = 64;                // records looked at to find one of a crowded listener
 inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
 inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
 inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
@@ -44,6 +48,7 @@ struct Reply {
   wire::FourTuple tuple;
   SeqNo seq, ack;
   u8 flags = 0;
+  u16 window = 0;
 };
 
 // One arriving segment on its way through 3.10.7.4, cut to what is new and inside the window.
@@ -73,7 +78,7 @@ struct Engine::Impl {
   Wheel wheel;
   IndexList<&Tcb::output> output;
   IndexList<&Tcb::event> events;
-  IndexList<&Tcb::half_open> half_open;
+  HalfOpens half_open;
   std::array<Reply, kRepliesMax> replies;
   u32 replies_count = 0;
   TimeUs now = 0;
@@ -105,7 +110,6 @@ struct Engine::Impl {
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
-  void leave_half_open(u32 i);
   void enter_time_wait(u32 i);                            // may free
   void reset(u32 i, CloseReason reason);                  // sends RST; may free
   void queue_fin(u32 i);
@@ -115,7 +119,6 @@ struct Engine::Impl {
 
   // --- input.cc
   void input(const gate::Segment& seg, mbuf::Pkt pkt);
-  void input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
@@ -131,6 +134,19 @@ struct Engine::Impl {
   void keep_ahead(u32 i, Arrival& a);
   bool copy_break(Tcb& t, Arrival& a);
   void challenge(u32 i);
+
+  // --- handshake.cc
+  void input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above);
+  void input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt);
+  bool make_room(const Listener& listener, bool own);
+  void forget_half_open(u32 h);
+  void forget_half_open_of(wire::Ip4 ip, u16 port);
+  void challenge_half_open(HalfOpen& r);
+  void accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
+  void fill(Tcb& t, const HalfOpen& r);
+  u32 syn_window() const;
+  bool answer_half_open(u32 h, OutBatch& out);            // false: there is no mbuf
+  u32 expire_half_open(u32 most);
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);

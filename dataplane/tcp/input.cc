@@ -12,16 +12,18 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
   count(Counter::tcp_segments_in);
   const u32 value = find(seg.tuple, seg.hash);
   State state = State::closed;
-  u32* tag = nullptr;
+  Listener* listener = nullptr;
   if (value == kNone32) {
-    tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
-    if (tag != nullptr) state = State::listen;
+    listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (listener != nullptr) state = State::listen;
+  } else if ((value & (kRecordBit | kHalfOpenBit)) == kHalfOpenBit) {
+    return input_half_open(value & ~kHalfOpenBit, seg, pkt);
   } else {
     state = (value & kRecordBit) != 0 ? State::time_wait : tcbs[value].state;
   }
   switch (action(state, seg.flags)) {
     case Action::input: return input_steps(value, seg, pkt);
-    case Action::listen: return input_listen(seg, *tag, {}, false);
+    case Action::listen: return input_listen(seg, *listener, {}, false);
     case Action::syn_sent: return input_syn_sent(value, seg, pkt);
     case Action::time_wait: return input_time_wait(value & ~kRecordBit, seg);
     case Action::bad_flags: return count(Verdict::tcp_bad_flags);
@@ -30,25 +32,6 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
       reply_reset(seg);
       return count(Verdict::tcp_no_listener);
   }
-}
-
-// --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
-void Engine::Impl::input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above) {
-  if (half_open.size() >= config.half_open_max) {
-    // A client that means it is gone from this list within a round trip; the oldest entry is the least likely to be one.
-    count(Verdict::tcp_listen_full);
-    free_block(half_open.front());
-  }
-  const u32 i = open(seg.tuple, seg.hash, Leg::downstream);
-  if (i == kNone32) return count(Verdict::tcp_table_full);
-  Tcb& t = tcbs[i];
-  if (has_above && t.iss <= above) t.iss = t.snd_una = t.snd_nxt = t.snd_max = above + 0x1'0000;
-  t.state = State::syn_rcvd;
-  t.listener = tag;
-  learn_peer(t, seg);
-  t.set(kHalfOpen);
-  half_open.push_back(tcbs, i);
-  want_output(i);
 }
 
 // --- 3.10.7.3 SYN-SENT
@@ -92,11 +75,11 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   const TimeWaitRecord record = time_wait[r];
   const bool new_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin) && seg.seq > record.rcv_nxt;
   if (new_syn) {
-    u32* tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
-    if (tag != nullptr) {
+    Listener* listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (listener != nullptr) {
       flows.erase(seg.hash, r | kRecordBit);
       time_wait.remove(r);
-      return input_listen(seg, *tag, record.snd_nxt, true);
+      return input_listen(seg, *listener, record.snd_nxt, true);
     }
   }
   count(Verdict::tcp_time_wait);
@@ -202,11 +185,7 @@ bool Engine::Impl::step_rst_syn(u32 i, const Arrival& a) {
   }
   if (!seg.has(gate::kSyn) || (t.state == State::syn_rcvd && seg.seq == t.irs)) return true;
   count(Verdict::tcp_bad_syn);
-  if (t.state == State::syn_rcvd && !t.has(kActiveOpen)) {
-    free_block(i);  // back to LISTEN
-  } else {
-    challenge(i);   // RFC 5961 4.2
-  }
+  challenge(i);  // RFC 5961 4.2
   return false;
 }
 

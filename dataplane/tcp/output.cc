@@ -21,6 +21,9 @@ u32 Engine::Impl::flush(OutBatch& out) {
     std::move(replies.begin() + done, replies.begin() + replies_count, replies.begin());
     replies_count -= done;
   }
+  while (!out.full() && half_open.to_answer() != kNone32) {
+    if (!answer_half_open(half_open.to_answer(), out)) break;
+  }
   while (!output.empty()) {
     const u32 i = output.front();
     if (!flush_one(i, out)) break;

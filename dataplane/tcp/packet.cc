@@ -166,7 +166,7 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
   write_ip_template(ip, r.tuple.local, r.tuple.remote);
   write_headers(pkt, ip, wire::sum_words(ip, kIpHeaderBytes),
                 wire::pseudo_header_sum(r.tuple.local, r.tuple.remote, kProtocolTcp, 0),
-                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, wire::kTcpHeaderBytes, r.flags, 0});
+                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, wire::kTcpHeaderBytes, r.flags, r.window});
   return pkt;
 }
 

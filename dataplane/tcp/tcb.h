@@ -42,7 +42,6 @@ enum Flags : u16 {
   kScaling = 256,        // both SYNs offered a window scale
   kSynAcked = 512,       // our SYN is acknowledged: `unacked` begins at snd_una
   kInTable = 1024,       // the flow table names this block
-  kHalfOpen = 2048,      // on the list of half-open connections
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
@@ -103,7 +102,6 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 rtt_start_us = 0;  // low half of the time
   u64 ip_sum = 0;      // checksum sum of `ip`
   u64 pseudo_sum = 0;  // of the pseudo-header without the length
-  IndexLink half_open;
   u32 listener = 0;
   u32 challenge_second = 0;
   TimeUs last_sent_us = 0;

@@ -1,0 +1,168 @@
+// The passive side of a handshake: SYNs of clients become records (half_open.h), a good ACK makes a record into a block.
+// RFC 9293 3.10.7.2 (LISTEN) and 3.10.7.4 for SYN-RECEIVED; RFC 5961 (exact RST, bounded challenge ACKs).
+//
+// Nothing that a stranger sends costs more than a record until it has shown, by acknowledging our number, that it
+// receives what we send. An active open that meets the peer's SYN (3.5) has a block already and stays in input.cc.
+
+#include "dataplane/tcp/impl.h"
+#include "dataplane/tcp/isn.h"
+
+namespace ringway::tcp {
+
+// --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
+void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above) {
+  if (tcbs.in_use() == tcbs.capacity()) return count(Verdict::tcp_table_full);
+  const bool over_share = listener.half_open >= config.half_open_per_listener;
+  if ((half_open.full() || over_share) && !make_room(listener, over_share)) return;
+  const u32 h = half_open.add(seg);
+  HalfOpen& r = half_open[h];
+  r.iss = initial_sequence(seg.tuple, config.secret, now);
+  if (has_above && r.iss <= above) r.iss = above + 0x1'0000;
+  flows.insert(seg.hash, h | kHalfOpenBit);
+  ++listener.half_open;
+  half_open.owe_answer(h);
+}
+
+// A client that means it leaves the cache within a round trip, so the stalest record is the least likely to be one. A
+// listener that has used up its share gives up one of its own. False: none was found in a few steps.
+bool Engine::Impl::make_room(const Listener& listener, bool own) {
+  count(Verdict::tcp_listen_full);
+  u32 h = half_open.stalest();
+  for (u32 steps = 0; own && h != kNone32; ++steps, h = half_open.behind(h)) {
+    const wire::FourTuple& t = half_open[h].tuple;
+    if (t.local == listener.ip && t.local_port == listener.port) break;
+    if (steps == kRoomSteps) return false;
+  }
+  if (h == kNone32) return false;
+  forget_half_open(h);
+  return true;
+}
+
+void Engine::Impl::forget_half_open(u32 h) {
+  const wire::FourTuple tuple = half_open[h].tuple;
+  flows.erase(hash_of(tuple), h | kHalfOpenBit);
+  half_open.remove(h);
+  if (Listener* l = listeners.find(tuple.local, tuple.local_port)) --l->half_open;
+}
+
+// A listener that goes takes its half-open clients along.
+void Engine::Impl::forget_half_open_of(wire::Ip4 ip, u16 port) {
+  for (u32 h = 0; h < half_open.high_water(); ++h) {
+    if (!half_open.used(h)) continue;
+    const wire::FourTuple& t = half_open[h].tuple;
+    if (t.local == ip && t.local_port == port) forget_half_open(h);
+  }
+}
+
+// --- 3.10.7.4 SYN-RECEIVED, by the record.
+void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  HalfOpen& r = half_open[h];
+  if (action(State::syn_rcvd, seg.flags) == Action::bad_flags) return count(Verdict::tcp_bad_flags);
+  if (seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst) && seg.seq == r.irs) {  // our answer was lost
+    count(Verdict::tcp_duplicate);
+    return half_open.owe_answer(h);
+  }
+  // First: the sequence number.
+  const SeqNo rcv_nxt = r.irs + 1;
+  const SeqNo edge = rcv_nxt + syn_window();
+  const u32 length = seg.length();
+  const bool fits = length == 0 ? seg.seq >= rcv_nxt && seg.seq <= edge : seg.seq < edge && seg.seq + length > rcv_nxt;
+  if (!fits) {
+    count(Verdict::tcp_unacceptable);
+    return seg.has(gate::kRst) ? void() : challenge_half_open(r);
+  }
+  // Second: RST. Fourth: SYN.
+  if (seg.has(gate::kRst)) {
+    if (seg.seq != rcv_nxt) {
+      count(Verdict::tcp_bad_rst);
+      return challenge_half_open(r);
+    }
+    count(Counter::tcp_reset_received);
+    return forget_half_open(h);
+  }
+  if (seg.has(gate::kSyn)) {
+    count(Verdict::tcp_bad_syn);
+    return forget_half_open(h);
+  }
+  // Fifth: the ACK.
+  if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);
+  if (seg.ack != r.iss + 1) {
+    reply_reset(seg);
+    return count(Verdict::tcp_unacceptable_ack);
+  }
+  Listener* const listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+  if (listener == nullptr || tcbs.in_use() == tcbs.capacity()) return count(Verdict::tcp_table_full);
+  const HalfOpen done = r;
+  forget_half_open(h);
+  accept(done, listener->tag, seg, pkt);
+}
+
+void Engine::Impl::challenge_half_open(HalfOpen& r) {
+  if (r.challenges == kChallengesPerSecond) return;
+  ++r.challenges;
+  count(Counter::tcp_challenge_acks);
+  reply({.tuple = r.tuple, .seq = r.iss + 1, .ack = r.irs + 1, .flags = gate::kAck,
+         .window = static_cast<u16>(syn_window())});
+}
+
+// There is a block to be had. The segment goes on as any other, at the first step.
+void Engine::Impl::accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  const u32 i = open(r.tuple, seg.hash, Leg::downstream);
+  Tcb& t = tcbs[i];
+  t.listener = tag;
+  fill(t, r);
+  if (!r.has(HalfOpen::kRepeated) && r.has(HalfOpen::kAnswered)) {
+    t.set(kTimingRtt);
+    t.rtt_seq = t.iss + 1;
+    t.rtt_start_us = r.sent_us;
+  }
+  input_steps(i, seg, pkt);
+}
+
+// Makes `t` what it would be had it been there since the SYN, our SYN|ACK sent.
+void Engine::Impl::fill(Tcb& t, const HalfOpen& r) {
+  t.state = State::syn_rcvd;
+  t.iss = r.iss;
+  t.snd_una = t.iss;
+  t.snd_nxt = t.snd_max = t.iss + 1;
+  t.retries = r.tries;
+  t.rcv_wscale = wscale_ours;
+  learn_peer(t, r.syn());
+  advertise(t, true);
+}
+
+// What a SYN of ours offers: an unscaled window over an empty receive queue.
+u32 Engine::Impl::syn_window() const { return std::min(free_window(Tcb{}), 0xffffu); }
+
+// The SYN|ACK of a record is built from the block that the record stands for, which exists for just that long.
+bool Engine::Impl::answer_half_open(u32 h, OutBatch& out) {
+  HalfOpen& r = half_open[h];
+  Tcb t;
+  t.tuple = r.tuple;
+  make_template(t);
+  fill(t, r);
+  mbuf::Pkt pkt = build_syn(t, static_cast<u16>(t.rcv_adv - t.rcv_nxt));
+  if (!pkt) return false;
+  if (r.has(HalfOpen::kAnswered | HalfOpen::kRepeated)) count(Counter::tcp_retransmits);
+  out.push(std::move(pkt), r.tuple.remote);
+  const u64 wait = u64{config.rto_initial_us[static_cast<u32>(Leg::downstream)]} << r.tries;
+  half_open.answered(h, now, std::min<u64>(wait, config.rto_max_us));
+  return true;
+}
+
+u32 Engine::Impl::expire_half_open(u32 most) {
+  if (half_open.size() == 0) return 0;
+  u32 done = 0;
+  for (u32 h; done < most && (h = half_open.due(now)) != kNone32; ++done) {
+    if (half_open[h].tries >= std::min(config.syn_retransmits_max, HalfOpens::kTriesMax)) {
+      count(Counter::tcp_timed_out);
+      forget_half_open(h);
+    } else {
+      count(Counter::tcp_rto);
+      half_open.repeat(h);
+    }
+  }
+  return done;
+}
+
+}  // namespace ringway::tcp
