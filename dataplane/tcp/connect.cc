@@ -30,6 +30,7 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.iss = initial_sequence(tuple, config.secret, now);
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
   t.last_sent_us = now;
+  t.heard = static_cast<u32>(now >> 10);
   flows.insert(hash, i);
   t.set(kInTable);
   make_template(t);

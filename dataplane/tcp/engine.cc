@@ -41,7 +41,9 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       next_port(c.port_count == 0
                     ? 0
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
-      nothing(p.chain()) {}
+      nothing(p.chain()) {
+  config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+}
 
 void Engine::Impl::raise(u32 i, u8 bits) {
   Tcb& t = tcbs[i];
@@ -105,7 +107,9 @@ u32 Engine::timers(TimeUs now_us, u32 most) {
   impl_->release_closed();
   u32 ran = impl_->wheel.expire(now_us, most, [this](u32 id) { impl_->on_timer(id); });
   ran += impl_->expire_half_open(most - ran);
-  return ran + impl_->expire_time_wait(most - ran);
+  impl_->look_at_pool();
+  ran += impl_->sweep();
+  return ran + impl_->expire_time_wait(ran < most ? most - ran : 0);
 }
 
 u32 Engine::flush(OutBatch& out, TimeUs now_us) {
@@ -301,7 +305,9 @@ bool Engine::quiet() const {
 
 u64 Engine::next_timer_us(TimeUs now_us, u64 most_us) const {
   const TimeUs at = impl_->wheel.next_deadline_us();
-  const u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
+  u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
+  const TimeUs sweep = impl_->next_sweep;
+  if (impl_->tcbs.in_use() > 0) wait = sweep <= now_us ? 0 : std::min<u64>(sweep - now_us, wait);
   return impl_->time_wait.next_us(now_us, impl_->half_open.next_us(now_us, wait));
 }
 

@@ -2,8 +2,10 @@
 // RFC 9293 3.10.7.2 (LISTEN) and 3.10.7.4 for SYN-RECEIVED; RFC 5961 (exact RST, bounded challenge ACKs).
 //
 // Nothing that a stranger sends costs more than a record until it has shown, by acknowledging our number, that it
-// receives what we send. An active open that meets the peer's SYN (3.5) has a block already and stays in input.cc.
+// receives what we send. Above the cache's mark, or a listener's share of it, a SYN costs nothing at all: the answer is
+// a cookie (RFC 4987 3.6, cookie.h), and no record has to make room. An active open that meets the peer's SYN (3.5) has a block already and stays in input.cc.
 
+#include "dataplane/tcp/cookie.h"
 #include "dataplane/tcp/impl.h"
 #include "dataplane/tcp/isn.h"
 
@@ -11,8 +13,12 @@ namespace ringway::tcp {
 
 // --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
 void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above) {
-  if (tcbs.in_use() == tcbs.capacity()) return count(Verdict::tcp_table_full);
+  if (pool_low) return count(Verdict::tcp_pool_low);
   const bool over_share = listener.half_open >= config.half_open_per_listener;
+  // A tuple that comes out of TIME-WAIT needs a number above the last one, which a cookie cannot promise.
+  if (config.syn_cookies && !has_above && (over_share || half_open.size() >= config.half_open_mark)) {
+    return answer_by_cookie(seg);
+  }
   if ((half_open.full() || over_share) && !make_room(listener, over_share)) return;
   const u32 h = half_open.add(seg);
   HalfOpen& r = half_open[h];
@@ -54,6 +60,41 @@ void Engine::Impl::forget_half_open_of(wire::Ip4 ip, u16 port) {
   }
 }
 
+void Engine::Impl::answer_by_cookie(const gate::Segment& seg) {
+  const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : seg.options.mss;
+  const SeqNo cookie = make_cookie(seg.tuple, seg.seq, std::min(theirs, mss_ours), config.secret, now);
+  if (!reply({.tuple = seg.tuple, .seq = cookie, .ack = seg.seq + 1, .flags = gate::kSyn | gate::kAck,
+              .window = static_cast<u16>(syn_window()), .mss = mss_ours})) {
+    return count(Verdict::tcp_listen_full);
+  }
+  count(Counter::tcp_cookies_sent);
+  cookies_until = now + kCookieLifeUs;
+}
+
+// An ACK for a listener may be the end of a handshake that we remember nothing of. False: it is not.
+bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  if (seg.has(gate::kSyn | gate::kRst) || now >= cookies_until) return false;
+  const auto mss = read_cookie(seg.ack - 1, seg.tuple, seg.seq - 1, config.secret, now);
+  if (!mss) {
+    count(Verdict::tcp_bad_cookie);
+    reply_reset(seg);
+    return true;
+  }
+  if (!block_to_be_had()) {
+    count(Verdict::tcp_table_full);
+    return true;
+  }
+  count(Counter::tcp_cookies_accepted);
+  HalfOpen r;
+  r.tuple = seg.tuple;
+  r.irs = seg.seq - 1;
+  r.iss = seg.ack - 1;
+  r.mss = *mss;
+  r.window = seg.window;
+  accept(r, tag, seg, pkt);
+  return true;
+}
+
 // --- 3.10.7.4 SYN-RECEIVED, by the record.
 void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt) {
   HalfOpen& r = half_open[h];
@@ -91,18 +132,26 @@ void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& p
     return count(Verdict::tcp_unacceptable_ack);
   }
   Listener* const listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
-  if (listener == nullptr || tcbs.in_use() == tcbs.capacity()) return count(Verdict::tcp_table_full);
+  if (listener == nullptr || !block_to_be_had()) return count(Verdict::tcp_table_full);
   const HalfOpen done = r;
   forget_half_open(h);
   accept(done, listener->tag, seg, pkt);
 }
 
 void Engine::Impl::challenge_half_open(HalfOpen& r) {
-  if (r.challenges == kChallengesPerSecond) return;
+  if (r.challenges == kChallengesLeast + (r.iss.v >> 29)) return;
   ++r.challenges;
   count(Counter::tcp_challenge_acks);
   reply({.tuple = r.tuple, .seq = r.iss + 1, .ack = r.irs + 1, .flags = gate::kAck,
          .window = static_cast<u16>(syn_window())});
+}
+
+// Before the last block is taken an idle connection is asked to go. Only a client that has completed its handshake can
+// bring that about; a SYN cannot.
+bool Engine::Impl::block_to_be_had() {
+  const u32 free = tcbs.capacity() - tcbs.in_use();
+  if (free <= tcbs.capacity() / 32) shed(false);
+  return free > 0;
 }
 
 // There is a block to be had. The segment goes on as any other, at the first step.

@@ -4,7 +4,7 @@
 //   engine.cc   construction, the application's calls, events        input.cc   RFC 9293 3.10.7
 //   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
 //   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
-//   timers.cc   expiry
+//   timers.cc   expiry                                               life.cc    keepalive, pressure
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -36,7 +36,10 @@ inline constexpr u32 kResetsBurst = 512;             // RST answers at once; the
 inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
 inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
 inline constexpr u32 kCopyBreakMbufs = 4;
-inline constexpr u8 kChallengesPerSecond = 8;        // RFC 5961 section 7, per connection
+inline constexpr u8 kChallengesLeast = 4;            // RFC 5961 section 7, per connection and second: 4 to 11 of them
+inline constexpr u64 kSweepUs = 1 << 21;             // one round of the hand over all blocks
+inline constexpr u32 kSweepStep = 32;                // blocks looked at in one go
+inline constexpr u32 kShedSample = 64;
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kIpHeaderBytes = 20;
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
@@ -49,6 +52,7 @@ struct Reply {
   SeqNo seq, ack;
   u8 flags = 0;
   u16 window = 0;
+  u16 mss = 0;  // not 0: an option
 };
 
 // One arriving segment on its way through 3.10.7.4, cut to what is new and inside the window.
@@ -83,8 +87,14 @@ struct Engine::Impl {
   u32 replies_count = 0;
   TimeUs now = 0;
   u32 timers_wanted = 0;   // deadlines that are not 0
+  TimeUs cookies_until = 0;  // no cookie of ours is good after this time
   u32 next_generation = 1;
   u32 next_port;           // offset into the slice
+  u32 hand = 0;            // of the sweep
+  u32 shed_hand = 0;
+  TimeUs next_sweep = 0;
+  u32 pool_looked = 0;     // in units of 1024 us
+  bool pool_low = false;
   u32 reset_tokens = kResetsBurst;
   u32 reset_refilled = 0;  // in units of 1024 us
   u32 closed_last = kNone32;  // its kClosed was fetched; freed at the next call from below or for an event
@@ -139,6 +149,9 @@ struct Engine::Impl {
   void input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above);
   void input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt);
   bool make_room(const Listener& listener, bool own);
+  bool block_to_be_had();
+  void answer_by_cookie(const gate::Segment& seg);
+  bool accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
   void forget_half_open(u32 h);
   void forget_half_open_of(wire::Ip4 ip, u16 port);
   void challenge_half_open(HalfOpen& r);
@@ -147,6 +160,13 @@ struct Engine::Impl {
   u32 syn_window() const;
   bool answer_half_open(u32 h, OutBatch& out);            // false: there is no mbuf
   u32 expire_half_open(u32 most);
+
+  // --- life.cc
+  u32 sweep();
+  u64 silent_us(const Tcb& t) const;
+  void keep_alive(u32 i);                                 // may free
+  void look_at_pool();                                    // may free
+  bool shed(bool holding);                                // may free
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);
@@ -157,6 +177,7 @@ struct Engine::Impl {
   void on_idle_timer(u32 i);
   void settle_send_timer(u32 i);
   void restart_send_timer(u32 i);
+  u64 patience_us(const Tcb& t) const;
   u32 expire_time_wait(u32 most);
 
   // --- output.cc
@@ -167,6 +188,7 @@ struct Engine::Impl {
   bool send_again(u32 i, OutBatch& out);
   bool send_probe(u32 i, OutBatch& out);
   bool send_ack(u32 i, OutBatch& out);
+  bool send_keepalive(u32 i, OutBatch& out);
   u32 next_length(const Tcb& t) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;

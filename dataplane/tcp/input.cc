@@ -5,6 +5,7 @@
 // next flush, so that a burst of segments is answered once.
 
 #include "dataplane/tcp/impl.h"
+#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
@@ -29,6 +30,7 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
     case Action::bad_flags: return count(Verdict::tcp_bad_flags);
     case Action::drop: return count(value == kNone32 ? Verdict::tcp_no_listener : Verdict::tcp_bad_flags);
     case Action::reset:
+      if (listener != nullptr && accept_by_cookie(listener->tag, seg, pkt)) return;
       reply_reset(seg);
       return count(Verdict::tcp_no_listener);
   }
@@ -99,6 +101,7 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
 void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
   if (!acceptable(i, a)) return;                                      // first
+  tcbs[i].heard = static_cast<u32>(now >> 10);
   if (!step_rst_syn(i, a)) return;                                    // second to fourth
   if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
   if (!step_ack(i, a)) return;
@@ -429,7 +432,9 @@ void Engine::Impl::challenge(u32 i) {
   const u32 second = static_cast<u32>(now >> 20);
   if (t.challenge_second != second + 1) {
     t.challenge_second = second + 1;
-    t.challenges_left = kChallengesPerSecond;
+    SipHash h(config.secret[0], config.secret[1]);  // how many is nobody's guess
+    h.block(u64{t.iss.v} << 32 | second);
+    t.challenges_left = static_cast<u8>(kChallengesLeast + (h.finish() & 7));
   }
   if (t.challenges_left == 0) return;
   --t.challenges_left;

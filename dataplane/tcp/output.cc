@@ -43,6 +43,7 @@ bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
   }
   if ((t.owes & kOwesRetransmit) != 0 && !send_again(i, out)) return false;
   if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
+  if ((t.owes & kOwesKeepalive) != 0 && !send_keepalive(i, out)) return false;
   if (!send_data(i, out)) return false;
   settle_send_timer(i);
   if ((t.owes & kOwesAckLater) != 0 && t.segments_unacked >= 2) t.owe(kOwesAck);
@@ -195,6 +196,18 @@ bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
   mbuf::Pkt pkt = build(t, seq, gate::kAck, advertise(t, false), {}, 0);
   if (!pkt) return false;
   acked_peer(i);
+  out.push(std::move(pkt), t.tuple.remote);
+  return true;
+}
+
+bool Engine::Impl::send_keepalive(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (out.full()) return false;
+  mbuf::Pkt pkt = build(t, t.snd_una - 1, gate::kAck, advertise(t, false), {}, 0);
+  if (!pkt) return false;
+  t.paid(kOwesKeepalive);
+  acked_peer(i);
+  count(Counter::tcp_keepalives);
   out.push(std::move(pkt), t.tuple.remote);
   return true;
 }

@@ -161,12 +161,15 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
     count(Verdict::no_mbuf);
     return pkt;
   }
-  pkt.append(kIpHeaderBytes + wire::kTcpHeaderBytes);
+  const wire::SynOptions options{r.mss, 0xff};
+  const u32 tcp_bytes = wire::kTcpHeaderBytes + (r.mss == 0 ? 0 : wire::syn_option_bytes(options));
+  u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
+  if (r.mss != 0) wire::write_syn_options(p + kIpHeaderBytes + wire::kTcpHeaderBytes, options);
   u8 ip[kIpHeaderBytes];
   write_ip_template(ip, r.tuple.local, r.tuple.remote);
   write_headers(pkt, ip, wire::sum_words(ip, kIpHeaderBytes),
                 wire::pseudo_header_sum(r.tuple.local, r.tuple.remote, kProtocolTcp, 0),
-                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, wire::kTcpHeaderBytes, r.flags, r.window});
+                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, r.window});
   return pkt;
 }
 

@@ -27,6 +27,7 @@ enum Owes : u8 {
   kOwesAckLater = 2,    // may ride on data, or wait delayed_ack_us when it is alone and small
   kOwesRetransmit = 4,  // the first unacknowledged segment, once
   kOwesProbe = 8,       // what fits into a window that is closed or too small, at least one octet
+  kOwesKeepalive = 16,  // an empty segment left of the window
 };
 
 // What has happened to a connection and stays so.
@@ -63,6 +64,7 @@ struct RW_CACHE_ALIGNED Tcb {
   IndexLink event;        // has something to report
   u64 user = 0;
   u32 reassembly = kNone32;  // index of a Reassembly, only while there are holes
+  u32 heard = 0;             // when an acceptable segment last came, in units of 1024 us
 
   // --- 2: sequence variables, RFC 9293 3.3.1
   alignas(kCacheLineBytes) wire::SeqNo snd_una;
@@ -84,6 +86,7 @@ struct RW_CACHE_ALIGNED Tcb {
   u8 retries = 0;         // timeouts since the last progress
   u8 backoff = 0;
   u8 challenges_left = 0;
+  u8 keepalives = 0;      // probes sent since the peer was heard
   wire::SeqNo rtt_seq;
 
   // --- 3: timing and congestion
@@ -109,6 +112,7 @@ struct RW_CACHE_ALIGNED Tcb {
   u64 bytes_in = 0;
   u64 bytes_out = 0;
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
+  u32 stalled = 0;       // with retries: when the first of them was sent, in units of 1024 us
 
   bool has(u16 f) const { return (flags & f) != 0; }
   void set(u16 f) { flags = static_cast<u16>(flags | f); }

@@ -44,7 +44,10 @@ void Engine::Impl::on_timer(u32 id) {
 }
 
 void Engine::Impl::restart_send_timer(u32 i) {
-  want_timer(i, kSendTimer, now + tcbs[i].rtt.backed_off_us(tcbs[i].backoff, config.rto_max_us));
+  const Tcb& t = tcbs[i];
+  u64 wait = t.rtt.backed_off_us(t.backoff, config.rto_max_us);
+  if (t.retries > 0 && t.has(kSynAcked) && config.user_timeout_us != 0) wait = std::min(wait, patience_us(t));
+  want_timer(i, kSendTimer, now + wait);
 }
 
 // Bytes in flight keep the timer (RFC 6298 5.1, 5.2); so do bytes that the peer's window holds back (3.8.6.1).
@@ -54,8 +57,17 @@ void Engine::Impl::settle_send_timer(u32 i) {
   if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
 }
 
+// What is left of the user timeout, since the first segment that had to be sent again.
+u64 Engine::Impl::patience_us(const Tcb& t) const {
+  const u64 stalled_us = u64{static_cast<u32>(now >> 10) - t.stalled} << 10;
+  return stalled_us >= config.user_timeout_us ? 0 : config.user_timeout_us - stalled_us;
+}
+
 void Engine::Impl::on_send_timer(u32 i) {
   Tcb& t = tcbs[i];
+  if (t.retries == 0) {
+    t.stalled = static_cast<u32>((now - t.rtt.backed_off_us(t.backoff, config.rto_max_us)) >> 10);
+  }
   ++t.retries;
   if (t.backoff < 16) ++t.backoff;
   t.clear(kTimingRtt);
@@ -70,7 +82,8 @@ void Engine::Impl::on_send_timer(u32 i) {
     return restart_send_timer(i);
   }
   if (t.in_flight() == 0 && t.unsent() == 0) return;
-  if (t.retries > config.retransmits_max) {
+  const bool out_of_patience = config.user_timeout_us != 0 && t.retries > 1 && patience_us(t) <= 1024;
+  if (t.retries > config.retransmits_max || out_of_patience) {
     count(Counter::tcp_timed_out);
     return become_closed(i, CloseReason::timed_out);
   }
