@@ -43,6 +43,10 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
       nothing(p.chain()) {
   config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+  // Shares of what the ports' receive rings have left, which is what there is to run out of.
+  const u64 left = p.packets_free();
+  config.pool_low_percent = static_cast<u32>(c.pool_low_percent * left / p.packets_capacity());
+  config.pool_shed_percent = static_cast<u32>(c.pool_shed_percent * left / p.packets_capacity());
 }
 
 void Engine::Impl::raise(u32 i, u8 bits) {
