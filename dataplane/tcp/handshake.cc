@@ -3,7 +3,8 @@
 //
 // Nothing that a stranger sends costs more than a record until it has shown, by acknowledging our number, that it
 // receives what we send. Above the cache's mark, or a listener's share of it, a SYN costs nothing at all: the answer is
-// a cookie (RFC 4987 3.6, cookie.h), and no record has to make room. An active open that meets the peer's SYN (3.5) has a block already and stays in input.cc.
+// a cookie (RFC 4987 3.6, cookie.h), and no record has to make room. An active open that meets the peer's SYN (3.5) has
+// a block already and stays in input.cc.
 
 #include "dataplane/tcp/cookie.h"
 #include "dataplane/tcp/impl.h"
