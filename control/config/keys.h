@@ -89,7 +89,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kLimits, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
