@@ -9,7 +9,8 @@ from .net import LabError
 PROGRAMS = ["src/app/ringway", "tools/ringwayctl/ringwayctl"]  # as ninja names them
 
 # A sanitizer's own work is the larger part of a build at -O2: -O1 with line numbers only compiles three times as fast.
-LIGHT = ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1"]
+# g++ 12 warns of std::regex there (maybe-uninitialized), so warnings are errors in the release build alone.
+LIGHT = ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1", "-Dwerror=false"]
 
 FLAVOURS = {
     "build": ["--buildtype=release"],
