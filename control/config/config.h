@@ -81,6 +81,21 @@ struct TcpConfig {
   u32 client_min_rto_ms = 200;
   u32 backend_min_rto_ms = 5;
   u32 time_wait_s = 60;
+  u32 fin_timeout_s = 60;
+  u32 user_timeout_s = 120;  // 0: never
+  u32 retransmits = 12;
+  u32 syn_retransmits = 5;
+  u32 delayed_ack_ms = 40;
+  u32 keepalive_idle_s = 300;  // 0: never
+  u32 keepalive_interval_s = 15;
+  u32 keepalive_probes = 4;
+  u32 half_open = 16'384;  // records per core
+  u32 half_open_per_listener = 8192;
+  bool syn_cookies = true;
+  u32 syn_cookies_above = 12'288;
+  u32 pool_low_percent = 10;
+  u32 pool_shed_percent = 5;
+  u32 shed_idle_s = 5;
 };
 
 struct GatewayConfig {

@@ -34,7 +34,11 @@ inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"ttlSeconds"}, {"z
 inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
 inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
 inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"sendBudgetBytes"}, {"minRtoMs"},
-                                   {"timeWaitSeconds"}};
+                                   {"timeWaitSeconds"}, {"finTimeoutSeconds"}, {"userTimeoutSeconds"}, {"retransmits"},
+                                   {"delayedAckMs"}, {"keepalive"}, {"halfOpen"}, {"pressure"}};
+inline constexpr Key kKeepaliveList[] = {{"idleSeconds"}, {"intervalSeconds"}, {"probes"}};
+inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransmits"}, {"cookies"}, {"cookiesAbove"}};
+inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};
 inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
@@ -64,6 +68,9 @@ inline constexpr ObjectKeys kDns{"gateway.dns", kDnsList};
 inline constexpr ObjectKeys kMemory{"gateway.memory", kMemoryList};
 inline constexpr ObjectKeys kPools{"gateway.pools", kPoolsList};
 inline constexpr ObjectKeys kTcp{"gateway.tcp", kTcpList};
+inline constexpr ObjectKeys kKeepalive{"gateway.tcp.keepalive", kKeepaliveList};
+inline constexpr ObjectKeys kHalfOpen{"gateway.tcp.halfOpen", kHalfOpenList};
+inline constexpr ObjectKeys kPressure{"gateway.tcp.pressure", kPressureList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
@@ -82,7 +89,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kLimits, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
+
+#include <yaml-cpp/eventhandler.h>
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
@@ -30,18 +33,37 @@ void read_root(Reader& reader, const YAML::Node& node, Config& config) {
 
 }  // namespace
 
+// True when something follows the first document. YAML::LoadAll would say so too, but yaml-cpp 0.7 makes empty documents
+// for ever of a token that begins none, such as a line with a comma: the second is where we stop.
+bool has_second_document(std::string_view text) {
+  struct Nobody : YAML::EventHandler {
+    void OnDocumentStart(const YAML::Mark&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+  } nobody;
+  std::istringstream stream{std::string(text)};
+  YAML::Parser parser(stream);
+  return parser.HandleNextDocument(nobody) && parser.HandleNextDocument(nobody);
+}
+
 Problems read(std::string_view text, std::string file, Config& config) {
   if (text.size() > kFileBytesMax) return {{std::move(file), 0, 0, "file is larger than 16 MiB"}};
   if (text.find('\0') != std::string_view::npos) return {{std::move(file), 0, 0, "file contains a zero byte: not YAML"}};
   config.file = file;
   Reader reader(std::move(file));
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1 || documents[0].IsNull()) {
-      const std::string what = documents.size() > 1 ? "file holds more than one YAML document" : "file is empty";
-      return {{reader.file, 1, 1, what}};
+    const bool several = has_second_document(text);
+    const YAML::Node document = several ? YAML::Node() : YAML::Load(std::string(text));
+    if (several || document.IsNull()) {
+      return {{reader.file, 1, 1, several ? "file holds more than one YAML document" : "file is empty"}};
     }
-    read_root(reader, documents[0], config);
+    read_root(reader, document, config);
     return std::move(reader.problems);
   } catch (const YAML::Exception& e) {
     const bool placed = !e.mark.is_null();

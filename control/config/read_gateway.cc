@@ -128,12 +128,48 @@ void read_cores(Reader& reader, const Map& map, GatewayConfig& out) {
   }
 }
 
+void read_tcp_life(Reader& reader, const Map& map, TcpConfig& tcp) {
+  map.integer("timeWaitSeconds", tcp.time_wait_s, 0, 240);
+  map.integer("finTimeoutSeconds", tcp.fin_timeout_s, 1, 3600);
+  map.integer("userTimeoutSeconds", tcp.user_timeout_s, 0, 3600);
+  map.integer("retransmits", tcp.retransmits, 1, 100);
+  map.integer("delayedAckMs", tcp.delayed_ack_ms, 1, 500);
+  if (const auto at = map.get("keepalive")) {
+    const Map keepalive(reader, *at, keys::kKeepalive);
+    keepalive.integer("idleSeconds", tcp.keepalive_idle_s, 0, 86'400);
+    keepalive.integer("intervalSeconds", tcp.keepalive_interval_s, 1, 3600);
+    keepalive.integer("probes", tcp.keepalive_probes, 1, 100);
+  }
+}
+
+void read_half_open(Reader& reader, const Value& value, TcpConfig& tcp) {
+  const Map map(reader, value, keys::kHalfOpen);
+  map.integer("records", tcp.half_open, 16, 4'194'304);
+  map.integer("perListener", tcp.half_open_per_listener, 1, 4'194'304);
+  map.integer("retransmits", tcp.syn_retransmits, 0, 15);
+  map.boolean("cookies", tcp.syn_cookies);
+  map.integer("cookiesAbove", tcp.syn_cookies_above, 0, 4'194'304);
+}
+
+void read_pressure(Reader& reader, const Value& value, TcpConfig& tcp) {
+  const Map map(reader, value, keys::kPressure);
+  map.integer("lowPercent", tcp.pool_low_percent, 0, 90);
+  if (const auto at = map.integer("shedPercent", tcp.pool_shed_percent, 0, 90)) {
+    if (tcp.pool_shed_percent > tcp.pool_low_percent) {
+      reader.warning(*at, "shedPercent: above lowPercent, so connections end before new ones are refused");
+    }
+  }
+  map.integer("shedIdleSeconds", tcp.shed_idle_s, 1, 3600);
+}
+
 void read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
   const Map map(reader, value, keys::kTcp);
   map.integer("connections", tcp.connections, 64, 16'777'216);
   map.integer("receiveBudgetBytes", tcp.receive_budget_bytes, 16'384, 64 << 20);
   map.integer("sendBudgetBytes", tcp.send_budget_bytes, 16'384, 64 << 20);
-  map.integer("timeWaitSeconds", tcp.time_wait_s, 0, 240);
+  read_tcp_life(reader, map, tcp);
+  if (const auto at = map.get("halfOpen")) read_half_open(reader, *at, tcp);
+  if (const auto at = map.get("pressure")) read_pressure(reader, *at, tcp);
   if (const auto rto = map.get("minRtoMs")) {
     const Map legs(reader, *rto, keys::kMinRto);
     legs.integer("client", tcp.client_min_rto_ms, 1, 60'000);

@@ -56,7 +56,8 @@ void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
       if (!checked) {
         unschedule(endpoint.slot, known);
         known.state.take_as_healthy();
-      } else if (fresh || !known.checked_before) {
+      } else if (fresh || !known.checked_before || (known.probe == 0 && known.due_us == 0)) {
+        // The last: it had left the plan, and comes back before the plans that name it are gone.
         schedule(endpoint.slot, known, now_us);
       } else if (known.probe == 0 && known.due_us > now_us + service.health_check.interval_us) {
         schedule(endpoint.slot, known, next_check_us(known, now_us));

@@ -172,4 +172,14 @@ inline LineLook look_at_line(const u8* line, const u8* end, const u8* begin) {
   return {};
 }
 
+// Takes the first element of a comma-separated list (RFC 9110 5.6.1) off `rest`, without the white space around it.
+inline std::string_view take_list_element(std::string_view& rest) {
+  const std::size_t comma = rest.find(',');
+  std::string_view element = rest.substr(0, comma);
+  rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+  while (!element.empty() && is_white(static_cast<u8>(element.front()))) element.remove_prefix(1);
+  while (!element.empty() && is_white(static_cast<u8>(element.back()))) element.remove_suffix(1);
+  return element;
+}
+
 }  // namespace ringway::http

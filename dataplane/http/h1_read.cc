@@ -202,11 +202,7 @@ Reject read_connection(Head& head, Options& options) {
     if (head.fields[i].id != FieldId::connection) continue;
     std::string_view rest = head.value(i);
     while (!rest.empty()) {
-      const std::size_t comma = rest.find(',');
-      std::string_view option = rest.substr(0, comma);
-      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
-      while (!option.empty() && is_white(static_cast<u8>(option.front()))) option.remove_prefix(1);
-      while (!option.empty() && is_white(static_cast<u8>(option.back()))) option.remove_suffix(1);
+      const std::string_view option = take_list_element(rest);
       if (++count > contract::kConnectionOptionsMax) return Reject::bad_connection;
       if (!option.empty()) take_option(head, option, options);
     }

@@ -38,16 +38,19 @@ void Relay::on_probe(u32 index, const tcp::AppEvent& event) {
     p.sent = true;
   }
   const bool over = (event.bits & (tcp::kPeerClosed | tcp::kClosed)) != 0;
-  if ((event.bits & tcp::kReadable) != 0) {
+  while (!engine_.received(p.conn).empty()) {
     const mbuf::Chain& in = engine_.received(p.conn);
     const u32 n = in.copy_out(0, {gathered_.get(), std::min<u32>(in.bytes(), contract::kHeadBytesMax)});
     const auto read = http::read_response({gathered_.get(), n}, http::Method::get, {}, response_head_);
     if (read.status == http::ReadStatus::invalid) return end_probe(index, contract::Outcome::bad_response, 0);
-    if (read.status == http::ReadStatus::complete) {
-      const u16 status = response_head_.status;
-      const bool good = status >= check.status_min && status <= check.status_max;
-      return end_probe(index, good ? contract::Outcome::success : contract::Outcome::bad_status, status);
+    if (read.status == http::ReadStatus::incomplete) break;
+    const u16 status = response_head_.status;
+    if (status < 200) {  // RFC 9110 15.2: the final answer is still to come
+      engine_.discard(p.conn, response_head_.bytes);
+      continue;
     }
+    const bool good = status >= check.status_min && status <= check.status_max;
+    return end_probe(index, good ? contract::Outcome::success : contract::Outcome::bad_status, status);
   }
   if ((event.bits & tcp::kClosed) != 0) p.conn = {};
   if (over) end_probe(index, p.sent ? contract::Outcome::reset : contract::Outcome::connect_failed, 0);

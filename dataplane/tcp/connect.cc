@@ -8,7 +8,9 @@ namespace ringway::tcp {
 
 u32 Engine::Impl::find(const wire::FourTuple& t, u32 hash) const {
   return flows.find(hash, [&](u32 value) {
-    return (value & kRecordBit) != 0 ? time_wait[value & ~kRecordBit].tuple == t : tcbs[value].tuple == t;
+    if (value < kHalfOpenBit) return tcbs[value].tuple == t;
+    return (value & kRecordBit) != 0 ? time_wait[value & ~kRecordBit].tuple == t
+                                     : half_open[value & ~kHalfOpenBit].tuple == t;
   });
 }
 
@@ -28,10 +30,11 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.iss = initial_sequence(tuple, config.secret, now);
   t.ts_offset = timestamp_offset(tuple, config.secret);
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
-  t.last_sent_us = now;
+  t.last_sent = timestamp_ticks(now);
+  t.heard = static_cast<u32>(now >> 10);
   flows.insert(hash, i);
   t.set(kInTable);
-  make_template(t);
+  t.address_sum = address_sum(tuple);
   return i;
 }
 
@@ -62,7 +65,6 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
 // Our SYN is acknowledged and the peer's was received.
 void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
-  leave_half_open(i);
   if (t.has(kTimingRtt) && seg.ack >= t.rtt_seq) {
     sample_rtt(t, static_cast<u32>(now) - t.rtt_start_us);
   } else if (t.retries > 0 && t.leg == Leg::downstream) {
@@ -87,17 +89,10 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   if (!t.unacked.empty() || t.has(kFinQueued)) want_output(i);
 }
 
-void Engine::Impl::leave_half_open(u32 i) {
-  if (!tcbs[i].has(kHalfOpen)) return;
-  tcbs[i].clear(kHalfOpen);
-  half_open.remove(tcbs, i);
-}
-
 // The connection is over. What the application has not read stays until it has, unless it let go or never knew.
 void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   Tcb& t = tcbs[i];
   if (t.has(kActiveOpen) && !t.has(kSynAcked)) count(Counter::tcp_connect_failed);
-  leave_half_open(i);
   cancel_timers(i);
   if (t.has(kInTable)) {
     flows.erase(t.hash, i);
@@ -119,7 +114,6 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
 
 void Engine::Impl::free_block(u32 i) {
   Tcb& t = tcbs[i];
-  leave_half_open(i);
   cancel_timers(i);
   if (t.has(kInTable)) flows.erase(t.hash, i);
   if (output.linked(tcbs, i)) output.remove(tcbs, i);
@@ -168,8 +162,16 @@ void Engine::Impl::queue_fin(u32 i) {
   if (t.has(kSynAcked)) want_output(i);
 }
 
+void Engine::Impl::stamp(Reply& r, u32 offset, u32 echo) const {
+  r.options.timestamps = true;
+  r.options.ts_value = timestamp_ticks(now) + offset;
+  r.options.ts_echo = echo;
+}
+
 Reply Engine::Impl::reply_of(const Tcb& t, u8 flags) const {
-  return {t.tuple, t.snd_max, t.rcv_nxt, flags, t.has(kTimestamps), timestamp_ticks(now) + t.ts_offset, t.stamp.recent};
+  Reply r{.tuple = t.tuple, .seq = t.snd_max, .ack = t.rcv_nxt, .flags = flags};
+  if (t.has(kTimestamps)) stamp(r, t.ts_offset, t.stamp.recent);
+  return r;
 }
 
 bool Engine::Impl::reply(const Reply& r) {

@@ -34,14 +34,21 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       tcbs(c.connections),
       holes(std::max<u32>(c.connections / 16, 64)),
       flights(std::max<u32>(c.connections / 4, 64)),
-      flows(c.connections + c.time_wait_max),
+      flows(c.connections + c.time_wait_max + c.half_open_max),
       time_wait(c.time_wait_max, c.time_wait_us),
       listeners(c.listeners),
       wheel(c.connections * kTimersPerConnection, 0),
+      half_open(c.half_open_max),
       next_port(c.port_count == 0
                     ? 0
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
-      nothing(p.chain()) {}
+      nothing(p.chain()) {
+  config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+  // Shares of what the ports' receive rings have left, which is what there is to run out of.
+  const u64 left = p.packets_free();
+  config.pool_low_percent = static_cast<u32>(c.pool_low_percent * left / p.packets_capacity());
+  config.pool_shed_percent = static_cast<u32>(c.pool_shed_percent * left / p.packets_capacity());
+}
 
 void Engine::Impl::raise(u32 i, u8 bits) {
   Tcb& t = tcbs[i];
@@ -89,22 +96,25 @@ void Engine::input(const gate::Segment& segment, mbuf::Pkt pkt, TimeUs now_us) {
 
 void Engine::prefetch(const gate::Segment& segment) const {
   const u32 value = impl_->flows.guess(segment.hash);
-  if (value == kNone32 || (value & kRecordBit) != 0) return;
+  if (value >= kHalfOpenBit) return;
   const char* const t = reinterpret_cast<const char*>(&impl_->tcbs[value]);
   for (u32 line = 0; line < 4; ++line) __builtin_prefetch(t + line * kCacheLineBytes, 1);
 }
 
 void Engine::unreachable(const wire::FourTuple& tuple) {
   const u32 value = impl_->find(tuple, impl_->hash_of(tuple));
-  if (value == kNone32 || (value & kRecordBit) != 0) return;
+  if (value >= kHalfOpenBit) return;
   if (impl_->tcbs[value].state == State::syn_sent) impl_->become_closed(value, CloseReason::refused);
 }
 
 u32 Engine::timers(TimeUs now_us, u32 most) {
   impl_->now = now_us;
   impl_->release_closed();
-  const u32 ran = impl_->wheel.expire(now_us, most, [this](u32 id) { impl_->on_timer(id); });
-  return ran + (ran < most ? impl_->expire_time_wait(most - ran) : 0);
+  u32 ran = impl_->wheel.expire(now_us, most, [this](u32 id) { impl_->on_timer(id); });
+  ran += impl_->expire_half_open(most - ran);
+  impl_->look_at_pool();
+  ran += impl_->sweep();
+  return ran + impl_->expire_time_wait(ran < most ? most - ran : 0);
 }
 
 u32 Engine::flush(OutBatch& out, TimeUs now_us) {
@@ -116,13 +126,17 @@ u32 Engine::flush(OutBatch& out, TimeUs now_us) {
 bool Engine::listen(wire::Ip4 ip, u16 port, u32 tag) { return impl_->listeners.add(ip, port, tag); }
 
 bool Engine::relisten(wire::Ip4 ip, u16 port, u32 tag) {
-  u32* const there = impl_->listeners.find(ip, port);
+  Listener* const there = impl_->listeners.find(ip, port);
   if (there == nullptr) return listen(ip, port, tag);
-  *there = tag;
+  there->tag = tag;
   return true;
 }
 
-void Engine::unlisten(wire::Ip4 ip, u16 port) { impl_->listeners.remove(ip, port); }
+void Engine::unlisten(wire::Ip4 ip, u16 port) {
+  if (impl_->listeners.find(ip, port) == nullptr) return;
+  impl_->forget_half_open_of(ip, port);
+  impl_->listeners.remove(ip, port);
+}
 
 std::optional<ConnId> Engine::connect(wire::Ip4 local, wire::Ip4 remote, u16 remote_port, u64 user, TimeUs now_us) {
   impl_->now = now_us;
@@ -289,16 +303,20 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }
+u32 Engine::half_open() const { return impl_->half_open.size(); }
 
 bool Engine::quiet() const {
   const Impl& m = *impl_;
-  return m.output.empty() && m.events.empty() && m.replies_count == 0 && m.timers_wanted == 0;
+  return m.output.empty() && m.events.empty() && m.replies_count == 0 && m.timers_wanted == 0 &&
+         m.half_open.size() == 0;
 }
 
 u64 Engine::next_timer_us(TimeUs now_us, u64 most_us) const {
   const TimeUs at = impl_->wheel.next_deadline_us();
-  const u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
-  return impl_->time_wait.next_us(now_us, wait);
+  u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
+  const TimeUs sweep = impl_->next_sweep;
+  if (impl_->tcbs.in_use() > 0) wait = sweep <= now_us ? 0 : std::min<u64>(sweep - now_us, wait);
+  return impl_->time_wait.next_us(now_us, impl_->half_open.next_us(now_us, wait));
 }
 
 }  // namespace ringway::tcp

@@ -46,7 +46,10 @@ struct TxCaps {
 struct EngineConfig {
   u32 connections = 65'536;
   u32 listeners = contract::kListenersMax;
-  u32 half_open_max = 4096;           // SYN_RCVD connections at once
+  u32 half_open_max = 16'384;         // records of clients that are not connected yet
+  u32 half_open_per_listener = 8192;  // of these, at most so many for one listener
+  u32 half_open_mark = 12'288;        // above it, and above a listener's share, SYNs are answered by cookies
+  bool syn_cookies = true;            // else the stalest record makes room
   u32 time_wait_max = 32'768;         // records
   u32 receive_budget_bytes = 262'144;  // advertised window at most; the receive chain is charged in mbufs
   u32 send_budget_bytes = 262'144;     // send_space() at an empty queue
@@ -57,6 +60,13 @@ struct EngineConfig {
   u32 syn_retransmits_max = 5;
   u32 time_wait_us = 60'000'000;      // 2 MSL of RFC 9293 3.6.1, as Linux
   u32 fin_timeout_us = 60'000'000;    // FIN-WAIT-2, LAST-ACK and CLOSING after the application let go
+  u32 user_timeout_us = 120'000'000;  // no progress for so long ends a connection (RFC 9293 3.8.3, RFC 5482); 0: never
+  u64 keepalive_idle_us = 300'000'000;  // silence after which a peer is asked whether it is there; 0: never
+  u32 keepalive_interval_us = 15'000'000;
+  u32 keepalive_probes = 4;           // without an answer; then the connection ends
+  u32 pool_low_percent = 10;          // of packets free: below, SYNs are refused
+  u32 pool_shed_percent = 5;          // below, connections that hold packets end, the most silent first
+  u32 shed_idle_us = 5'000'000;       // one that was heard within this time is not shed
   u32 delayed_ack_us = 40'000;        // only for a lone small segment that brought nothing to say
   u16 port_first = 16'384;            // this core's slice of local ports for connect: first, count
   u16 port_count = 49'152;
@@ -77,7 +87,7 @@ enum EventBits : u8 {
   kClosed = 32,     // the connection is gone, `reason` says why; the ConnId is dead after this event
 };
 
-enum class CloseReason : u8 { none, finished, reset, refused, timed_out };
+enum class CloseReason : u8 { none, finished, reset, refused, timed_out, shed };
 
 struct AppEvent {
   ConnId id;
@@ -145,6 +155,7 @@ class Engine {
   bool listen(wire::Ip4 ip, u16 port, u32 tag);
   // Changes the tag of a listener, or opens it. Existing connections stay.
   bool relisten(wire::Ip4 ip, u16 port, u32 tag);
+  // Half-open clients of the listener are forgotten; existing connections stay.
   void unlisten(wire::Ip4 ip, u16 port);
   // Starts a connection from `local` (a port is chosen from this core's slice) to `remote`; kConnected or kClosed will
   // follow. Data may be queued at once. Empty when no local port or connection is free.
@@ -177,7 +188,8 @@ class Engine {
   mbuf::Chain reclaim_unsent(ConnId id);
 
   std::optional<ConnInfo> info(ConnId id) const;
-  u32 active() const;   // connections that hold a TCB
+  u32 active() const;     // connections that hold a TCB
+  u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;
   // Microseconds until the next timer, at most `most_us`.

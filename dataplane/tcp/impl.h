@@ -3,8 +3,9 @@
 //
 //   engine.cc   construction, the application's calls, events        input.cc   RFC 9293 3.10.7
 //   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
-//   recovery.cc loss towards a peer with SACK
-//   timers.cc   expiry                                               packet.cc  how a packet is built
+//   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
+//   recovery.cc loss towards a peer with SACK                        life.cc    keepalive, pressure
+//   timers.cc   expiry
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -12,6 +13,7 @@
 
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/flow_table.h"
+#include "dataplane/tcp/half_open.h"
 #include "dataplane/tcp/listen.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/tcb.h"
@@ -20,6 +22,7 @@
 #include "src/base/wheel.h"
 #include "src/lookup/flow_hash.h"
 #include "src/wire/tcp.h"
+#include "src/wire/tcp_options.h"
 
 namespace ringway::tcp {
 
@@ -28,12 +31,17 @@ using contract::Verdict;
 using wire::SeqNo;
 
 inline constexpr u32 kRecordBit = 0x8000'0000;       // in a value of the flow table: a TIME-WAIT record
+inline constexpr u32 kHalfOpenBit = 0x4000'0000;     // in a value without kRecordBit: a half-open record
+inline constexpr u32 kRoomSteps = 64;                // records looked at to find one of a crowded listener
 inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
 inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
 inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
 inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
 inline constexpr u32 kCopyBreakMbufs = 4;
-inline constexpr u8 kChallengesPerSecond = 8;        // RFC 5961 section 7, per connection
+inline constexpr u8 kChallengesLeast = 4;            // RFC 5961 section 7, per connection and second: 4 to 11 of them
+inline constexpr u64 kSweepUs = 1 << 21;             // one round of the hand over all blocks
+inline constexpr u32 kSweepStep = 32;                // blocks looked at in one go
+inline constexpr u32 kShedSample = 64;
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kIpHeaderBytes = 20;
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
@@ -45,8 +53,8 @@ struct Reply {
   wire::FourTuple tuple;
   SeqNo seq, ack;
   u8 flags = 0;
-  bool timestamps = false;
-  u32 ts_value = 0, ts_echo = 0;
+  u16 window = 0;
+  wire::SynOptions options;  // mss 0: at most timestamps
 };
 
 // One arriving segment on its way through 3.10.7.4, cut to what is new and inside the window.
@@ -77,13 +85,19 @@ struct Engine::Impl {
   Wheel wheel;
   IndexList<&Tcb::output> output;
   IndexList<&Tcb::event> events;
-  IndexList<&Tcb::half_open> half_open;
+  HalfOpens half_open;
   std::array<Reply, kRepliesMax> replies;
   u32 replies_count = 0;
   TimeUs now = 0;
   u32 timers_wanted = 0;   // deadlines that are not 0
+  TimeUs cookies_until = 0;  // no cookie of ours is good after this time
   u32 next_generation = 1;
   u32 next_port;           // offset into the slice
+  u32 hand = 0;            // of the sweep
+  u32 shed_hand = 0;
+  TimeUs next_sweep = 0;
+  u32 pool_looked = 0;     // in units of 1024 us
+  bool pool_low = false;
   u32 reset_tokens = kResetsBurst;
   u32 reset_refilled = 0;  // in units of 1024 us
   u32 closed_last = kNone32;  // its kClosed was fetched; freed at the next call from below or for an event
@@ -110,18 +124,17 @@ struct Engine::Impl {
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
-  void leave_half_open(u32 i);
   void enter_time_wait(u32 i);                            // may free
   void reset(u32 i, CloseReason reason);                  // sends RST; may free
   void queue_fin(u32 i);
   bool reply(const Reply& r);
+  void stamp(Reply& r, u32 offset, u32 echo) const;
   Reply reply_of(const Tcb& t, u8 flags) const;           // at snd_max, with the connection's timestamps
   void reply_reset(const gate::Segment& seg);             // RFC 9293 3.10.7.1
   std::optional<u16> choose_port(wire::FourTuple& t);
 
   // --- input.cc
   void input(const gate::Segment& seg, mbuf::Pkt pkt);
-  void input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
@@ -144,8 +157,12 @@ struct Engine::Impl {
   void challenge(u32 i);
 
   // --- recovery.cc
-  void flew(u32 i);
+  void flew(u32 i, SeqNo before);
+  bool watch(u32 i, SeqNo sent);
+  bool watch(u32 i) { return watch(i, tcbs[i].snd_max); }
   void landed(u32 i);
+  u32 grain_of(const Tcb& t) const;
+  void on_recovery_timer(u32 i);
   void read_sack(u32 i, const gate::Segment& seg, Delivered& d);
   void on_dsack(u32 i, SeqNo begin, SeqNo end);
   void on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 flight_before);
@@ -157,6 +174,28 @@ struct Engine::Impl {
   bool send_tail(u32 i, OutBatch& out);
   bool send_lost(u32 i, OutBatch& out);
   bool send_range(u32 i, SeqNo from, u32 n, OutBatch& out);
+  // --- handshake.cc
+  void input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above);
+  void input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt);
+  bool make_room(const Listener& listener, bool own);
+  bool block_to_be_had();
+  void answer_by_cookie(const gate::Segment& seg);
+  bool accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
+  void forget_half_open(u32 h);
+  void forget_half_open_of(wire::Ip4 ip, u16 port);
+  void challenge_half_open(HalfOpen& r);
+  void accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
+  void fill(Tcb& t, const HalfOpen& r);
+  u32 syn_window() const;
+  bool answer_half_open(u32 h, OutBatch& out);            // false: there is no mbuf
+  u32 expire_half_open(u32 most);
+
+  // --- life.cc
+  u32 sweep();
+  u64 silent_us(const Tcb& t) const;
+  void keep_alive(u32 i);                                 // may free
+  void look_at_pool();                                    // may free
+  bool shed(bool holding);                                // may free
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);
@@ -167,6 +206,8 @@ struct Engine::Impl {
   void on_idle_timer(u32 i);
   void settle_send_timer(u32 i);
   void restart_send_timer(u32 i);
+  bool may_probe_tail(const Tcb& t) const;
+  u64 patience_us(const Tcb& t) const;
   u32 expire_time_wait(u32 most);
 
   // --- output.cc
@@ -177,6 +218,7 @@ struct Engine::Impl {
   bool send_again(u32 i, OutBatch& out);
   bool send_probe(u32 i, OutBatch& out);
   bool send_ack(u32 i, OutBatch& out);
+  bool send_keepalive(u32 i, OutBatch& out);
   u32 next_length(const Tcb& t) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
@@ -184,7 +226,6 @@ struct Engine::Impl {
   void acked_peer(u32 i);
 
   // --- packet.cc
-  void make_template(Tcb& t);
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
   u32 sack_blocks(const Tcb& t);
   mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);
@@ -192,7 +233,9 @@ struct Engine::Impl {
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_syn(const Tcb& t, u16 window);
   mbuf::Pkt build_reply(const Reply& r);
-  void write_headers(mbuf::Pkt& pkt, const u8* ip, u64 ip_sum, u64 pseudo_sum, const wire::TcpFields& f);
+  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options);
+  static u16 address_sum(const wire::FourTuple& t);
+  u32 stamp_of(const Tcb& t) const { return timestamp_ticks(now) + t.ts_offset; }  // RFC 7323, TSval
 };
 
 }  // namespace ringway::tcp

@@ -13,43 +13,27 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
   count(Counter::tcp_segments_in);
   const u32 value = find(seg.tuple, seg.hash);
   State state = State::closed;
-  u32* tag = nullptr;
+  Listener* listener = nullptr;
   if (value == kNone32) {
-    tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
-    if (tag != nullptr) state = State::listen;
+    listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (listener != nullptr) state = State::listen;
+  } else if ((value & (kRecordBit | kHalfOpenBit)) == kHalfOpenBit) {
+    return input_half_open(value & ~kHalfOpenBit, seg, pkt);
   } else {
     state = (value & kRecordBit) != 0 ? State::time_wait : tcbs[value].state;
   }
   switch (action(state, seg.flags)) {
     case Action::input: return input_steps(value, seg, pkt);
-    case Action::listen: return input_listen(seg, *tag, {}, false);
+    case Action::listen: return input_listen(seg, *listener, {}, false);
     case Action::syn_sent: return input_syn_sent(value, seg, pkt);
     case Action::time_wait: return input_time_wait(value & ~kRecordBit, seg);
     case Action::bad_flags: return count(Verdict::tcp_bad_flags);
     case Action::drop: return count(value == kNone32 ? Verdict::tcp_no_listener : Verdict::tcp_bad_flags);
     case Action::reset:
+      if (listener != nullptr && accept_by_cookie(listener->tag, seg, pkt)) return;
       reply_reset(seg);
       return count(Verdict::tcp_no_listener);
   }
-}
-
-// --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
-void Engine::Impl::input_listen(const gate::Segment& seg, u32 tag, SeqNo above, bool has_above) {
-  if (half_open.size() >= config.half_open_max) {
-    // A client that means it is gone from this list within a round trip; the oldest entry is the least likely to be one.
-    count(Verdict::tcp_listen_full);
-    free_block(half_open.front());
-  }
-  const u32 i = open(seg.tuple, seg.hash, Leg::downstream);
-  if (i == kNone32) return count(Verdict::tcp_table_full);
-  Tcb& t = tcbs[i];
-  if (has_above && t.iss <= above) t.iss = t.snd_una = t.snd_nxt = t.snd_max = above + 0x1'0000;
-  t.state = State::syn_rcvd;
-  t.listener = tag;
-  learn_peer(t, seg);
-  t.set(kHalfOpen);
-  half_open.push_back(tcbs, i);
-  want_output(i);
 }
 
 // --- 3.10.7.3 SYN-SENT
@@ -96,11 +80,11 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
                      static_cast<i32>(seg.options.ts_value - record.ts_recent) > 0;  // RFC 6191 section 2
   const bool new_syn = plain_syn && (seg.seq > record.rcv_nxt || later);
   if (new_syn) {
-    u32* tag = listeners.find(seg.tuple.local, seg.tuple.local_port);
-    if (tag != nullptr) {
+    Listener* listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (listener != nullptr) {
       flows.erase(seg.hash, r | kRecordBit);
       time_wait.remove(r);
-      return input_listen(seg, *tag, record.snd_nxt, true);
+      return input_listen(seg, *listener, record.snd_nxt, true);
     }
   }
   count(Verdict::tcp_time_wait);
@@ -112,8 +96,9 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   // A repeated FIN, and whatever else is not acceptable, is acknowledged; a plain acknowledgement at the edge is not,
   // or two ends in TIME-WAIT would talk for ever.
   if (seg.length() == 0 && seg.seq == record.rcv_nxt) return;
-  reply({record.tuple, record.snd_nxt, record.rcv_nxt, gate::kAck, record.timestamps,
-         timestamp_ticks(now) + timestamp_offset(record.tuple, config.secret), record.ts_recent});
+  Reply answer{.tuple = record.tuple, .seq = record.snd_nxt, .ack = record.rcv_nxt, .flags = gate::kAck};
+  if (record.timestamps) stamp(answer, timestamp_offset(record.tuple, config.secret), record.ts_recent);
+  reply(answer);
   if (seg.has(gate::kFin)) time_wait.restart(r, now);
 }
 
@@ -121,6 +106,7 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
 void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
   if (!acceptable(i, a)) return;                                      // first
+  tcbs[i].heard = static_cast<u32>(now >> 10);
   if (!step_rst_syn(i, a)) return;                                    // second to fourth
   if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
   if (!step_ack(i, a)) return;
@@ -227,11 +213,7 @@ bool Engine::Impl::step_rst_syn(u32 i, const Arrival& a) {
   }
   if (!seg.has(gate::kSyn) || (t.state == State::syn_rcvd && seg.seq == t.irs)) return true;
   count(Verdict::tcp_bad_syn);
-  if (t.state == State::syn_rcvd && !t.has(kActiveOpen)) {
-    free_block(i);  // back to LISTEN
-  } else {
-    challenge(i);   // RFC 5961 4.2
-  }
+  challenge(i);  // RFC 5961 4.2
   return false;
 }
 
@@ -267,7 +249,7 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
   }
   if (ack > t.snd_una) {
     on_new_ack(i, seg);
-  } else if (t.flight != kNone32) {
+  } else if (t.in_flight() > 0 && t.has(kSack) && (seg.options.sack_count == 0 ? !t.has(kUnwatched) : watch(i))) {
     if (seg.options.sack_count != 0) on_sack_ack(i, seg, 0, t.in_flight());
   } else if (t.in_flight() > 0 && a.seg.length() == 0 && (u32{seg.window} << t.snd_wscale) == t.snd_wnd &&
              t.snd_wnd > 0 && t.cc.on_dupack(t.snd_una, t.snd_max, t.in_flight(), t.snd_mss)) {
@@ -282,6 +264,7 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
 void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
   const SeqNo ack = seg.ack;
+  if (seg.options.sack_count != 0) watch(i);  // while what this acknowledges still counts
   const u32 acked = static_cast<u32>(ack - t.snd_una);
   const u32 flight_before = t.in_flight();
   if (t.has(kTimingRtt) && ack >= t.rtt_seq) {
@@ -289,7 +272,7 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
     sample_rtt(t, static_cast<u32>(now) - t.rtt_start_us);
   } else if (t.has(kTimestamps) && !t.has(kTimingRtt) && seg.options.ts_echo != 0) {
     // RFC 7323 4.1: an echo is unambiguous where Karn's rule took the finer sample away.
-    const u32 us = echo_rtt_us(timestamp_ticks(now) + t.ts_offset, seg.options.ts_echo);
+    const u32 us = echo_rtt_us(stamp_of(t), seg.options.ts_echo);
     if (us != 0) sample_rtt(t, us);
   }
   t.unacked.drop_front(std::min(acked, t.unacked.bytes()));  // the difference is our FIN
@@ -302,15 +285,12 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   }
   t.retries = 0;
   t.backoff = 0;
-  if (t.flight == kNone32 && t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
   if (t.in_flight() > 0) restart_send_timer(i);  // RFC 6298 5.3
   if (t.flight != kNone32) {
-    if (t.in_flight() == 0 && seg.options.sack_count == 0 && flights[t.flight].untroubled() && !t.cc.in_recovery &&
-        !t.cc.after_timeout) {
-      t.cc.on_ack(acked, ack, flight_before, t.snd_mss);  // nothing is left to find out
-    } else {
-      on_sack_ack(i, seg, acked, flight_before);
-    }
+    on_sack_ack(i, seg, acked, flight_before);
+  } else {
+    if ((t.flags & (kSack | kUnwatched)) == kSack) t.rack.on_whole(t.flight_sent_us, ack, static_cast<u32>(now));
+    if (t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
   }
   if (t.in_flight() == 0) {
     landed(i);
@@ -503,7 +483,9 @@ void Engine::Impl::challenge(u32 i) {
   const u32 second = static_cast<u32>(now >> 20);
   if (t.challenge_second != second + 1) {
     t.challenge_second = second + 1;
-    t.challenges_left = kChallengesPerSecond;
+    SipHash h(config.secret[0], config.secret[1]);  // how many is nobody's guess
+    h.block(u64{t.iss.v} << 32 | second);
+    t.challenges_left = static_cast<u8>(kChallengesLeast + (h.finish() & 7));
   }
   if (t.challenges_left == 0) return;
   --t.challenges_left;

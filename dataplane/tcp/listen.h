@@ -1,5 +1,5 @@
 #pragma once
-// Listeners: (address, port) -> tag of the application, and the clients whose handshake is not complete yet.
+// Listeners: (address, port) -> tag of the application, and how many half-open records are theirs.
 //
 // A small open-addressing table with linear probing and backward-shift deletion; it is asked once per SYN, never per
 // segment. RFC 9293 section 3.10.1 and 3.10.7.2. One thread; never allocates after construction.
@@ -12,17 +12,25 @@
 
 namespace ringway::tcp {
 
+struct Listener {
+  wire::Ip4 ip;
+  u32 tag = 0;
+  u32 half_open = 0;
+  u16 port = 0;
+  bool used = false;
+};
+
 class Listeners {
  public:
   explicit Listeners(u32 capacity)
-      : capacity_(capacity), mask_(std::bit_ceil(capacity * 2 + 1) - 1), slots_(std::make_unique<Slot[]>(mask_ + 1)) {}
+      : capacity_(capacity), mask_(std::bit_ceil(capacity * 2 + 1) - 1), slots_(std::make_unique<Listener[]>(mask_ + 1)) {}
 
-  // The listener's tag by pointer, or nullptr.
-  u32* find(wire::Ip4 ip, u16 port) {
+  // By pointer, good until the next `add` or `remove`; or nullptr.
+  Listener* find(wire::Ip4 ip, u16 port) {
     for (u32 i = home(ip, port);; i = (i + 1) & mask_) {
-      Slot& s = slots_[i];
+      Listener& s = slots_[i];
       if (!s.used) return nullptr;
-      if (s.ip == ip && s.port == port) return &s.tag;
+      if (s.ip == ip && s.port == port) return &s;
     }
   }
 
@@ -31,7 +39,7 @@ class Listeners {
     if (size_ == capacity_ || find(ip, port) != nullptr) return false;
     u32 i = home(ip, port);
     while (slots_[i].used) i = (i + 1) & mask_;
-    slots_[i] = Slot{ip, tag, port, true};
+    slots_[i] = {.ip = ip, .tag = tag, .port = port, .used = true};
     ++size_;
     return true;
   }
@@ -48,24 +56,18 @@ class Listeners {
       slots_[i] = slots_[j];
       i = j;
     }
-    slots_[i] = Slot{};
+    slots_[i] = {};
   }
 
   u32 size() const { return size_; }
 
  private:
-  struct Slot {
-    wire::Ip4 ip;
-    u32 tag = 0;
-    u16 port = 0;
-    bool used = false;
-  };
   u32 home(wire::Ip4 ip, u16 port) const { return (ip.v * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) >> 7 & mask_; }
 
   u32 capacity_;
   u32 mask_;
   u32 size_ = 0;
-  std::unique_ptr<Slot[]> slots_;
+  std::unique_ptr<Listener[]> slots_;
 };
 
 }  // namespace ringway::tcp

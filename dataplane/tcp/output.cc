@@ -21,6 +21,9 @@ u32 Engine::Impl::flush(OutBatch& out) {
     std::move(replies.begin() + done, replies.begin() + replies_count, replies.begin());
     replies_count -= done;
   }
+  while (!out.full() && half_open.to_answer() != kNone32) {
+    if (!answer_half_open(half_open.to_answer(), out)) break;
+  }
   while (!output.empty()) {
     const u32 i = output.front();
     if (!flush_one(i, out)) break;
@@ -42,6 +45,7 @@ bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
   if (t.flight != kNone32 && flights[t.flight].board.lost() != 0 && !send_lost(i, out)) return false;
   if ((t.owes & kOwesTail) != 0 && !send_tail(i, out)) return false;
   if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
+  if ((t.owes & kOwesKeepalive) != 0 && !send_keepalive(i, out)) return false;
   if (!send_data(i, out)) return false;
   settle_send_timer(i);
   if ((t.owes & kOwesAckLater) != 0 && t.segments_unacked >= 2) t.owe(kOwesAck);
@@ -115,7 +119,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
     const bool fin = n == unsent && t.fin_to_send();
     if (n == 0 && !fin) return true;
     if (out.full()) return false;
-    if (t.in_flight() == 0 && now - t.last_sent_us > t.rtt.rto_us) t.cc.on_idle(t.snd_mss);
+    if (t.in_flight() == 0 && u64{timestamp_ticks(now) - t.last_sent} << 10 > t.rtt.rto_us) t.cc.on_idle(t.snd_mss);
     const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
     mbuf::Pkt pkt = build(t, t.snd_nxt, flags, advertise(t, false), t.next, n);
     if (!pkt) return false;
@@ -131,11 +135,11 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
     }
     t.snd_nxt += n + (fin ? 1u : 0u);
     if (n > 0) t.unacked.advance(t.next, n);
-    if (t.snd_max < t.snd_nxt) {
+    if (const SeqNo before = t.snd_max; before < t.snd_nxt) {
       t.snd_max = t.snd_nxt;
-      flew(i);
+      flew(i, before);
     }
-    t.last_sent_us = now;
+    t.last_sent = timestamp_ticks(now);
     acked_peer(i);
     out.push(std::move(pkt), t.tuple.remote);
     if (t.deadline[kSendTimer] == 0 || t.timer_mode == TimerMode::probe) restart_send_timer(i);
@@ -169,7 +173,7 @@ bool Engine::Impl::send_again(u32 i, OutBatch& out) {
   if (!pkt) return false;
   t.paid(kOwesRetransmit);
   t.clear(kTimingRtt);  // Karn's rule
-  t.last_sent_us = now;
+  t.last_sent = timestamp_ticks(now);
   acked_peer(i);
   count(Counter::tcp_retransmits);
   out.push(std::move(pkt), t.tuple.remote);
@@ -191,12 +195,12 @@ bool Engine::Impl::send_probe(u32 i, OutBatch& out) {
   mbuf::Pkt pkt = build(t, t.snd_una, gate::kAck | gate::kPsh, advertise(t, false), t.unacked.cursor(0), n);
   if (!pkt) return false;
   t.paid(kOwesProbe);
-  if (t.snd_max < t.snd_una + n) {
+  if (const SeqNo before = t.snd_max; before < t.snd_una + n) {
     t.snd_max = t.snd_una + n;
-    flew(i);
+    flew(i, before);
   }
   t.clear(kTimingRtt);
-  t.last_sent_us = now;
+  t.last_sent = timestamp_ticks(now);
   acked_peer(i);
   count(Counter::tcp_zero_window_probes);
   out.push(std::move(pkt), t.tuple.remote);
@@ -214,6 +218,18 @@ bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
   if (!pkt) return false;
   t.clear(kSackNews | kDsack);
   acked_peer(i);
+  out.push(std::move(pkt), t.tuple.remote);
+  return true;
+}
+
+bool Engine::Impl::send_keepalive(u32 i, OutBatch& out) {
+  Tcb& t = tcbs[i];
+  if (out.full()) return false;
+  mbuf::Pkt pkt = build(t, t.snd_una - 1, gate::kAck, advertise(t, false), {}, 0);
+  if (!pkt) return false;
+  t.paid(kOwesKeepalive);
+  acked_peer(i);
+  count(Counter::tcp_keepalives);
   out.push(std::move(pkt), t.tuple.remote);
   return true;
 }

@@ -12,46 +12,47 @@ namespace {
 
 constexpr u8 kProtocolTcp = 6;
 
-void write_ip_template(u8* p, wire::Ip4 source, wire::Ip4 destination) {
-  p[0] = 0x45;
-  p[1] = 0;
-  wire::store_be16(p + 2, 0);
-  wire::store_be16(p + 4, 0);
-  wire::store_be16(p + 6, 0x4000);
-  p[8] = 64;
-  p[9] = kProtocolTcp;
-  wire::store_be16(p + 10, 0);
-  wire::store_be32(p + 12, source.v);
-  wire::store_be32(p + 16, destination.v);
-}
+constexpr u64 kIpConstantSum = u64{wire::Be16::from_host(0x4500).raw} + wire::Be16::from_host(0x4000).raw +
+                               wire::Be16::from_host(64 << 8 | kProtocolTcp).raw;
 
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
-}  // namespace
-
-void Engine::Impl::make_template(Tcb& t) {
-  write_ip_template(t.ip.data(), t.tuple.local, t.tuple.remote);
-  t.ip_sum = wire::sum_words(t.ip.data(), t.ip.size());
-  t.pseudo_sum = wire::pseudo_header_sum(t.tuple.local, t.tuple.remote, kProtocolTcp, 0);
+void write_ip(u8* p, const wire::FourTuple& t, wire::Be16 total, wire::Be16 checksum) {
+  wire::store_be16(p, 0x4500);
+  store(p + 2, total);
+  wire::store_be32(p + 4, 0x4000);
+  wire::store_be16(p + 8, 64 << 8 | kProtocolTcp);
+  store(p + 10, checksum);
+  wire::store_be32(p + 12, t.local.v);
+  wire::store_be32(p + 16, t.remote.v);
 }
 
-// The packet's first f.header_bytes + 20 bytes are ours; TCP options, if any, are there already.
-void Engine::Impl::write_headers(mbuf::Pkt& pkt, const u8* ip, u64 ip_sum, u64 pseudo_sum, const wire::TcpFields& f) {
+}  // namespace
+
+// Both addresses of `t`, which stand in the IP header and in the pseudo-header.
+u16 Engine::Impl::address_sum(const wire::FourTuple& t) {
+  return wire::fold(wire::pseudo_header_sum(t.local, t.remote, 0, 0));
+}
+
+// The packet's first f.header_bytes + 20 bytes are ours; TCP options, if any, are there already, with the sum `options`.
+// The sums are made of what is written, not of the bytes: reading back what was stored a moment ago stalls.
+void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
+                                 u64 options) {
   u8* const p = pkt.data();
   const u16 total = static_cast<u16>(pkt.total_bytes());
   const wire::Be16 total_be = wire::Be16::from_host(total);
-  std::memcpy(p, ip, kIpHeaderBytes);
-  store(p + 2, total_be);
-  if (!config.caps.ip_checksum) store(p + 10, wire::Be16{static_cast<u16>(~wire::fold(ip_sum + total_be.raw))});
+  const u64 ip_sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses;
+  write_ip(p, t, total_be, wire::Be16{static_cast<u16>(~wire::fold(ip_sum))});
 
   u8* const h = p + kIpHeaderBytes;
-  wire::write_tcp(h, f);
+  const u64 fields = wire::write_tcp(h, f);
   const u16 tcp_bytes = static_cast<u16>(total - kIpHeaderBytes);
-  wire::Checksum sum(pseudo_sum + wire::Be16::from_host(tcp_bytes).raw);
+  const u64 pseudo = u64{addresses} + wire::Be16::from_host(kProtocolTcp).raw + wire::Be16::from_host(tcp_bytes).raw;
   if (config.caps.tcp_checksum) {
-    store(h + wire::kTcpChecksumOffset, sum.partial());
+    store(h + wire::kTcpChecksumOffset, wire::Checksum(pseudo).partial());
   } else {
-    sum.add({h, pkt.first_bytes() - kIpHeaderBytes});
+    wire::Checksum sum(pseudo + fields + options);
+    sum.add({h + f.header_bytes, pkt.first_bytes() - kIpHeaderBytes - f.header_bytes});
     for (const rte_mbuf* m = pkt.get()->next; m != nullptr; m = m->next) {
       sum.add({static_cast<const u8*>(m->buf_addr) + m->data_off, m->data_len});
     }
@@ -86,20 +87,23 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     count(Verdict::no_mbuf);
     return pkt;
   }
+  u64 option_sum = 0;
   if (t.has(kTimestamps)) {
-    wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, timestamp_ticks(now) + t.ts_offset,
-                           t.stamp.recent);
+    option_sum = wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
   }
   if (blocks != 0) {
-    u8* p = pkt.data() + kIpHeaderBytes + t.tcp_header_bytes();
-    wire::store_be32(p, 0x0101'0502 + 8 * blocks);  // NOP, NOP, kind 5, length
+    u8* const first = pkt.data() + kIpHeaderBytes + t.tcp_header_bytes();
+    wire::store_be32(first, 0x0101'0502 + 8 * blocks);  // NOP, NOP, kind 5, length
+    u8* p = first + 4;
     for (u32 b = 0; b < blocks; ++b, p += 8) {
-      wire::store_be32(p + 4, blocks_out[b].begin.v);
-      wire::store_be32(p + 8, blocks_out[b].end.v);
+      wire::store_be32(p, blocks_out[b].begin.v);
+      wire::store_be32(p + 4, blocks_out[b].end.v);
     }
+    option_sum += wire::sum_words(first, 4 + 8 * blocks);
   }
-  write_headers(pkt, t.ip.data(), t.ip_sum, t.pseudo_sum,
-                {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window});
+  write_headers(pkt, t.tuple, t.address_sum,
+                {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
+                option_sum);
   return pkt;
 }
 
@@ -169,7 +173,7 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   wire::SynOptions options{.mss = mss_ours, .window_scale = answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
   options.sack_permitted = answer ? t.has(kSack) : config.sack;
   options.timestamps = answer ? t.has(kTimestamps) : config.timestamps;
-  options.ts_value = timestamp_ticks(now) + t.ts_offset;
+  options.ts_value = stamp_of(t);
   options.ts_echo = answer ? t.stamp.recent : 0;
   const u32 tcp_bytes = wire::kTcpHeaderBytes + wire::syn_option_bytes(options);
   mbuf::Pkt pkt = pools.alloc();
@@ -178,11 +182,13 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
     return pkt;
   }
   u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
-  wire::write_syn_options(p + kIpHeaderBytes + wire::kTcpHeaderBytes, options);
+  u8* const at = p + kIpHeaderBytes + wire::kTcpHeaderBytes;
+  const u32 option_bytes = wire::write_syn_options(at, options);
   const u8 flags = answer ? gate::kSyn | gate::kAck : gate::kSyn;
-  write_headers(pkt, t.ip.data(), t.ip_sum, t.pseudo_sum,
+  write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, t.iss, answer ? t.rcv_nxt : SeqNo{}, static_cast<u8>(tcp_bytes),
-                 flags, window});
+                 flags, window},
+                wire::sum_words(at, option_bytes));
   return pkt;
 }
 
@@ -192,14 +198,18 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
     count(Verdict::no_mbuf);
     return pkt;
   }
-  const u32 tcp_bytes = wire::kTcpHeaderBytes + (r.timestamps ? wire::kTcpTimestampBytes : 0);
-  u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
-  if (r.timestamps) wire::write_timestamps(p + kIpHeaderBytes + wire::kTcpHeaderBytes, r.ts_value, r.ts_echo);
-  u8 ip[kIpHeaderBytes];
-  write_ip_template(ip, r.tuple.local, r.tuple.remote);
-  write_headers(pkt, ip, wire::sum_words(ip, kIpHeaderBytes),
-                wire::pseudo_header_sum(r.tuple.local, r.tuple.remote, kProtocolTcp, 0),
-                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, 0});
+  const bool syn = (r.flags & gate::kSyn) != 0;
+  const u32 option_bytes = syn ? wire::syn_option_bytes(r.options) : r.options.timestamps ? wire::kTcpTimestampBytes : 0;
+  const u32 tcp_bytes = wire::kTcpHeaderBytes + option_bytes;
+  u8* const at = pkt.append(kIpHeaderBytes + tcp_bytes) + kIpHeaderBytes + wire::kTcpHeaderBytes;
+  if (syn) {
+    wire::write_syn_options(at, r.options);
+  } else if (r.options.timestamps) {
+    wire::write_timestamps(at, r.options.ts_value, r.options.ts_echo);
+  }
+  write_headers(pkt, r.tuple, address_sum(r.tuple),
+                {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, r.window},
+                wire::sum_words(at, option_bytes));
   return pkt;
 }
 

@@ -24,12 +24,12 @@ struct Rack {
   wire::SeqNo end;
   u32 rtt_us = 0;
   u32 min_rtt_us = 0;      // 0: none yet
-  u8 multiplier = 1;       // of the reordering window
-  u8 persist = 0;
-  bool reordering_seen = false;
-  bool valid = false;
-  bool dsack_round = false;  // until dsack_end is acknowledged, further D-SACKs are of the same round
   wire::SeqNo dsack_end;
+  u8 multiplier = 1;       // of the reordering window
+  u8 persist : 5 = 0;
+  bool reordering_seen : 1 = false;
+  bool valid : 1 = false;
+  bool dsack_round : 1 = false;  // until dsack_end is acknowledged, further D-SACKs are of the same round
 
   // 6.2 steps 1 to 3.
   void on_delivered(const Delivered& d) {
@@ -43,6 +43,15 @@ struct Rack {
     valid = true;
     sent_us = d.sent_us;
     end = d.end;
+  }
+
+  // The same for bytes that were sent once, at one time, and are acknowledged in order.
+  void on_whole(u32 at_us, wire::SeqNo una, u32 now_us) {
+    rtt_us = std::max(now_us - at_us, 1u);
+    if (min_rtt_us == 0 || rtt_us < min_rtt_us) min_rtt_us = rtt_us;
+    valid = true;
+    sent_us = at_us;
+    end = una;
   }
 
   // 6.2 step 4. A D-SACK arrived; `sent`: highest sequence number sent.

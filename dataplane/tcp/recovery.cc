@@ -2,8 +2,9 @@
 // what is lost, PRR (RFC 6937) to pace its repair, and the way back when nothing was lost (Eifel detection, RFC 3522, or
 // D-SACK, RFC 3708; response as RFC 4015 has it). A connection whose peer sends no SACK never comes here.
 //
-// A block of the slab `flights` exists while bytes are in flight. When the slab is empty the window goes out without one
-// and is repaired as for a peer without SACK.
+// Most windows are one flight: sent at one time, acknowledged in order. They need no account; a block of the slab
+// `flights` is taken when bytes leave at a second time, a SACK arrives, or a timer runs out, and kept until all is
+// acknowledged.
 
 #include <bit>
 
@@ -11,23 +12,38 @@
 
 namespace ringway::tcp {
 
-// Bytes up to snd_max left. Called after every change of snd_max behind the SYN.
-void Engine::Impl::flew(u32 i) {
+// Bytes from `before`, which was snd_max, up to snd_max left. Called after every change of snd_max behind the SYN.
+void Engine::Impl::flew(u32 i, SeqNo before) {
   Tcb& t = tcbs[i];
-  if (!t.has(kSack)) return;
+  const u32 now_us = static_cast<u32>(now);
+  if (before == t.snd_una) t.flight_sent_us = now_us;  // all of it leaves at one time: that says everything
+  if (t.flight == kNone32 && t.flight_sent_us == now_us) return;
+  if (!watch(i, before)) return;
+  Flight& f = flights[t.flight];
+  f.board.sent(t.snd_max, now_us, grain_of(t));
+  if (t.cc.in_recovery) f.prr.on_sent(static_cast<u32>(t.snd_max - before));
+}
+
+// Sends within 2^this us of one another are one run of the scoreboard: a thirty-second part of a round trip.
+u32 Engine::Impl::grain_of(const Tcb& t) const {
+  return static_cast<u32>(std::max(static_cast<i32>(std::bit_width(t.rtt.srtt_us())) - 5, 0));
+}
+
+// Makes an account of what is in flight, up to `sent`, if there is none. False: the peer sends no SACK, or the slab is used
+// up; the window is then repaired as for a peer without SACK, to its end.
+bool Engine::Impl::watch(u32 i, SeqNo sent) {
+  Tcb& t = tcbs[i];
+  if (t.flight != kNone32) return true;
+  if (!t.has(kSack) || t.has(kUnwatched) || !t.has(kSynAcked) || sent == t.snd_una) return false;
+  t.flight = flights.alloc();
   if (t.flight == kNone32) {
-    // Only a window that is whole from its first byte can be kept account of.
-    if (t.has(kUnwatched)) return;
-    t.flight = flights.alloc();
-    if (t.flight == kNone32) return t.set(kUnwatched);
-    flights[t.flight].board.start(t.snd_una);
+    t.set(kUnwatched);
+    return false;
   }
   Flight& f = flights[t.flight];
-  const u32 before = f.board.end() < t.snd_max ? static_cast<u32>(t.snd_max - f.board.end()) : 0;
-  if (before == 0) return;
-  const u32 grain = static_cast<u32>(std::max(static_cast<i32>(std::bit_width(t.rtt.srtt_us())) - 5, 0));
-  f.board.sent(t.snd_max, static_cast<u32>(now), grain);
-  if (t.cc.in_recovery) f.prr.on_sent(before);
+  f.board.start(t.snd_una);
+  f.board.sent(sent, t.flight_sent_us, grain_of(t));
+  return true;
 }
 
 // Everything is acknowledged, or the connection ends.
@@ -37,6 +53,21 @@ void Engine::Impl::landed(u32 i) {
   if (t.flight == kNone32) return;
   flights.free(t.flight);
   t.flight = kNone32;
+}
+
+// The end of the wait for a tail probe or of the reordering window.
+void Engine::Impl::on_recovery_timer(u32 i) {
+  Tcb& t = tcbs[i];
+  const bool tail = t.timer_mode == TimerMode::probe;
+  t.timer_mode = TimerMode::timeout;
+  if (tail) {
+    flights[t.flight].probing = true;  // so that the timeout comes next
+    t.owe(kOwesTail);
+    want_output(i);
+  } else {
+    find_lost(i, flights[t.flight].board.pipe());
+  }
+  if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
 }
 
 // The blocks of one acknowledgement; `una_before`: snd_una before it.
@@ -79,7 +110,7 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
   d.now_us = static_cast<u32>(now);
   d.highest = f.board.highest_delivered();
   d.min_rtt_us = t.rack.min_rtt_us;
-  if (t.has(kTimestamps)) d.echo_age_us = echo_rtt_us(timestamp_ticks(now) + t.ts_offset, seg.options.ts_echo);
+  if (t.has(kTimestamps)) d.echo_age_us = echo_rtt_us(stamp_of(t), seg.options.ts_echo);
   const u32 pipe_before = f.board.pipe();
   const bool recovering = t.cc.in_recovery;
   const bool was_tail = f.board.sacked() == 0;
@@ -246,11 +277,11 @@ bool Engine::Impl::send_range(u32 i, SeqNo from, u32 n, OutBatch& out) {
   f.sent_again += length;
   if (f.can_undo && !f.stamped && from == t.snd_una) {
     f.stamped = true;
-    f.first_again_stamp = timestamp_ticks(now) + t.ts_offset;
+    f.first_again_stamp = stamp_of(t);
   }
   if (t.cc.in_recovery) f.prr.on_sent(length);
   t.clear(kTimingRtt);  // Karn's rule
-  t.last_sent_us = now;
+  t.last_sent = timestamp_ticks(now);
   acked_peer(i);
   count(Counter::tcp_retransmits);
   out.push(std::move(pkt), t.tuple.remote);

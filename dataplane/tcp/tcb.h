@@ -1,8 +1,8 @@
 #pragma once
 // The transmission control block of one connection (RFC 9293 section 3.3.1), laid out by who touches it when.
 //
-// Five cache lines: who it is and what it owes; sequence variables; timing and congestion; the byte streams; the header
-// template with what only opening and closing need. The engine is the only owner; nothing here is visible above it.
+// Six cache lines: who it is and what it owes; sequence variables; timing and congestion; the byte streams; stamps and
+// what RACK knows; what few segments ask for. The engine is the only owner; nothing here is visible above it.
 // Variables carry the names of the RFC: snd_nxt is the next number to send, which a timeout takes back to snd_una,
 // while snd_max, the highest ever sent, is what the RFC's acceptability tests call SND.NXT.
 
@@ -32,7 +32,8 @@ enum Owes : u8 {
   kOwesAckLater = 2,    // may ride on data, or wait delayed_ack_us when it is alone and small
   kOwesRetransmit = 4,  // the first unacknowledged segment, once
   kOwesProbe = 8,       // what fits into a window that is closed or too small, at least one octet
-  kOwesTail = 16,       // a tail loss probe
+  kOwesKeepalive = 16,  // an empty segment left of the window
+  kOwesTail = 32,       // a tail loss probe
 };
 
 // What has happened to a connection and stays so.
@@ -48,13 +49,12 @@ enum Flags : u32 {
   kScaling = 256,        // both SYNs offered a window scale
   kSynAcked = 512,       // our SYN is acknowledged: `unacked` begins at snd_una
   kInTable = 1024,       // the flow table names this block
-  kHalfOpen = 2048,      // on the list of half-open connections
-  kTimestamps = 4096,    // both SYNs carried timestamps: every segment does
-  kSack = 8192,          // both SYNs permitted SACK
-  kSackNews = 16384,     // an acknowledgement with SACK blocks is due, even where data goes
-  kDsack = 32768,        // [dsack_begin, dsack_end) arrived twice
-  kUnwatched = 0x10000,  // this window went out without a scoreboard
-  kTailProbe = 0x20000,  // within send_tail: one segment beyond the congestion window
+  kTimestamps = 2048,    // both SYNs carried timestamps: every segment does
+  kSack = 4096,          // both SYNs permitted SACK
+  kSackNews = 8192,      // an acknowledgement with SACK blocks is due, even where data goes
+  kDsack = 16384,        // [dsack_begin, dsack_end) arrived twice
+  kUnwatched = 32768,    // this window went out without a scoreboard
+  kTailProbe = 0x10000,  // within send_tail: one segment beyond the congestion window
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
@@ -63,7 +63,8 @@ inline constexpr u32 kTimersPerConnection = 2;
 // end of the reordering window (RFC 8985 section 8).
 enum class TimerMode : u8 { timeout, probe, reorder };
 
-// Account of what is in flight, only while something is.
+// Account of what is in flight towards a peer with SACK, made when there is more to say of it than that all of it left
+// at one time and nothing has happened to it since.
 struct Flight {
   Scoreboard board;
   Prr prr;
@@ -75,8 +76,8 @@ struct Flight {
   bool probing = false;         // a tail probe up to probe_end is out
   bool probe_repeated = false;  // and it carried nothing new
   wire::SeqNo probe_end;
-  // Nothing was SACKed, lost, sent again or probed.
-  bool untroubled() const { return !can_undo && !probing && board.sacked() == 0 && board.lost() == 0; }
+  // Nothing is SACKed, lost or probed.
+  bool quiet() const { return !probing && board.sacked() == 0 && board.lost() == 0; }
 };
 
 struct RW_CACHE_ALIGNED Tcb {
@@ -91,11 +92,12 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 flags = 0;
   CloseReason reason = CloseReason::none;
   u8 segments_unacked = 0;  // received since our last ACK, saturating
+  u16 address_sum = 0;    // checksum sum of both addresses
   IndexLink output;       // has something to send
   IndexLink event;        // has something to report
   u64 user = 0;
   u32 reassembly = kNone32;  // index of a Reassembly, only while there are holes
-  u32 flight = kNone32;      // index of a Flight, only while bytes are in flight to a peer with SACK
+  u32 heard = 0;             // when an acceptable segment last came, in units of 1024 us
 
   // --- 2: sequence variables, RFC 9293 3.3.1
   alignas(kCacheLineBytes) wire::SeqNo snd_una;
@@ -110,44 +112,45 @@ struct RW_CACHE_ALIGNED Tcb {
   wire::SeqNo peer_fin;   // of the peer's FIN, with kFinAhead
   wire::SeqNo fin_seq;    // of our FIN, with kFinQueued
   wire::SeqNo iss;
-  wire::SeqNo irs;
+  wire::SeqNo rtt_seq;    // with kTimingRtt
   u16 snd_mss = 536;
   u8 snd_wscale = 0;      // peer's
   u8 rcv_wscale = 0;      // ours
   u8 retries = 0;         // timeouts since the last progress
   u8 backoff = 0;
   u8 challenges_left = 0;
+  u8 keepalives = 0;      // probes sent since the peer was heard
   TimerMode timer_mode = TimerMode::timeout;
-  wire::SeqNo rtt_seq;
 
   // --- 3: timing and congestion
   alignas(kCacheLineBytes) TimeUs deadline[kTimersPerConnection] = {};  // 0: not wanted
   TimeUs wheel_at[kTimersPerConnection] = {};                           // 0: not in the wheel
   NewReno cc;
+  Rtt rtt;
 
   // --- 4: byte streams
   alignas(kCacheLineBytes) mbuf::Chain receive;  // in order, not yet taken
   mbuf::Chain unacked;                           // begins at snd_una (behind a SYN)
   mbuf::Chain::Cursor next;                      // where snd_nxt stands in `unacked`; slice kNone32 at the end
-  Rtt rtt;
+  u32 flight = kNone32;     // index of a Flight, only while one is needed
+  u32 flight_sent_us = 0;   // without one: when all that is in flight was sent
 
-  // --- 5: template, opening and closing
-  alignas(kCacheLineBytes) std::array<u8, 20> ip{};  // IPv4 header with length and checksum zero
-  u32 rtt_start_us = 0;  // low half of the time
-  u64 ip_sum = 0;      // checksum sum of `ip`
-  u64 pseudo_sum = 0;  // of the pseudo-header without the length
-  PeerStamp stamp;       // with kTimestamps
-  u32 ts_offset = 0;     // added to our ticks
-  IndexLink half_open;
-  u32 listener = 0;
-  u32 challenge_second = 0;
-  TimeUs last_sent_us = 0;
-  wire::SeqNo dsack_begin, dsack_end;  // with kDsack
-  // --- 6: accounts
+  // --- 5: what every packet carries, and accounts
+  alignas(kCacheLineBytes) PeerStamp stamp;  // with kTimestamps
+  u32 ts_offset = 0;        // added to our ticks
+  u32 rtt_start_us = 0;     // low half of the time
   Rack rack;
+  u32 last_sent = 0;        // when something was, in units of 1024 us
   u64 bytes_in = 0;
   u64 bytes_out = 0;
+
+  // --- 6: what few segments ask for
+  alignas(kCacheLineBytes) wire::SeqNo irs;
+  wire::SeqNo dsack_begin, dsack_end;  // with kDsack
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
+  u32 listener = 0;
+  u32 challenge_second = 0;
+  u32 stalled = 0;       // with retries: when the first of them was sent, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }
   void set(u32 f) { flags |= f; }
@@ -158,7 +161,7 @@ struct RW_CACHE_ALIGNED Tcb {
   // Sequence number of the first byte in `unacked`: the SYN stands in front of it until it is acknowledged.
   wire::SeqNo base() const { return has(kSynAcked) ? snd_una : iss + 1; }
   // Bytes of TCP header on everything behind the SYN, SACK blocks apart.
-  u32 tcp_header_bytes() const { return has(kTimestamps) ? wire::kTcpHeaderBytes + wire::kTcpTimestampBytes : wire::kTcpHeaderBytes; }
+  u32 tcp_header_bytes() const { return wire::kTcpHeaderBytes + (has(kTimestamps) ? wire::kTcpTimestampBytes : 0); }
   u32 in_flight() const { return static_cast<u32>(snd_max - snd_una); }
   // Queued bytes at and behind snd_nxt.
   u32 unsent() const {

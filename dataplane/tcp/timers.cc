@@ -1,5 +1,6 @@
-// Timers: retransmission (RFC 6298 section 5), tail loss probe and reordering window (RFC 8985), probes of a closed window (RFC 9293 3.8.6.1), the lone delayed
-// acknowledgement (3.8.6.3), connections that the application left (fin_timeout_us), and TIME-WAIT.
+// Timers: retransmission (RFC 6298 section 5), tail loss probe and reordering window (RFC 8985), probes of a closed window
+// (RFC 9293 3.8.6.1), the lone delayed acknowledgement (3.8.6.3), connections that the application left (fin_timeout_us),
+// and TIME-WAIT.
 //
 // A deadline is a field of the block; the wheel is only told when it would otherwise wake too late, and a timer that
 // wakes before its deadline is armed again. So setting and clearing a deadline, as every request does, costs a store.
@@ -43,18 +44,24 @@ void Engine::Impl::on_timer(u32 id) {
   k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
 }
 
+// RFC 8985 7.2: bytes are in flight to a peer with SACK, and nothing says yet that any of them are lost.
+bool Engine::Impl::may_probe_tail(const Tcb& t) const {
+  if (!t.has(kSack) || t.has(kUnwatched) || t.backoff != 0 || t.cc.in_recovery || t.cc.after_timeout) return false;
+  if (t.snd_wnd == 0 || !t.has(kSynAcked) || t.in_flight() == 0) return false;
+  return t.flight == kNone32 || flights[t.flight].quiet();
+}
+
 void Engine::Impl::restart_send_timer(u32 i) {
   Tcb& t = tcbs[i];
   u32 wait = t.rtt.backed_off_us(t.backoff, config.rto_max_us);
   t.timer_mode = TimerMode::timeout;
-  if (t.flight != kNone32 && t.backoff == 0 && !t.cc.in_recovery && !t.cc.after_timeout && t.snd_wnd != 0) {
-    const Flight& f = flights[t.flight];
-    if (!f.probing && f.board.sacked() == 0 && f.board.lost() == 0) {
-      const u32 pto = probe_timeout_us(t.rtt.srtt_us(), t.in_flight() <= t.snd_mss, wait);
-      if (pto < wait) {
-        wait = pto;
-        t.timer_mode = TimerMode::probe;
-      }
+  if (t.retries > 0 && t.has(kSynAcked) && config.user_timeout_us != 0) {
+    wait = static_cast<u32>(std::min<u64>(wait, patience_us(t)));
+  } else if (may_probe_tail(t)) {
+    const u32 pto = probe_timeout_us(t.rtt.srtt_us(), t.in_flight() <= t.snd_mss, wait);
+    if (pto < wait) {
+      wait = pto;
+      t.timer_mode = TimerMode::probe;
     }
   }
   want_timer(i, kSendTimer, now + wait);
@@ -67,20 +74,17 @@ void Engine::Impl::settle_send_timer(u32 i) {
   if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
 }
 
+// What is left of the user timeout, since the first segment that had to be sent again.
+u64 Engine::Impl::patience_us(const Tcb& t) const {
+  const u64 stalled_us = u64{static_cast<u32>(now >> 10) - t.stalled} << 10;
+  return stalled_us >= config.user_timeout_us ? 0 : config.user_timeout_us - stalled_us;
+}
+
 void Engine::Impl::on_send_timer(u32 i) {
   Tcb& t = tcbs[i];
-  if (t.timer_mode != TimerMode::timeout && t.flight != kNone32 && t.snd_wnd != 0) {
-    const bool tail = t.timer_mode == TimerMode::probe;
-    t.timer_mode = TimerMode::timeout;
-    if (tail) {
-      flights[t.flight].probing = true;  // so that the timeout comes next
-      t.owe(kOwesTail);
-      want_output(i);
-    } else {
-      find_lost(i, flights[t.flight].board.pipe());
-    }
-    if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
-    return;
+  if (t.timer_mode != TimerMode::timeout && t.snd_wnd != 0 && watch(i)) return on_recovery_timer(i);
+  if (t.retries == 0) {
+    t.stalled = static_cast<u32>((now - t.rtt.backed_off_us(t.backoff, config.rto_max_us)) >> 10);
   }
   ++t.retries;
   if (t.backoff < 16) ++t.backoff;
@@ -96,7 +100,8 @@ void Engine::Impl::on_send_timer(u32 i) {
     return restart_send_timer(i);
   }
   if (t.in_flight() == 0 && t.unsent() == 0) return;
-  if (t.retries > config.retransmits_max) {
+  const bool out_of_patience = config.user_timeout_us != 0 && t.retries > 1 && patience_us(t) <= 1024;
+  if (t.retries > config.retransmits_max || out_of_patience) {
     count(Counter::tcp_timed_out);
     return become_closed(i, CloseReason::timed_out);
   }
@@ -109,9 +114,7 @@ void Engine::Impl::on_send_timer(u32 i) {
   }
   count(Counter::tcp_rto);
   t.paid(kOwesRetransmit | kOwesTail);
-  if (t.flight != kNone32) {
-    return on_sack_timeout(i);
-  }
+  if (watch(i)) return on_sack_timeout(i);
   t.cc.on_timeout(t.snd_max, t.in_flight(), t.snd_mss, t.retries > 1);
   t.snd_nxt = t.snd_una;
   t.next = t.unacked.cursor(0);

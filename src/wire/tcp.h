@@ -43,16 +43,15 @@ struct TcpFields {
   u16 window = 0;  // as on the wire, scaled already
 };
 
-// Writes the 20 fixed bytes; checksum and urgent pointer are zero.
-inline void write_tcp(u8* p, const TcpFields& f) {
-  store_be16(p, f.source_port);
-  store_be16(p + 2, f.destination_port);
-  store_be32(p + 4, f.seq.v);
-  store_be32(p + 8, f.ack.v);
-  p[12] = static_cast<u8>(f.header_bytes << 2);
-  p[13] = f.flags;
-  store_be16(p + 14, f.window);
-  store_be32(p + 16, 0);
+// Writes the 20 fixed bytes; checksum and urgent pointer are zero. Returns the checksum sum of what it wrote.
+inline u64 write_tcp(u8* p, const TcpFields& f) {
+  const u32 words[5] = {Be32::from_host(u32{f.source_port} << 16 | f.destination_port).raw,
+                        Be32::from_host(f.seq.v).raw,
+                        Be32::from_host(f.ack.v).raw,
+                        Be32::from_host(u32{f.header_bytes} << 26 | u32{f.flags} << 16 | f.window).raw,
+                        0};
+  std::memcpy(p, words, sizeof words);
+  return u64{words[0]} + words[1] + words[2] + words[3];
 }
 
 }  // namespace ringway::wire

@@ -3,7 +3,8 @@
 //
 // Layout on a SYN: MSS (4 bytes), SACK permitted (2) and timestamps (10), each with NOPs in front when it stands alone,
 // NOP and window scale (1 + 3). The length is a multiple of 4, so that the data offset needs no padding. Behind a SYN
-// timestamps stand as RFC 7323 appendix A recommends, SACK blocks (RFC 2018 section 3) behind them. The table names every kind that this code knows, with the length that it must have.
+// timestamps stand as RFC 7323 appendix A recommends, SACK blocks (RFC 2018 section 3) behind them. The table names every
+// kind that this code knows, with the length that it must have.
 
 #include "src/base/types.h"
 #include "src/wire/addr.h"
@@ -40,11 +41,11 @@ constexpr u32 syn_option_bytes(const SynOptions& o) {
   return (o.window_scale == 0xff ? 4u : 8u) + (o.timestamps ? kTcpTimestampBytes : o.sack_permitted ? 4u : 0u);
 }
 
-// Two NOPs and the timestamps option: kTcpTimestampBytes at `p`.
-inline void write_timestamps(u8* p, u32 value, u32 echo) {
-  store_be32(p, 0x0101'080a);
-  store_be32(p + 4, value);
-  store_be32(p + 8, echo);
+// Two NOPs and the timestamps option: kTcpTimestampBytes at `p`. Returns the checksum sum of what it wrote.
+inline u64 write_timestamps(u8* p, u32 value, u32 echo) {
+  const u32 words[3] = {Be32::from_host(0x0101'080a).raw, Be32::from_host(value).raw, Be32::from_host(echo).raw};
+  std::memcpy(p, words, sizeof words);
+  return u64{words[0]} + words[1] + words[2];
 }
 
 // Writes the options to `p`, which has room for syn_option_bytes(o); returns that number.

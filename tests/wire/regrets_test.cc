@@ -9,14 +9,17 @@ namespace {
 wire::FourTuple from_port(u16 port) { return {kOurs, kTheirs, kOurPort, port}; }
 
 TEST(Regret1, TenThousandAbandonedSynsDoNotCloseTheListener) {
-  Wire w;
+  auto c = Wire::small();
+  c.syn_cookies = false;
+  Wire w(c);
   w.listen();
   for (u32 i = 0; i < 10'000; ++i) {
     w.in_from({kOurs, wire::Ip4{kTheirs.v + 1 + i}, kOurPort, 999}, "S seq=0");
     w.poll();
   }
   w.forget_sent();
-  EXPECT_LE(w.engine().active(), 16u);
+  EXPECT_EQ(w.engine().active(), 0u);
+  EXPECT_LE(w.engine().half_open(), 16u);
   EXPECT_EQ(w.verdict(Verdict::tcp_listen_full), 10'000u - 16u);
   w.in("S seq=0");
   w.out("SA");
@@ -254,6 +257,8 @@ TEST_P(Verdicts, IsCountedAndLeaksNothing) {
   auto c = Wire::small();
   c.connections = 4;
   c.half_open_max = 2;
+  c.syn_cookies = GetParam().verdict == Verdict::tcp_bad_cookie;
+  c.half_open_mark = 0;
   Wire w(c);
   GetParam().provoke(w);
   w.forget_sent();
@@ -275,8 +280,23 @@ const Provocation kProvocations[] = {
        for (u16 p = 1; p < 6; ++p) {
          w.in_from(from_port(p), "S seq=0");
          w.poll();
-         if (p < 5) w.in_from(from_port(p), "A seq=1 ack=1");
+         w.in_from(from_port(p), "A seq=1 ack=1");
        }
+     }},
+    {Verdict::tcp_bad_cookie,
+     [](Wire& w) {
+       w.listen();
+       w.in("S seq=0");
+       w.out("SA");
+       w.in("A seq=1 ack=2 data=x");
+     }},
+    {Verdict::tcp_pool_low,
+     [](Wire& w) {
+       w.listen();
+       std::vector<mbuf::Pkt> hog;
+       while (w.pools().packets_free() > 20) hog.push_back(w.pools().alloc());
+       w.after(2ms);
+       w.in("S seq=0 data=x");
      }},
     {Verdict::tcp_unacceptable,
      [](Wire& w) {

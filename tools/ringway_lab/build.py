@@ -8,10 +8,14 @@ from .net import LabError
 
 PROGRAMS = ["src/app/ringway", "tools/ringwayctl/ringwayctl"]  # as ninja names them
 
+# A sanitizer's own work is the larger part of a build at -O2: -O1 with line numbers only compiles three times as fast.
+# g++ 12 warns of std::regex there (maybe-uninitialized), so warnings are errors in the release build alone.
+LIGHT = ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1", "-Dwerror=false"]
+
 FLAVOURS = {
     "build": ["--buildtype=release"],
-    "build-asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "build-tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "build-asan": [*LIGHT, "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-tsan": [*LIGHT, "-Db_sanitize=thread", "-Db_lundef=false"],
     "build-fuzz": ["--buildtype=debugoptimized", "-Db_lundef=false", "-Dfuzz=true", "-Dwerror=false"],
 }
 

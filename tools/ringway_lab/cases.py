@@ -36,11 +36,13 @@ def introspect(folder, what):
 
 
 def programs(folder, suites):
-    """Test programs of these suites, as ninja names them."""
+    """Programs that the tests of these suites run, themselves or by a script, as ninja names them."""
+    built = {os.path.relpath(t["filename"][0], folder) for t in introspect(folder, "--targets") if t["type"] == "executable"}
     names = set()
     for test in introspect(folder, "--tests"):
-        if {s.split(":")[-1] for s in test["suite"]} & set(suites) and test["cmd"][0].startswith(folder + "/"):
-            names.add(os.path.relpath(test["cmd"][0], folder))
+        if {s.split(":")[-1] for s in test["suite"]} & set(suites):
+            words = {os.path.relpath(w, folder) if w.startswith(folder + "/") else w for w in test["cmd"]}
+            names |= words & built
     return sorted(names)
 
 

@@ -58,6 +58,7 @@ std::string route(const std::string& line) { return kGood + kRoutes + line + "\n
 
 const Bad kBad[] = {
     {"Empty", "", "f.yaml:1:1: file is empty\n"},
+    {"LineOfAComma", ", a\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
     {"TwoDocuments", kGood + "---\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
     {"ListAtTop", "- a\n", "f.yaml:1:1: : must be a mapping, not a list\n"},
     {"NoGateway", kServices, "f.yaml:1:1: missing key \"gateway\"\n"},

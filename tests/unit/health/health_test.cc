@@ -232,6 +232,18 @@ TEST(Checker, EndpointThatComesBackWhileDraining_IsPickedAgainAtOnce) {
   EXPECT_TRUE(b.board.may_pick(5));
 }
 
+TEST(Checker, EndpointThatComesBackBeforeItIsForgotten_IsCheckedAgain) {
+  Bench b;
+  b.checker.adopt(b.plan({5}), 0);
+  b.checker.adopt(b.plan({}), 1);
+  b.checker.adopt(b.plan({5}), 2);
+  b.sent.clear();
+  b.checker.poll(3);
+  ASSERT_EQ(b.sent.size(), 1u);
+  b.answer(b.sent[0].second, Outcome::success, 4);
+  EXPECT_TRUE(b.board.may_pick(5));
+}
+
 TEST(Checker, SlotWithANewOwner_StartsUnproven) {
   Bench b;
   b.checker.adopt(b.plan({5}), 0);

@@ -450,6 +450,8 @@ TEST_F(RelayTest, HttpProbeReportsStatusAndTcpProbeTheHandshake) {
   auto done = probe(7);
   EXPECT_EQ(done.outcome, Outcome::success);
   EXPECT_EQ(done.probe.status, 200);
+  always("HTTP/1.1 103 Early Hints\r\n\r\n" + ok("fine"));
+  EXPECT_EQ(probe(11).probe.status, 200);
   always("HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n");
   done = probe(8);
   EXPECT_EQ(done.outcome, Outcome::bad_status);
