@@ -61,10 +61,6 @@ bool read_option(const u8* p, u32 bytes, TcpOptions& out) {
 
 Verdict parse_tcp_options(Bytes options, TcpOptions& out) {
   const u8* p = options.data();
-  if (options.size() == 12 && wire::load_be32(p) == kAlignedTimestamps) {
-    read_timestamps(p + 2, out);
-    return Verdict::ok;
-  }
   std::size_t left = options.size();
   while (left > 0) {
     if (p[0] == static_cast<u8>(TcpOption::end)) return Verdict::ok;
@@ -108,7 +104,10 @@ Verdict parse_segment(Bytes first, u32 ip_bytes, u64 seed, Segment& out) {
   out.payload_offset = static_cast<u16>(ip_header + tcp_header);
   out.payload_bytes = tcp_bytes - tcp_header;
   out.options = {};
-  if (tcp_header > wire::kTcpHeaderBytes) {
+  const u8* const options = first.data() + ip_header + wire::kTcpHeaderBytes;
+  if (tcp_header == wire::kTcpHeaderBytes + wire::kTcpTimestampBytes && wire::load_be32(options) == kAlignedTimestamps) {
+    read_timestamps(options + 2, out.options);
+  } else if (tcp_header > wire::kTcpHeaderBytes) {
     const Verdict v = parse_tcp_options(
         first.subspan(ip_header + wire::kTcpHeaderBytes, tcp_header - wire::kTcpHeaderBytes), out.options);
     if (v != Verdict::ok) return v;

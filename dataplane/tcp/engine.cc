@@ -57,10 +57,6 @@ void Engine::Impl::raise(u32 i, u8 bits) {
   if (!events.linked(tcbs, i)) events.push_back(tcbs, i);
 }
 
-void Engine::Impl::want_output(u32 i) {
-  if (!output.linked(tcbs, i)) output.push_back(tcbs, i);
-}
-
 // Its ConnId stayed valid for reclaim_unsent until now.
 void Engine::Impl::release_closed() {
   if (closed_last != kNone32) free_block(closed_last);

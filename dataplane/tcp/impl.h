@@ -112,7 +112,9 @@ struct Engine::Impl {
   }
   ConnId id_of(u32 i) { return {i, tcbs[i].generation}; }
   void raise(u32 i, u8 bits);
-  void want_output(u32 i);
+  void want_output(u32 i) {
+    if (!output.linked(tcbs, i)) output.push_back(tcbs, i);
+  }
   void release_closed();
   void after_take(u32 i);
 
@@ -157,12 +159,18 @@ struct Engine::Impl {
   void challenge(u32 i);
 
   // --- recovery.cc
-  void flew(u32 i, SeqNo before);
+  // Bytes from `before`, which was snd_max, up to snd_max left. Called after every change of snd_max behind the SYN.
+  void flew(u32 i, SeqNo before) {
+    Tcb& t = tcbs[i];
+    if (before == t.snd_una) t.flight_sent_us = static_cast<u32>(now);  // all of it at one time: that says everything
+    if (t.flight != kNone32 || t.flight_sent_us != static_cast<u32>(now)) flew_apart(i, before);
+  }
+  void flew_apart(u32 i, SeqNo before);
   bool watch(u32 i, SeqNo sent);
   bool watch(u32 i) { return watch(i, tcbs[i].snd_max); }
   void landed(u32 i);
   u32 grain_of(const Tcb& t) const;
-  void on_recovery_timer(u32 i);
+  bool on_recovery_timer(u32 i);
   void read_sack(u32 i, const gate::Segment& seg, Delivered& d);
   void on_dsack(u32 i, SeqNo begin, SeqNo end);
   void on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 flight_before);
@@ -206,7 +214,6 @@ struct Engine::Impl {
   void on_idle_timer(u32 i);
   void settle_send_timer(u32 i);
   void restart_send_timer(u32 i);
-  bool may_probe_tail(const Tcb& t) const;
   u64 patience_us(const Tcb& t) const;
   u32 expire_time_wait(u32 most);
 
@@ -220,7 +227,7 @@ struct Engine::Impl {
   bool send_ack(u32 i, OutBatch& out);
   bool send_keepalive(u32 i, OutBatch& out);
   u32 next_length(const Tcb& t) const;
-  u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 n) const;
+  u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;
   void acked_peer(u32 i);
@@ -228,6 +235,7 @@ struct Engine::Impl {
   // --- packet.cc
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
   u32 sack_blocks(const Tcb& t);
+  u64 write_sack(u8* p, u32 blocks) const;
   mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);
   mbuf::Pkt build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);

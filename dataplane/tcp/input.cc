@@ -127,7 +127,7 @@ bool Engine::Impl::acceptable(u32 i, Arrival& a) {
   const gate::Segment& seg = a.seg;
   const SeqNo edge = t.rcv_adv;
   const u32 window = static_cast<u32>(edge - t.rcv_nxt);
-  if (t.has(kTimestamps) && !timely(i, seg)) return false;
+  if (t.has(kTimestamps) && !t.stamp.in_time(seg.options.timestamps, seg.options.ts_value) && !timely(i, seg)) return false;
   if (t.state == State::syn_rcvd && seg.has(gate::kSyn) && !seg.has(gate::kRst) && seg.seq == t.irs) {
     // The peer's SYN again: ours was lost, or both sides opened at once.
     if (!seg.has(gate::kAck)) {
@@ -289,11 +289,11 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   if (t.flight != kNone32) {
     on_sack_ack(i, seg, acked, flight_before);
   } else {
-    if ((t.flags & (kSack | kUnwatched)) == kSack) t.rack.on_whole(t.flight_sent_us, ack, static_cast<u32>(now));
+    if (!t.has(kUnwatched)) t.rack.on_whole(t.flight_sent_us, static_cast<u32>(now));
     if (t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
   }
   if (t.in_flight() == 0) {
-    landed(i);
+    if (t.flight != kNone32 || t.has(kUnwatched)) landed(i);
     t.paid(kOwesRetransmit | kOwesTail);
     drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
   }

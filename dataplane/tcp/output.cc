@@ -41,11 +41,13 @@ bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
     if ((t.owes & kOwesAck) != 0 && t.state == State::syn_rcvd && !send_ack(i, out)) return false;
     return true;
   }
-  if ((t.owes & kOwesRetransmit) != 0 && !send_again(i, out)) return false;
   if (t.flight != kNone32 && flights[t.flight].board.lost() != 0 && !send_lost(i, out)) return false;
-  if ((t.owes & kOwesTail) != 0 && !send_tail(i, out)) return false;
-  if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
-  if ((t.owes & kOwesKeepalive) != 0 && !send_keepalive(i, out)) return false;
+  if ((t.owes & ~(kOwesAck | kOwesAckLater)) != 0) {
+    if ((t.owes & kOwesRetransmit) != 0 && !send_again(i, out)) return false;
+    if ((t.owes & kOwesTail) != 0 && !send_tail(i, out)) return false;
+    if ((t.owes & kOwesProbe) != 0 && !send_probe(i, out)) return false;
+    if ((t.owes & kOwesKeepalive) != 0 && !send_keepalive(i, out)) return false;
+  }
   if (!send_data(i, out)) return false;
   settle_send_timer(i);
   if ((t.owes & kOwesAckLater) != 0 && t.segments_unacked >= 2) t.owe(kOwesAck);
@@ -94,13 +96,13 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
   u32 n = std::min({unsent, static_cast<u32>(usable), u32{t.snd_mss}});
   if (n < t.snd_mss && n < unsent && n * 2 < t.snd_wnd_max) return 0;
   if (n < t.snd_mss && n < unsent && t.snd_wnd > window && t.in_flight() > 0) return 0;
-  return packet_length(t, t.next, n);
+  const u32 rest = t.unacked.slice(t.next.slice).length - t.next.skip;
+  return rest >= n ? n : packet_length(t, t.next, rest, n);
 }
 
-// How much of the `n` bytes at `from` one packet takes. A packet of one segment is free when it is one slice; so a large
-// slice is not cut or joined to fill the MSS.
-u32 Engine::Impl::packet_length(const Tcb& t, mbuf::Chain::Cursor from, u32 n) const {
-  u32 rest = t.unacked.slice(from.slice).length - from.skip;
+// How much of the `n` bytes at `from`, of which its slice has `rest`, one packet takes. A packet of one segment is free when
+// it is one slice; so a large slice is not cut or joined to fill the MSS.
+u32 Engine::Impl::packet_length(const Tcb& t, mbuf::Chain::Cursor from, u32 rest, u32 n) const {
   if (!config.caps.multi_segs) return rest < n && rest * 2 >= t.snd_mss ? rest : n;
   u32 pieces = 2;
   for (u32 at = from.slice; rest < n; ++pieces) {
@@ -115,6 +117,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
   Tcb& t = tcbs[i];
   while (true) {
     const u32 unsent = t.unsent();
+    if (unsent == 0 && !t.has(kFinQueued)) return true;
     const u32 n = next_length(t);
     const bool fin = n == unsent && t.fin_to_send();
     if (n == 0 && !fin) return true;

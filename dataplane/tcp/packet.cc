@@ -18,12 +18,10 @@ constexpr u64 kIpConstantSum = u64{wire::Be16::from_host(0x4500).raw} + wire::Be
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
 void write_ip(u8* p, const wire::FourTuple& t, wire::Be16 total, wire::Be16 checksum) {
-  wire::store_be16(p, 0x4500);
-  store(p + 2, total);
-  wire::store_be32(p + 4, 0x4000);
-  wire::store_be16(p + 8, 64 << 8 | kProtocolTcp);
-  store(p + 10, checksum);
-  wire::store_be32(p + 12, t.local.v);
+  constexpr u64 kFirst = u64{wire::Be32::from_host(0x4000).raw} << 32 | wire::Be16::from_host(0x4500).raw;
+  wire::store_raw64(p, kFirst | u64{total.raw} << 16);
+  wire::store_raw64(p + 8, u64{wire::Be32::from_host(t.local.v).raw} << 32 | u64{checksum.raw} << 16 |
+                               wire::Be16::from_host(64 << 8 | kProtocolTcp).raw);
   wire::store_be32(p + 16, t.remote.v);
 }
 
@@ -52,7 +50,8 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
     store(h + wire::kTcpChecksumOffset, wire::Checksum(pseudo).partial());
   } else {
     wire::Checksum sum(pseudo + fields + options);
-    sum.add({h + f.header_bytes, pkt.first_bytes() - kIpHeaderBytes - f.header_bytes});
+    const u32 first = pkt.first_bytes() - kIpHeaderBytes - f.header_bytes;
+    if (first != 0) sum.add({h + f.header_bytes, first});
     for (const rte_mbuf* m = pkt.get()->next; m != nullptr; m = m->next) {
       sum.add({static_cast<const u8*>(m->buf_addr) + m->data_off, m->data_len});
     }
@@ -91,20 +90,21 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
   if (t.has(kTimestamps)) {
     option_sum = wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
   }
-  if (blocks != 0) {
-    u8* const first = pkt.data() + kIpHeaderBytes + t.tcp_header_bytes();
-    wire::store_be32(first, 0x0101'0502 + 8 * blocks);  // NOP, NOP, kind 5, length
-    u8* p = first + 4;
-    for (u32 b = 0; b < blocks; ++b, p += 8) {
-      wire::store_be32(p, blocks_out[b].begin.v);
-      wire::store_be32(p + 4, blocks_out[b].end.v);
-    }
-    option_sum += wire::sum_words(first, 4 + 8 * blocks);
-  }
+  if (blocks != 0) option_sum += write_sack(pkt.data() + kIpHeaderBytes + t.tcp_header_bytes(), blocks);
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
                 option_sum);
   return pkt;
+}
+
+// The first `blocks` of blocks_out as an option of 4 + 8 * blocks bytes at `p`; returns their checksum sum.
+[[gnu::noinline]] u64 Engine::Impl::write_sack(u8* p, u32 blocks) const {
+  wire::store_be32(p, 0x0101'0502 + 8 * blocks);  // NOP, NOP, kind 5, length
+  for (u32 b = 0; b < blocks; ++b) {
+    wire::store_be32(p + 4 + 8 * b, blocks_out[b].begin.v);
+    wire::store_be32(p + 8 + 8 * b, blocks_out[b].end.v);
+  }
+  return wire::sum_words(p, 4 + 8 * blocks);
 }
 
 // RFC 2018 section 4, RFC 2883 section 4: what came twice, then the ranges that wait, the one that grew last first.

@@ -23,7 +23,7 @@ struct Rack {
   u32 sent_us = 0;         // RACK.xmit_ts, RACK.end_seq: the last sent among what has arrived
   wire::SeqNo end;
   u32 rtt_us = 0;
-  u32 min_rtt_us = 0;      // 0: none yet
+  u32 min_rtt_us = ~u32{0};  // until the first
   wire::SeqNo dsack_end;
   u8 multiplier = 1;       // of the reordering window
   u8 persist : 5 = 0;
@@ -31,12 +31,13 @@ struct Rack {
   bool valid : 1 = false;
   bool dsack_round : 1 = false;  // until dsack_end is acknowledged, further D-SACKs are of the same round
 
+  bool rtt_known() const { return min_rtt_us != ~u32{0}; }
   // 6.2 steps 1 to 3.
   void on_delivered(const Delivered& d) {
     if (d.reordered) reordering_seen = true;
     if (!d.any) return;
     const u32 rtt = std::max(d.now_us - d.sent_us, 1u);
-    if (min_rtt_us == 0 || rtt < min_rtt_us) min_rtt_us = rtt;
+    min_rtt_us = std::min(min_rtt_us, rtt);
     rtt_us = rtt;
     const i32 later = static_cast<i32>(d.sent_us - sent_us);
     if (valid && (later < 0 || (later == 0 && d.end < end))) return;
@@ -45,14 +46,8 @@ struct Rack {
     end = d.end;
   }
 
-  // The same for bytes that were sent once, at one time, and are acknowledged in order.
-  void on_whole(u32 at_us, wire::SeqNo una, u32 now_us) {
-    rtt_us = std::max(now_us - at_us, 1u);
-    if (min_rtt_us == 0 || rtt_us < min_rtt_us) min_rtt_us = rtt_us;
-    valid = true;
-    sent_us = at_us;
-    end = una;
-  }
+  // Bytes that were sent once and are acknowledged in order: nothing sent before them is left to be judged.
+  void on_whole(u32 at_us, u32 now_us) { min_rtt_us = std::min(min_rtt_us, now_us - at_us); }
 
   // 6.2 step 4. A D-SACK arrived; `sent`: highest sequence number sent.
   void on_dsack(wire::SeqNo sent) {

@@ -12,12 +12,10 @@
 
 namespace ringway::tcp {
 
-// Bytes from `before`, which was snd_max, up to snd_max left. Called after every change of snd_max behind the SYN.
-void Engine::Impl::flew(u32 i, SeqNo before) {
+// Bytes from `before`, which was snd_max, up to snd_max left at another time than what is in flight.
+void Engine::Impl::flew_apart(u32 i, SeqNo before) {
   Tcb& t = tcbs[i];
   const u32 now_us = static_cast<u32>(now);
-  if (before == t.snd_una) t.flight_sent_us = now_us;  // all of it leaves at one time: that says everything
-  if (t.flight == kNone32 && t.flight_sent_us == now_us) return;
   if (!watch(i, before)) return;
   Flight& f = flights[t.flight];
   f.board.sent(t.snd_max, now_us, grain_of(t));
@@ -55,22 +53,32 @@ void Engine::Impl::landed(u32 i) {
   t.flight = kNone32;
 }
 
-// The end of the wait for a tail probe or of the reordering window.
-void Engine::Impl::on_recovery_timer(u32 i) {
+// The wait for a tail probe or the reordering window is over. False: it was neither; a timeout is what is due.
+bool Engine::Impl::on_recovery_timer(u32 i) {
   Tcb& t = tcbs[i];
-  const bool tail = t.timer_mode == TimerMode::probe;
-  t.timer_mode = TimerMode::timeout;
-  if (tail) {
-    flights[t.flight].probing = true;  // so that the timeout comes next
+  const TimerMode mode = std::exchange(t.timer_mode, TimerMode::timeout);
+  if (mode == TimerMode::timeout) return false;
+  const bool watched = t.snd_wnd != 0 && watch(i);
+  if (mode == TimerMode::reorder) {
+    if (!watched) return false;
+    find_lost(i, flights[t.flight].board.pipe());
+    if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+    return true;
+  }
+  const u32 rto = t.rtt.backed_off_us(t.backoff, config.rto_max_us);
+  // RFC 8985 7.2: probes are for flights of which nothing says yet that any bytes are lost.
+  if (watched && flights[t.flight].quiet() && !t.cc.in_recovery && !t.cc.after_timeout) {
+    flights[t.flight].probing = true;
     t.owe(kOwesTail);
     want_output(i);
+    want_timer(i, kSendTimer, now + rto);
   } else {
-    find_lost(i, flights[t.flight].board.pipe());
+    want_timer(i, kSendTimer, now + rto - probe_timeout_us(t.rtt.srtt_us(), t.in_flight() <= t.snd_mss, rto));
   }
-  if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
+  return true;
 }
 
-// The blocks of one acknowledgement; `una_before`: snd_una before it.
+// The blocks of one acknowledgement.
 void Engine::Impl::read_sack(u32 i, const gate::Segment& seg, Delivered& d) {
   Tcb& t = tcbs[i];
   Flight& f = flights[t.flight];
@@ -109,11 +117,10 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
   Delivered d;
   d.now_us = static_cast<u32>(now);
   d.highest = f.board.highest_delivered();
-  d.min_rtt_us = t.rack.min_rtt_us;
+  d.min_rtt_us = t.rack.rtt_known() ? t.rack.min_rtt_us : 0;
   if (t.has(kTimestamps)) d.echo_age_us = echo_rtt_us(stamp_of(t), seg.options.ts_echo);
   const u32 pipe_before = f.board.pipe();
   const bool recovering = t.cc.in_recovery;
-  const bool was_tail = f.board.sacked() == 0;
   if (acked > 0) f.board.ack(seg.ack, d);
   read_sack(i, seg, d);
   t.rack.on_delivered(d);
@@ -131,7 +138,6 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
     if (acked > 0) t.cc.on_ack(acked, seg.ack, flight_before, t.snd_mss);
     return;
   }
-  if (was_tail && f.board.sacked() > 0 && t.timer_mode == TimerMode::probe) restart_send_timer(i);
   find_lost(i, pipe_before);
   if (t.cc.in_recovery) {
     const u32 quota = f.prr.on_ack(d.bytes, f.board.pipe(), t.cc.ssthresh, t.snd_mss);
@@ -267,7 +273,8 @@ bool Engine::Impl::send_range(u32 i, SeqNo from, u32 n, OutBatch& out) {
   const u32 there = t.unacked.bytes() > offset ? t.unacked.bytes() - offset : 0;
   u32 bytes = std::min(n, there);
   const mbuf::Chain::Cursor at = bytes == 0 ? mbuf::Chain::Cursor{} : t.unacked.cursor(offset);
-  if (bytes > 0) bytes = packet_length(t, at, bytes);
+  const u32 rest = bytes == 0 ? 0 : t.unacked.slice(at.slice).length - at.skip;
+  if (rest < bytes) bytes = packet_length(t, at, rest, bytes);
   const bool fin = t.has(kFinQueued) && from + bytes == t.fin_seq && t.snd_max > t.fin_seq;
   const u8 flags = static_cast<u8>(gate::kAck | (bytes > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
   mbuf::Pkt pkt = build(t, from, flags, advertise(t, false), at, bytes);

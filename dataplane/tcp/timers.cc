@@ -44,20 +44,14 @@ void Engine::Impl::on_timer(u32 id) {
   k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
 }
 
-// RFC 8985 7.2: bytes are in flight to a peer with SACK, and nothing says yet that any of them are lost.
-bool Engine::Impl::may_probe_tail(const Tcb& t) const {
-  if (!t.has(kSack) || t.has(kUnwatched) || t.backoff != 0 || t.cc.in_recovery || t.cc.after_timeout) return false;
-  if (t.snd_wnd == 0 || !t.has(kSynAcked) || t.in_flight() == 0) return false;
-  return t.flight == kNone32 || flights[t.flight].quiet();
-}
-
+// Whether what would be probed is in a state for it is looked at when the time has come.
 void Engine::Impl::restart_send_timer(u32 i) {
   Tcb& t = tcbs[i];
   u32 wait = t.rtt.backed_off_us(t.backoff, config.rto_max_us);
   t.timer_mode = TimerMode::timeout;
   if (t.retries > 0 && t.has(kSynAcked) && config.user_timeout_us != 0) {
     wait = static_cast<u32>(std::min<u64>(wait, patience_us(t)));
-  } else if (may_probe_tail(t)) {
+  } else if ((t.flags & (kSack | kUnwatched)) == kSack && t.backoff == 0) {
     const u32 pto = probe_timeout_us(t.rtt.srtt_us(), t.in_flight() <= t.snd_mss, wait);
     if (pto < wait) {
       wait = pto;
@@ -82,7 +76,7 @@ u64 Engine::Impl::patience_us(const Tcb& t) const {
 
 void Engine::Impl::on_send_timer(u32 i) {
   Tcb& t = tcbs[i];
-  if (t.timer_mode != TimerMode::timeout && t.snd_wnd != 0 && watch(i)) return on_recovery_timer(i);
+  if (on_recovery_timer(i)) return;
   if (t.retries == 0) {
     t.stalled = static_cast<u32>((now - t.rtt.backed_off_us(t.backoff, config.rto_max_us)) >> 10);
   }

@@ -20,6 +20,8 @@ struct PeerStamp {
   u32 at = 0;                // our ticks when it was taken
   wire::SeqNo last_ack_sent;
 
+  // What every segment is but those that `is_old` has to be asked about.
+  bool in_time(bool present, u32 value) const { return present && static_cast<i32>(value - recent) >= 0; }
   // R1 of section 5.3: the segment was sent before one that has arrived.
   bool is_old(u32 value, u32 now_ticks) const {
     return static_cast<i32>(value - recent) < 0 && now_ticks - at < kTimestampStaleTicks;

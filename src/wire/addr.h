@@ -31,6 +31,8 @@ inline u16 load_be16(const u8* p) { u16 v; std::memcpy(&v, p, 2); return __built
 inline u32 load_be32(const u8* p) { u32 v; std::memcpy(&v, p, 4); return __builtin_bswap32(v); }
 inline void store_be16(u8* p, u16 v) { v = __builtin_bswap16(v); std::memcpy(p, &v, 2); }
 inline void store_be32(u8* p, u32 v) { v = __builtin_bswap32(v); std::memcpy(p, &v, 4); }
+// Eight bytes that stand in network order already, the first one lowest.
+inline void store_raw64(u8* p, u64 v) { std::memcpy(p, &v, 8); }
 
 // An IPv4 address in host order: 10.0.0.1 is 0x0a000001.
 struct Ip4 {

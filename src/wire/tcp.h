@@ -45,13 +45,14 @@ struct TcpFields {
 
 // Writes the 20 fixed bytes; checksum and urgent pointer are zero. Returns the checksum sum of what it wrote.
 inline u64 write_tcp(u8* p, const TcpFields& f) {
-  const u32 words[5] = {Be32::from_host(u32{f.source_port} << 16 | f.destination_port).raw,
-                        Be32::from_host(f.seq.v).raw,
-                        Be32::from_host(f.ack.v).raw,
-                        Be32::from_host(u32{f.header_bytes} << 26 | u32{f.flags} << 16 | f.window).raw,
-                        0};
-  std::memcpy(p, words, sizeof words);
-  return u64{words[0]} + words[1] + words[2] + words[3];
+  const u64 ports = Be32::from_host(u32{f.source_port} << 16 | f.destination_port).raw;
+  const u64 seq = Be32::from_host(f.seq.v).raw;
+  const u64 ack = Be32::from_host(f.ack.v).raw;
+  const u64 rest = Be32::from_host(u32{f.header_bytes} << 26 | u32{f.flags} << 16 | f.window).raw;
+  store_raw64(p, seq << 32 | ports);
+  store_raw64(p + 8, rest << 32 | ack);
+  store_be32(p + 16, 0);
+  return ports + seq + ack + rest;
 }
 
 }  // namespace ringway::wire

@@ -43,9 +43,11 @@ constexpr u32 syn_option_bytes(const SynOptions& o) {
 
 // Two NOPs and the timestamps option: kTcpTimestampBytes at `p`. Returns the checksum sum of what it wrote.
 inline u64 write_timestamps(u8* p, u32 value, u32 echo) {
-  const u32 words[3] = {Be32::from_host(0x0101'080a).raw, Be32::from_host(value).raw, Be32::from_host(echo).raw};
-  std::memcpy(p, words, sizeof words);
-  return u64{words[0]} + words[1] + words[2];
+  const u64 head = Be32::from_host(0x0101'080a).raw;
+  const u64 stamp = Be32::from_host(value).raw;
+  store_raw64(p, stamp << 32 | head);
+  store_be32(p + 8, echo);
+  return head + stamp + Be32::from_host(echo).raw;
 }
 
 // Writes the options to `p`, which has room for syn_option_bytes(o); returns that number.

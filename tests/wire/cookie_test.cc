@@ -49,6 +49,23 @@ TEST(Cookie, AMillionGuessesFindNone) {
   EXPECT_EQ(found, 0u);
 }
 
+TEST(Cookie, StampSaysTheOptionsAndIsTheLastOneNotInTheFuture) {
+  for (const u32 ticks : {0u, 1u, 31u, 32u, 1'000'000u, 0xffff'ffffu}) {
+    for (u32 scale = 0; scale <= 15; ++scale) {
+      for (const bool sack : {false, true}) {
+        const tcp::CookieOptions o{scale == 15 ? u8{0xff} : static_cast<u8>(scale), sack};
+        const u32 stamp = tcp::cookie_stamp(ticks, o);
+        EXPECT_EQ(tcp::read_cookie_stamp(stamp), o);
+        EXPECT_LT(ticks - stamp, 32u) << ticks;
+      }
+    }
+  }
+}
+
+TEST(Cookie, StampOfAScaleThatIsNotAllowedSaysTheLargestThatIs) {
+  EXPECT_EQ(tcp::read_cookie_stamp(tcp::cookie_stamp(77, {200, false})).window_scale, 14);
+}
+
 // Every handshake by cookie.
 tcp::EngineConfig cookies_only() {
   auto c = Wire::small();
@@ -76,6 +93,54 @@ TEST(SynCookies, HandshakeAboveTheMarkNeedsNoRecord) {
   EXPECT_EQ(w.counter(Counter::tcp_cookies_sent), 1u);
   EXPECT_EQ(w.counter(Counter::tcp_cookies_accepted), 1u);
   EXPECT_EQ(w.counter(Counter::tcp_accepted), 1u);
+  w.audit();
+}
+
+TEST(SynCookies, OptionsComeBackInTheTimestampThatIsEchoed) {
+  Wire w(cookies_only());
+  w.listen();
+  w.in("S seq=0 mss=1460 ws=7 sackok ts=0");
+  w.out("SA seq=0 ack=1 mss=1460 ws=3 sackok ecr=0");
+  EXPECT_EQ(w.engine().half_open(), 0u);
+  w.after(3s);
+  w.in("A seq=1 ack=1 win=100 ts=9 ecr=0");
+  w.expect(State::established);
+  EXPECT_EQ(w.info().mss, 1448u);
+  w.send(std::string(14'480, 'x'), 1448);
+  for (int i = 0; i < 8; ++i) w.out("A len=1448 ecr=9");  // 100 << 7
+  w.in("A seq=101 ack=1 len=100 win=100 ts=10 ecr=0");
+  w.out("A sack=101-201");
+  w.audit();
+}
+
+TEST(SynCookies, OptionsThatWereNotOfferedDoNotComeBack) {
+  Wire w(cookies_only());
+  w.listen();
+  w.in("S seq=0 mss=1460 ts=0");
+  w.out("SA seq=0 ack=1 mss=1460 ws=255 ecr=0");
+  EXPECT_FALSE(w.last.seg.options.sack_permitted);
+  w.in("A seq=1 ack=1 win=3000 ts=9 ecr=0");
+  w.expect(State::established);
+  w.send(std::string(7240, 'x'), 1448);
+  w.out("A len=1448");
+  w.out("A len=1448");
+  w.quiet();
+  w.in("A seq=101 ack=1 len=100 win=100 ts=10 ecr=0");
+  w.out("A sack=none");
+  w.audit();
+}
+
+TEST(SynCookies, StampsAfterACookieNeverGoBack) {
+  Wire w(cookies_only());
+  w.listen();
+  w.in("S seq=0 mss=1460 ws=7 sackok ts=0");
+  w.out("SA seq=0");
+  const u32 first = w.last.seg.options.ts_value;
+  w.in("A seq=1 ack=1 win=100 ts=9 ecr=0");
+  w.expect(State::established);
+  w.send("x");
+  w.out("A data=x");
+  EXPECT_LT(w.last.seg.options.ts_value - first, 32u);
   w.audit();
 }
 

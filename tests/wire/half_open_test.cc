@@ -47,6 +47,49 @@ TEST(HalfOpen, WhatTheSynSaidReachesTheConnection) {
   w.audit();
 }
 
+TEST(HalfOpen, TimestampsAndSackOfTheSynReachTheConnection) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 mss=1460 ws=4 sackok ts=3");
+  w.out("SA seq=0 ack=1 mss=1460 ws=3 sackok ts=0 ecr=3");
+  w.after(1100ms);
+  w.out("SA seq=0 ack=1 sackok ecr=3");
+  w.in("A seq=1 ack=1 win=200 ts=4 ecr=0");
+  w.expect(State::established);
+  EXPECT_EQ(w.info().mss, 1448u);
+  w.in("A seq=101 ack=1 len=50 ts=5 ecr=0");
+  w.out("A ack=1 ecr=4 sack=101-151");
+  w.audit();
+}
+
+TEST(HalfOpen, RepeatedSynWithALaterStampIsEchoed) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 mss=1460 ts=3");
+  w.out("SA ecr=3");
+  w.in("S seq=0 mss=1460 ts=8");
+  w.out("SA ecr=8");
+  w.in("S seq=0 mss=1460 ts=2");
+  w.out("SA ecr=8");
+  w.audit();
+}
+
+TEST(HalfOpen, SegmentOlderThanTheSynIsAcknowledgedAndDropped) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 mss=1460 ts=3");
+  w.out("SA");
+  w.in("A seq=1 ack=1 data=old ts=2 ecr=0");
+  w.out("A seq=1 ack=1 ecr=3");
+  w.in("A seq=1 ack=1 data=without");
+  w.quiet();
+  EXPECT_EQ(w.verdict(Verdict::tcp_old_timestamp), 2u);
+  EXPECT_EQ(w.engine().active(), 0u);
+  w.in("A seq=1 ack=1 data=new ts=4 ecr=0");
+  EXPECT_EQ(w.read(), "new");
+  w.audit();
+}
+
 TEST(HalfOpen, DataAndFinOnTheLastAckAreKept) {
   Wire w;
   w.listen();
