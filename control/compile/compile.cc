@@ -134,8 +134,11 @@ void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& 
 
 void fill_addresses(const config::Config& config, contract::Plan& plan) {
   for (const config::PortConfig& port : config.gateway.ports) {
-    plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu});
+    plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu, port.core_addresses});
     plan.addresses.push_back(port.address);
+    for (u32 core = 0; port.core_addresses.v != 0 && core < config.gateway.cores.size(); ++core) {
+      plan.addresses.push_back(plan.ports.back().source(core));
+    }
   }
   if (plan.dns_ip.v != 0) plan.addresses.push_back(plan.dns_ip);
   for (const contract::Listener& listener : plan.listeners) plan.addresses.push_back(listener.ip);

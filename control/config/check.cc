@@ -97,6 +97,39 @@ void resolve(Reader& reader, Config& config) {
   }
 }
 
+bool is_core_address(const GatewayConfig& gateway, wire::Ip4 ip) {
+  return std::ranges::any_of(gateway.ports, [&](const PortConfig& port) {
+    return port.core_addresses.v != 0 && ip.v - port.core_addresses.v < gateway.cores.size();
+  });
+}
+
+// One address per core: all in the port's network, and nobody else's.
+void check_core_addresses(Reader& reader, const Config& config) {
+  const GatewayConfig& gateway = config.gateway;
+  const u32 last = static_cast<u32>(std::max<std::size_t>(gateway.cores.size(), 1)) - 1;
+  for (const PortConfig& port : gateway.ports) {
+    const auto refuse = [&](const std::string& why) {
+      const Mark mark = port.core_addresses.v == 0 ? port.mark : port.core_addresses_mark;
+      reader.problem(mark, "coreAddresses: " + why);
+    };
+    if ((port.core_addresses.v == 0) != (gateway.ports[0].core_addresses.v == 0)) {
+      refuse("every port has them, or none");
+      continue;
+    }
+    if (port.core_addresses.v == 0 || port.address.v == 0) continue;
+    const wire::Ip4Prefix net{port.address, port.prefix_bits};
+    const wire::Ip4 end{port.core_addresses.v + last};
+    const auto holds = [&](wire::Ip4 ip) { return ip.v - port.core_addresses.v <= last; };
+    const wire::Ip4 first_of_net{port.address.v & net.mask()}, last_of_net{port.address.v | ~net.mask()};
+    if (!net.contains(port.core_addresses) || !net.contains(end) || holds(first_of_net) || holds(last_of_net)) {
+      refuse(to_string(port.core_addresses) + " to " + to_string(end) + " is not all in the port's network");
+    } else if (holds(port.address) || holds(port.next_hop) || (gateway.dns.enabled && holds(gateway.dns.address))) {
+      refuse(to_string(port.core_addresses) + " to " + to_string(end) +
+             " contains the port's own address, its next hop or the address of gateway.dns");
+    }
+  }
+}
+
 void check_ports(Reader& reader, const Config& config) {
   const GatewayConfig& gateway = config.gateway;
   for (std::size_t i = 0; i < gateway.ports.size(); ++i) {
@@ -135,6 +168,9 @@ void check_vip_range(Reader& reader, const Config& config) {
   for (const PortConfig& port : gateway.ports) {
     refuse(port.address, "the address of a port" + at_line(port.address_mark));
     refuse(port.next_hop, "a next hop" + at_line(port.mark));
+    for (u32 core = 0; port.core_addresses.v != 0 && core < gateway.cores.size(); ++core) {
+      refuse(wire::Ip4{port.core_addresses.v + core}, "the address of a core" + at_line(port.core_addresses_mark));
+    }
     if (port.address.v != 0 && wire::Ip4Prefix{port.address, port.prefix_bits}.contains(gateway.vip_range.network) &&
         !gateway.vip_range.contains(port.address)) {
       reader.warning(gateway.vip_range_mark, "vipRange: lies inside a port's network: see that no host there has an address of it");
@@ -148,7 +184,8 @@ void check_endpoints(Reader& reader, const Config& config) {
     for (const EndpointConfig& endpoint : service.endpoints) {
       if (endpoint.ip.v == 0) continue;
       const auto own = [&](const PortConfig& port) { return port.address == endpoint.ip; };
-      if (std::ranges::any_of(gateway.ports, own) || (gateway.dns.enabled && gateway.dns.address == endpoint.ip)) {
+      if (std::ranges::any_of(gateway.ports, own) || is_core_address(gateway, endpoint.ip) ||
+          (gateway.dns.enabled && gateway.dns.address == endpoint.ip)) {
         reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " is the gateway's own address");
       } else if (gateway.vip_range.bits != 0 && gateway.vip_range.contains(endpoint.ip)) {
         reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " lies in gateway.vipRange, which is for VIPs alone");
@@ -239,6 +276,7 @@ void check(Reader& reader, Config& config) {
   check_called_names(reader, config);
   resolve(reader, config);
   check_ports(reader, config);
+  check_core_addresses(reader, config);
   check_vip_range(reader, config);
   check_endpoints(reader, config);
   check_vips(reader, config);

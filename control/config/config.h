@@ -45,11 +45,13 @@ struct PortConfig {
   wire::Ip4 address;
   u8 prefix_bits = 24;               // 8..30
   wire::Ip4 next_hop;                // 0.0.0.0 when not said
+  wire::Ip4 core_addresses;          // core i opens its connections from this + i; 0.0.0.0: all from `address`
   u16 mtu = 1500;                    // 576..9216
   u16 rx_descriptors = 1024;
   u16 tx_descriptors = 1024;
   bool promiscuous = false;
   Mark address_mark;
+  Mark core_addresses_mark;
 };
 
 struct DnsConfig {

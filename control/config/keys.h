@@ -28,7 +28,7 @@ inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"list
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange", kRequired}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
-inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address", kRequired}, {"nextHop"}, {"mtu"},
+inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address", kRequired}, {"nextHop"}, {"coreAddresses"}, {"mtu"},
                                     {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"ttlSeconds"}, {"zones"}};
 inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};

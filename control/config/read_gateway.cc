@@ -83,6 +83,7 @@ PortConfig read_port(Reader& reader, const Value& value) {
       reader.problem(*at, "nextHop: " + to_string(port.next_hop) + " is the port's own address");
     }
   }
+  if (const auto at = map.ip4("coreAddresses", port.core_addresses)) port.core_addresses_mark = *at;
   map.integer("mtu", port.mtu, 576, 9216);
   map.integer("rxDescriptors", port.rx_descriptors, 32, 16'384);
   map.integer("txDescriptors", port.tx_descriptors, 32, 16'384);

@@ -19,11 +19,14 @@
 
 #include "dataplane/mbuf/pkt.h"
 #include "dataplane/mbuf/pools.h"
+#include "dataplane/port/flow_rules.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
 #include "src/contract/stats.h"
 #include "src/lookup/toeplitz.h"
 #include "src/wire/addr.h"
+
+struct rte_flow;
 
 namespace ringway::port {
 
@@ -77,6 +80,10 @@ class Device {
   // Null when the port did not take our key and table, or has one queue; `rss_refusal` says why.
   const Rss* rss() const { return rss_.reta.empty() ? nullptr : &rss_; }
   const std::string& rss_refusal() const { return rss_refusal_; }
+  // Has the port obey every rule until `unsteer` or the end; called once. Empty when it does, else what was refused, and
+  // then no rule is left.
+  std::string steer(std::span<const FlowRule> rules);
+  void unsteer();
   // All of the driver's extended statistics.
   std::vector<std::pair<std::string, u64>> xstats() const;
 
@@ -93,6 +100,7 @@ class Device {
   Caps caps_;
   Rss rss_;
   std::string rss_refusal_;
+  std::vector<rte_flow*> flows_;
 };
 
 // A core's end of one queue pair. Packets that the port does not take at once are kept and tried again; beyond the

@@ -20,7 +20,7 @@ void Relay::probe(const contract::ProbeRef& ref, const contract::Plan& plan, Tim
   hold(plan);
   page().count(contract::Counter::probes_sent);
   const contract::Endpoint& endpoint = plan.endpoints[ref.endpoint];
-  const wire::Ip4 source = source_address(plan, endpoint.ip);
+  const wire::Ip4 source = source_address(plan, endpoint.ip, config_.core);
   const auto conn = source.v == 0 ? std::nullopt
                                   : engine_.connect(source, endpoint.ip, endpoint.port,
                                                     owner_tag(Owner::probe, index), now_us);

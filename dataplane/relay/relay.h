@@ -179,8 +179,8 @@ class Relay {
   std::unique_ptr<u8[]> written_;   // the head as it goes out
 };
 
-// The gateway's address from which `endpoint` is reached: the port whose network holds it, else the first with a next
-// hop; 0.0.0.0 when there is none.
-wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint);
+// The address from which core `core` reaches `endpoint`: that of the port whose network holds it, else of the first with
+// a next hop; 0.0.0.0 when there is none.
+wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint, u32 core);
 
 }  // namespace ringway::relay

@@ -25,12 +25,12 @@ bool is_idempotent(http::Method method) {
 
 }  // namespace
 
-wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint) {
+wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint, u32 core) {
   for (const contract::PortNet& port : plan.ports) {
-    if (wire::Ip4Prefix{port.ip, port.prefix_bits}.contains(endpoint)) return port.ip;
+    if (wire::Ip4Prefix{port.ip, port.prefix_bits}.contains(endpoint)) return port.source(core);
   }
   for (const contract::PortNet& port : plan.ports) {
-    if (port.next_hop.v != 0) return port.ip;
+    if (port.next_hop.v != 0) return port.source(core);
   }
   return {};
 }
@@ -126,7 +126,7 @@ u32 Relay::take_idle(const contract::Endpoint& endpoint) {
 }
 
 u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) {
-  const wire::Ip4 source = source_address(*x.plan, endpoint.ip);
+  const wire::Ip4 source = source_address(*x.plan, endpoint.ip, config_.core);
   const u32 u = source.v == 0 ? kNone32 : upstreams_.alloc();
   if (u == kNone32) return kNone32;
   const auto conn = engine_.connect(source, endpoint.ip, endpoint.port, owner_tag(Owner::upstream, u), now_us_);

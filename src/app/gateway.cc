@@ -18,6 +18,16 @@ constexpr u32 kOutboxMails = 16'383;
 constexpr u32 kHandoverPackets = 4095;
 constexpr u32 kIndirectPerPacket = 2;  // indirect mbufs: one for every second packet
 
+port::Wanted wanted(config::Steering steering) {
+  switch (steering) {
+    case config::Steering::automatic: return port::Wanted::automatic;
+    case config::Steering::handover: return port::Wanted::handover;
+    case config::Steering::rss: return port::Wanted::rss;
+    case config::Steering::flow: return port::Wanted::flow;
+  }
+  return port::Wanted::automatic;
+}
+
 u64 random_u64() {
   u64 out = 0;
   RW_ASSERT(getrandom(&out, sizeof(out), 0) == sizeof(out));
@@ -73,15 +83,20 @@ std::string Gateway::open_ports(const config::GatewayConfig& config) {
   }
   port::SteeringConfig steering;
   steering.cores = cores();
-  steering.handover_only = config.steering == config::Steering::handover;
+  steering.wanted = wanted(config.steering);
   for (const auto& device : devices_) steering.devices.push_back(device.get());
-  for (const config::PortConfig& port : config.ports) steering.port_addresses.push_back(port.address);
+  for (const config::PortConfig& port : config.ports) {
+    steering.port_addresses.push_back(port.address);
+    if (port.core_addresses.v != 0) steering.core_addresses.push_back(port.core_addresses);
+  }
   steering_ = std::make_unique<port::Steering>(steering);
-  if (config.steering == config::Steering::rss && cores() > 1 && steering_->mode() != port::Steering::Mode::rss)
-    return "gateway.steering: rss is not possible: " + std::string(steering_->why()) + "; say auto or handover";
-  if (config.steering == config::Steering::flow)
-    return "gateway.steering: flow is not possible: no driver that Ringway knows has rules for ranges of local ports; "
-           "say auto";
+  // What was asked for by name is not silently replaced.
+  const bool fell_back = steering_->mode() == port::Steering::Mode::handover;
+  for (const auto& [named, name] : {std::pair(port::Wanted::rss, "rss"), std::pair(port::Wanted::flow, "flow")}) {
+    if (steering.wanted == named && fell_back)
+      return std::string("gateway.steering: ") + name + " is not possible: " + std::string(steering_->why()) +
+             "; say auto or handover";
+  }
   return {};
 }
 

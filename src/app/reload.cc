@@ -7,7 +7,7 @@ namespace {
 // Marks are places in the file and say nothing about the value.
 bool same(const config::PortConfig& a, const config::PortConfig& b) {
   return a.devices == b.devices && a.address == b.address && a.prefix_bits == b.prefix_bits && a.next_hop == b.next_hop &&
-         a.mtu == b.mtu && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
+         a.core_addresses == b.core_addresses && a.mtu == b.mtu && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
          a.promiscuous == b.promiscuous;
 }
 bool same(const std::vector<config::PortConfig>& a, const std::vector<config::PortConfig>& b) {

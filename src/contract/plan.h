@@ -96,6 +96,8 @@ struct PortNet {
   u8 prefix_bits = 24;
   wire::Ip4 next_hop;  // 0.0.0.0 when there is none
   u16 mtu = 1500;
+  wire::Ip4 core_addresses;  // core i opens its connections from this + i; 0.0.0.0: all of them from `ip`
+  wire::Ip4 source(u32 core) const { return core_addresses.v == 0 ? ip : wire::Ip4{core_addresses.v + core}; }
 };
 
 struct Limits {

@@ -173,6 +173,19 @@ class Programs(LabCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("/nowhere.yaml", done.stdout + done.stderr)
 
+    def test_run_with_steering_that_the_port_cannot_do_fails_with_a_sentence(self):
+        """net_af_packet has no rules, net_tap makes them of cls_flower, which knows no ranges of ports."""
+        cores = [0, 1]
+        for device, driver in (("net_af_packet0,iface=eth0,qpairs=2", "net_af_packet"), ("net_tap0,iface=rwtap9", "net_tap")):
+            def change(c):
+                c["gateway"].update(steering="flow", cores=cores)
+                c["gateway"]["ports"][0].update(device=device)
+            with self.subTest(driver):
+                config = self.gateway.configure(change)
+                done = self.mesh.gw.run(self.gateway.program("ringway"), "run", "--config", config, timeout=20)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr, rf"steering: flow is not possible: .*port {device.split(',')[0]} \({driver}\) .*rule")
+
     def test_run_with_a_device_that_does_not_exist_fails_with_a_sentence(self):
         config = self.gateway.configure(lambda c: c["gateway"]["ports"][0].update(device="net_af_xdp0,iface=nowhere"))
         done = self.mesh.gw.run(self.gateway.program("ringway"), "run", "--config", config, timeout=20)

@@ -63,7 +63,13 @@ class TwoCoresAfXdp(Traffic, LabCase):
 
 
 class TwoCoresAfPacket(Traffic, LabCase):
-    options = {"port": "af_packet", "queues": 2}
+    """Each core with an address of its own towards the tasks."""
+
+    options = {"port": "af_packet", "queues": 2, "port_options": {"coreAddresses": "10.77.0.101"}}
+
+    def test_tasks_see_the_addresses_of_both_cores(self):
+        seen = {json.loads(self.mesh.curl("http://odd-service:7000/echo").stdout)["peer"] for _ in range(40)}
+        self.assertEqual(seen, {"10.77.0.101", "10.77.0.102"})
 
 
 class KernelTap(Traffic, LabCase):

@@ -34,9 +34,11 @@ class Host {
   // `addresses`: all that it answers for; the first is its own. `gateway`: its next hop.
   Host(const std::string& name, RingPort& across, std::vector<wire::Ip4> addresses, wire::Ip4 gateway, u32 cache = 0,
        tcp::EngineConfig config = {.connections = 8192}, u32 packets = 16'383)
+      : Host(name, across.from_gateway(), across.to_gateway(), std::move(addresses), gateway, cache, config, packets) {}
+  // Between two rings that somebody else connects.
+  Host(const std::string& name, rte_ring* rx, rte_ring* tx, std::vector<wire::Ip4> addresses, wire::Ip4 gateway,
+       u32 cache = 0, tcp::EngineConfig config = {.connections = 8192}, u32 packets = 16'383)
       : pools_(make_pools(name, packets, cache)) {
-    rte_ring* rx = across.from_gateway();
-    rte_ring* tx = across.to_gateway();
     RW_ASSERT(rte_eth_from_rings(name.c_str(), &rx, 1, &tx, 1, 0) >= 0);
     mbuf::Pools* pools[] = {pools_.get()};
     auto opened = port::Device::open({.name = "net_ring_" + name}, pools);

@@ -122,7 +122,7 @@ class Exchange:
             digest.update(piece)
             count += len(piece)
         told = {"bytes": count, "sha256": digest.hexdigest(), "head": self.head, "trailers": self.trailers,
-                "name": self.name, "method": self.method, "target": self.target, "fields": self.fields}
+                "name": self.name, "method": self.method, "target": self.target, "fields": self.fields, "peer": self.sock.getpeername()[0]}
         self.send(json.dumps(told).encode(), 200, "Content-Type: application/json")
 
     def answer(self):

@@ -34,17 +34,19 @@ class AdminConnection(http.client.HTTPConnection):
 
 class Ringway(Gateway):
     """`settings` are laid over the gateway section of the configuration, `listeners` are added to it; `port` is the
-    kind of DPDK port: af_xdp and af_packet own the veth end, tap is patched to it. One core per queue."""
+    kind of DPDK port: af_xdp and af_packet own the veth end, tap is patched to it. `port_options` are laid over its entry.
+    One core per queue."""
 
     kind = "ringway"
     dns_ip = "10.77.0.2"
 
-    def __init__(self, mesh, cpu=None, queues=1, settings=None, listeners=(), port="af_xdp"):
+    def __init__(self, mesh, cpu=None, queues=1, settings=None, listeners=(), port="af_xdp", port_options=None):
         super().__init__(mesh, None, queues)  # pins its cores itself
         cpus = os.cpu_count() or 1
         first = cpus - 1 if cpu is None else cpu
         self.cores = [(first + i) % cpus for i in range(queues)]
         self.settings, self.listeners, self.port = settings or {}, list(listeners), port
+        self.port_options = port_options or {}
 
     def port_entry(self):
         if self.port == "af_xdp":
@@ -55,7 +57,7 @@ class Ringway(Gateway):
             entry = {"device": f"net_af_packet0,iface=eth0,qpairs={self.queues}"}
         else:
             entry = {"device": "net_tap0,iface=rwtap0"}
-        return {**entry, "address": "10.77.0.1/16"}
+        return {**entry, "address": "10.77.0.1/16", **self.port_options}
 
     def service_entry(self, service):
         return merged({

@@ -50,6 +50,22 @@ TEST(Compile, Endpoints_AreSortedByIdAndHaveSlots) {
   EXPECT_EQ(plan->via, "gw-7");
 }
 
+TEST(Compile, CoreAddresses_AreOursAndEachCoresSource) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  config.gateway.cores = {1, 2, 3};
+  const auto shared = plan_of(config, registry);
+  EXPECT_EQ(shared->ports[0].source(2), wire::Ip4::of(10, 80, 0, 1));
+  config.gateway.ports[0].core_addresses = wire::Ip4::of(10, 80, 0, 100);
+  const auto plan = plan_of(config, registry, {.generation = 2});
+  for (u32 core = 0; core < 3; ++core) {
+    const wire::Ip4 own{wire::Ip4::of(10, 80, 0, 100).v + core};
+    EXPECT_EQ(plan->ports[0].source(core), own);
+    EXPECT_TRUE(std::ranges::binary_search(plan->addresses, own));
+  }
+  EXPECT_EQ(plan->addresses.size(), shared->addresses.size() + 3);
+}
+
 TEST(Compile, NoEndpoint_GivesAnEmptyTable) {
   registry::Registry registry;
   const auto plan = plan_of(load(kTwo), registry);

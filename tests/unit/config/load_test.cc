@@ -98,6 +98,11 @@ const Bad kBad[] = {
     {"RouteToNowhere", route("backends: [ { service: auth-servce } ]"), "f.yaml:15:32: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"RouteWeightsZero", route("backends: [ { service: auth-service, weight: 0 } ]"), "f.yaml:15:19: backends: the weights are all zero\n"},
     {"RouteHostPort", route("{ hosts: [\"a:80\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"a:80\" is neither a host name nor \"*.\" and one; no port belongs here\n"},
+    {"CoreAddressOutside", with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.1.5"), "f.yaml:2:71: coreAddresses: 10.80.1.5 to 10.80.1.5 is not all in the port's network\n"},
+    {"CoreAddressesRunOut", with(with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.0.254"), "[1]", "[1, 2]"), "f.yaml:2:71: coreAddresses: 10.80.0.254 to 10.80.0.255 is not all in the port's network\n"},
+    {"CoreAddressIsPorts", with(with(kGood, "10.80.0.1/24", "10.80.0.2/24, coreAddresses: 10.80.0.1"), "[1]", "[1, 2]"), "f.yaml:2:71: coreAddresses: 10.80.0.1 to 10.80.0.2 contains the port's own address, its next hop or the address of gateway.dns\n"},
+    {"CoreAddressIsEndpoints", with(with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.0.10"), "[1]", "[1, 2]"), "f.yaml:10:29: address: 10.80.0.11 is the gateway's own address\n"},
+    {"CoreAddressesOfOnePort", with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.0.5 }, { device: net_null1, address: 10.81.0.1/24"), "f.yaml:2:84: coreAddresses: every port has them, or none\n"},
     {"DevicesOddNumber", with(kGood, "device: net_null0", "devices: [a, b]"), "f.yaml:2:12: devices: 2 devices for 1 cores: give one device, or one per core\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Table, BadFile, testing::ValuesIn(kBad), [](const auto& row) { return std::string(row.param.name); });

@@ -63,6 +63,18 @@ TEST(Steering, HighPortOfAVipIsAListenerAndGoesByHash) {
   EXPECT_EQ(s.owner({kOurs, kPeer, 16'384, 5555}, 0xf000'0000, 0), 0u);
 }
 
+TEST(Steering, AddressOfACoreIsThatCoresWhateverThePort) {
+  const wire::Ip4 first = wire::Ip4::of(10, 0, 0, 100);
+  const Steering s({.cores = 3, .port_addresses = {kOurs}, .core_addresses = {first}});
+  for (u32 core = 0; core < 3; ++core) {
+    EXPECT_EQ(s.slice(core), kLocalPorts) << "no core shares its address";
+    for (u32 rx = 0; rx < 3; ++rx) EXPECT_EQ(s.owner({wire::Ip4{first.v + core}, kPeer, 16'384, 80}, rx << 30, rx), core);
+  }
+  // The next address is nobody's, and what comes to the port's own address is a client's.
+  EXPECT_EQ(s.owner({wire::Ip4{first.v + 3}, kPeer, 16'384, 80}, 0, 1), 0u);
+  EXPECT_EQ(s.owner({kOurs, kPeer, 65'000, 80}, 0, 1), 0u);
+}
+
 Rss spread(u32 queues, u32 entries, const lookup::RssKey& key = lookup::kRssKeyMicrosoft) {
   Rss rss{key, std::vector<u16>(entries)};
   for (u32 i = 0; i < entries; ++i) rss.reta[i] = static_cast<u16>(i % queues);

@@ -312,9 +312,9 @@ TEST_F(Vdev, PortThatTakesKeyAndTableIsSteeredByRss) {
   const Steering s(config);
   EXPECT_EQ(s.mode_name(), "rss");
   EXPECT_NE(s.port_chooser(1), nullptr);
-  config.handover_only = true;
+  config.wanted = Wanted::handover;
   EXPECT_EQ(Steering(config).mode_name(), "handover");
-  config.handover_only = false;
+  config.wanted = Wanted::automatic;
   config.cores = 3;
   EXPECT_EQ(Steering(config).mode_name(), "handover");
 }
@@ -331,6 +331,34 @@ TEST_F(Vdev, PortWithoutRssIsSteeredByHandoverAndTheReasonNamesIt) {
   EXPECT_EQ(s.mode_name(), "handover");
   EXPECT_NE(s.why().find(name), std::string::npos) << s.why();
   EXPECT_NE(s.why().find("RSS"), std::string::npos) << s.why();
+}
+
+// The kernel here may lack cls_flower, of which net_tap makes its rules: then even the plainest one is refused. Where
+// it has it, the rules for ranges of ports are what net_tap does not know.
+TEST_F(Vdev, PortThatRefusesRulesIsSteeredByHandoverAndTheReasonNamesIt) {
+  if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "no /dev/net/tun";
+  mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
+  const std::string name = "net_tap" + std::to_string(number_);
+  auto opened = Device::open({.name = name + ",iface=rwt" + std::to_string(number_)}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  for (const Wanted wanted : {Wanted::flow, Wanted::automatic}) {
+    const Steering s({.cores = 2, .devices = {device_.get()}, .wanted = wanted,
+                      .port_addresses = {wire::Ip4::of(10, 0, 0, 1)}});
+    EXPECT_EQ(s.mode_name(), "handover");
+    EXPECT_NE(s.why().find(name + " (net_tap) does not steer by rules: it does not take a rule"), std::string::npos) << s.why();
+    EXPECT_EQ(s.why().find("RSS") != std::string::npos, wanted == Wanted::automatic) << s.why();
+  }
+}
+
+TEST_F(Vdev, DriverWithoutRulesIsNamedToo) {
+  mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
+  auto opened = Device::open({.name = "net_null" + std::to_string(number_)}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  const FlowRule rule{.destination = wire::Ip4::of(10, 0, 0, 1), .queue = 1};
+  const std::string refusal = device_->steer({&rule, 1});
+  EXPECT_NE(refusal.find("queue 1: Function not implemented"), std::string::npos) << refusal;
 }
 
 TEST_F(Vdev, FrameThatFitsNoMbufIsRefusedWhereThePortTakesOneSegment) {

@@ -1,0 +1,57 @@
+// Flow rules as data: every packet of return traffic is matched by exactly one rule, and that rule names the queue of the
+// core that Steering calls the owner; nothing else is matched.
+
+#include "dataplane/port/flow_rules.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "dataplane/port/steering.h"
+
+namespace ringway::port {
+namespace {
+
+constexpr wire::Ip4 kOurs = wire::Ip4::of(10, 0, 0, 1);
+constexpr wire::Ip4 kOther = wire::Ip4::of(10, 0, 1, 1);
+constexpr wire::Ip4 kPeer = wire::Ip4::of(10, 0, 0, 77);
+
+TEST(FlowRules, SliceIsCutIntoBlocksThatAMaskDescribes) {
+  const PortSlice slices[] = {{16'384, 24'576}, {40'960, 24'576}};
+  const std::vector<FlowRule> wanted{{kOurs, 0x4000, 0xc000, 0}, {kOurs, 0x8000, 0xe000, 0},
+                                     {kOurs, 0xa000, 0xe000, 1}, {kOurs, 0xc000, 0xc000, 1}};
+  EXPECT_EQ(return_traffic_rules(kOurs, slices), wanted);
+}
+
+TEST(FlowRules, PortsOfASliceMatchOneRuleOfTheirCoreAndOthersNone) {
+  for (const u32 cores : {2u, 3u, 5u, 16u, 61u}) {
+    const Steering s({.cores = cores, .port_addresses = {kOurs, kOther}});
+    const std::vector<FlowRule> rules = s.rules();
+    EXPECT_LE(rules.size(), 2 * cores * 2 * 16);
+    const u32 covered = 49'152 / cores * cores;
+    for (const wire::Ip4 address : {kOurs, kOther, kPeer}) {
+      for (u32 port = 0; port < 65'536; port += port < 16'380 ? 97 : 1) {
+        const auto matches = [&](const FlowRule& r) { return r.matches(address, static_cast<u16>(port)); };
+        const bool return_traffic = address != kPeer && port >= 16'384 && port < 16'384 + covered;
+        ASSERT_EQ(std::ranges::count_if(rules, matches), return_traffic ? 1 : 0) << cores << " cores, port " << port;
+        if (!return_traffic) continue;
+        const u32 owner = s.owner({address, kPeer, static_cast<u16>(port), 80}, 0, 0);
+        ASSERT_EQ(std::ranges::find_if(rules, matches)->queue, owner) << cores << " cores, port " << port;
+      }
+    }
+  }
+}
+
+TEST(FlowRules, AddressOfACoreNeedsOneExactRule) {
+  const Steering s({.cores = 3, .port_addresses = {kOurs, kOther}, .core_addresses = {wire::Ip4::of(10, 0, 0, 100),
+                                                                                      wire::Ip4::of(10, 0, 1, 100)}});
+  const std::vector<FlowRule> rules = s.rules();
+  ASSERT_EQ(rules.size(), 6u);
+  for (const FlowRule& rule : rules) {
+    EXPECT_EQ(rule.port_mask, 0);
+    EXPECT_EQ(s.owner({rule.destination, kPeer, 20'000, 80}, 0, 0), rule.queue);
+  }
+}
+
+}  // namespace
+}  // namespace ringway::port
