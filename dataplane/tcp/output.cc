@@ -250,7 +250,7 @@ void Engine::Impl::acked_peer(u32 i) {
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
   if (held >= mbufs_budget || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min<u32>(mss_ours, contract::kMbufDataBytes);
+  const u32 per_mbuf = std::min<u32>(mss_ours + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
   return std::min(config.receive_budget_bytes - t.receive.bytes(), (mbufs_budget - held) * per_mbuf);
 }
 

@@ -236,5 +236,20 @@ TEST(Rfc6691_2, FloorOfTheSegmentSizeLeavesRoomForTimestamps) {
   w.audit();
 }
 
+// Or the sender ends every window with a part of a segment.
+TEST(Rfc7323_3_2, WindowIsWholeSegmentsLessTheirOptions) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 win=65535 mss=1460 ws=7 ts=0");
+  w.out("SA ws=3");
+  w.in("A seq=1 ack=1 win=512 ts=1 ecr=0");
+  w.in("A seq=1 ack=1 win=512 len=1448 ts=1 ecr=0");
+  w.read();
+  w.out("A ack=1449");
+  EXPECT_EQ((u32{w.last.seg.window} << 3) % 1448, 0u) << w.last.seg.window;
+  EXPECT_GT(u32{w.last.seg.window} << 3, 100'000u);
+  w.audit();
+}
+
 }  // namespace
 }  // namespace ringway::test
