@@ -100,17 +100,20 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
   return rest >= n ? n : packet_length(t, t.next, rest, n);
 }
 
-// How much of the `n` bytes at `from`, of which its slice has `rest`, one packet takes. A packet of one segment is free when
-// it is one slice; so a large slice is not cut or joined to fill the MSS.
+// How much of the `n` bytes at `from`, of which its slice has `rest`, one packet takes. Whole slices are joined, and one that
+// fits a packet is not cut to fill another, or every packet after it would be made of two. Where a packet has to be one
+// segment, which is free when it is one slice, only small ones are joined.
 u32 Engine::Impl::packet_length(const Tcb& t, mbuf::Chain::Cursor from, u32 rest, u32 n) const {
-  if (!config.caps.multi_segs) return rest < n && rest * 2 >= t.snd_mss ? rest : n;
-  u32 pieces = 2;
-  for (u32 at = from.slice; rest < n; ++pieces) {
-    if (pieces == std::max<u32>(config.caps.segs_max, 2)) return rest;
+  const u32 pieces_max = config.caps.multi_segs ? std::max<u32>(config.caps.segs_max, 2) : ~0u;
+  const u32 enough = config.caps.multi_segs ? n : std::min(n, t.snd_mss / 2u);
+  u32 at = from.slice;
+  for (u32 pieces = 2; rest < enough && pieces < pieces_max; ++pieces) {
     at = t.unacked.slice(at).next;
-    rest += t.unacked.slice(at).length;
+    const u32 more = t.unacked.slice(at).length;
+    if (rest + more > n && more <= t.snd_mss) break;
+    rest += more;
   }
-  return n;
+  return std::min(rest, n);
 }
 
 bool Engine::Impl::send_data(u32 i, OutBatch& out) {

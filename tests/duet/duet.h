@@ -70,7 +70,8 @@ class Duet {
     c.secret[1] = 12;
     c.rto_min_us[0] = c.rto_min_us[1] = 20'000;
     c.rto_initial_us[0] = c.rto_initial_us[1] = 200'000;
-    c.fin_timeout_us = 600'000'000;
+    // Waits long enough that losing many copies in a row ends nothing.
+    c.fin_timeout_us = c.user_timeout_us = c.time_wait_us = 600'000'000;
     c.retransmits_max = 40;
     c.syn_retransmits_max = 12;
     return c;

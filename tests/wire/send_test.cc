@@ -344,15 +344,15 @@ TEST(ZeroCopy, LargeSlicesAreSentApartRatherThanCopiedWithoutMultiSegs) {
   w.audit();
 }
 
-TEST(ZeroCopy, MultiSegsFillThePacketWithoutCopying) {
+TEST(ZeroCopy, MultiSegsJoinWholeSlicesWithoutCopying) {
   auto c = Wire::small();
   c.caps.multi_segs = true;
   c.caps.segs_max = 8;
   Wire w(c);
   w.established();
-  w.send(std::string(2000, 'x'), 1000);
-  w.out("A len=1460");
-  w.out("A len=540");
+  w.send(std::string(2800, 'x'), 700);
+  w.out("A len=1400");
+  w.out("A len=1400");
   w.send("abcdefghij", 3);
   w.out("A data=abcdefghij");
   EXPECT_EQ(w.counter(Counter::tx_linearized), 0u);
@@ -435,6 +435,51 @@ TEST(NoMbuf, EngineWaitsForPacketMemoryAndGoesOn) {
   EXPECT_GT(w.verdict(Verdict::no_mbuf), 0u);
   hog.clear();
   w.out("A data=abcdef");
+  w.audit();
+}
+
+// A slice is cut by a small window; 20 of them follow through an open one.
+void cut_then_stream(Wire& w) {
+  w.listen();
+  w.in("S seq=0 win=1000 mss=1460");
+  w.out("SA");
+  w.in("A seq=1 ack=1 win=1000");
+  w.expect(State::established);
+  w.send(std::string(30'660, 'x'));
+  w.out("A seq=1 len=1000");
+  w.in("A seq=1 ack=1001 win=65535");
+  w.out("A seq=1001 len=460");
+  for (u32 acked = 1461; acked < 30'661; acked += 2920) {
+    w.in("A seq=1 ack=" + std::to_string(acked) + " win=65535");
+    w.forget_sent();
+  }
+  w.in("A seq=1 ack=30661 win=65535");
+  EXPECT_EQ(w.info().send_queue_bytes, 0u);
+}
+
+TEST(Slices, AreInStepWithPacketsAgainAfterACutWhereAPacketIsOneSegment) {
+  Wire w;
+  cut_then_stream(w);
+  EXPECT_EQ(w.counter(Counter::tx_linearized), 1u) << "the slice that was cut";
+  w.audit();
+}
+
+TEST(Slices, AreInStepWithPacketsAgainAfterACutWherePacketsMayBeJoined) {
+  auto c = Wire::small();
+  c.caps.multi_segs = true;
+  c.caps.segs_max = 8;
+  Wire w(c);
+  cut_then_stream(w);
+  EXPECT_EQ(w.joined, 1u) << "the slice that was cut";
+  w.audit();
+}
+
+TEST(Slices, LargerThanASegmentAreJoinedToFullPackets) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1000");
+  w.send(std::string(8000, 'x'), 1100);
+  for (u32 k = 0; k < 5; ++k) w.out("A len=1000");
+  w.forget_sent();
   w.audit();
 }
 

@@ -330,6 +330,7 @@ class Wire {
   Sent last;
   u8 seen = 0;
   u32 events = 0;
+  u32 joined = 0;  // packets of more than one segment
   u32 reclaimed = 0;
   tcp::AppEvent last_event;
   CloseReason reason = CloseReason::none;
@@ -346,6 +347,7 @@ class Wire {
       if (!config_.caps.multi_segs) {
         EXPECT_EQ(pkt.segments(), 1u);
       }
+      if (pkt.segments() > 1) ++joined;
       EXPECT_LE(pkt.segments(), std::max<u32>(config_.caps.segs_max, 1));
       const std::vector<u8> b = gather(pkt);
       std::string why;
