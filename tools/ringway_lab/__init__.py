@@ -5,6 +5,7 @@ task.py     backends: nginx tasks that answer with their name, and the odd ones 
 backend.py  a backend program for what nginx does not do: slow, broken, hashing, upgrading
 mesh.py     the example of Service Connect laid out: who is where, who is called what
 gateway.py  what stands in the middle: Ringway, or HAProxy or nginx for comparison
+rough.py    one leg of the mesh made bad: loss, reordering, duplicates, corruption, a policer
 load.py     clients that count every request and every failure
 build.py    meson build trees
 """

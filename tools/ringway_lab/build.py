@@ -7,6 +7,7 @@ from .gateway import ROOT
 from .net import LabError
 
 PROGRAMS = ["src/app/ringway", "tools/ringwayctl/ringwayctl"]  # as ninja names them
+ROUGH_PROGRAMS = ["tools/impair/impair", "tests/e2e/attack"]  # bad wires and bad peers of the end-to-end tests
 
 # A sanitizer's own work is the larger part of a build at -O2: -O1 with line numbers only compiles three times as fast.
 # g++ 12 warns of std::regex there (maybe-uninitialized), so warnings are errors in the release build alone.

@@ -15,6 +15,14 @@ def build_dir():
     return os.environ.get("RINGWAY_BUILD", os.path.join(ROOT, "build"))
 
 
+def built(target):
+    """Path of a program, named as ninja names it."""
+    path = os.path.join(build_dir(), target)
+    if not os.path.exists(path):
+        raise LabError(f"{path} is not built; run tools/quickstart or tools/check once")
+    return path
+
+
 class Gateway:
     def __init__(self, mesh, cpu=None, queues=1):
         self.mesh, self.cpu, self.queues, self.process = mesh, cpu, queues, None

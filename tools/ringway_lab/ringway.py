@@ -9,7 +9,7 @@ import socket
 
 import yaml
 
-from .gateway import Gateway, build_dir
+from .gateway import Gateway, built
 from .net import LabError, wait_until
 
 
@@ -113,10 +113,7 @@ class Ringway(Gateway):
         return self
 
     def program(self, name):
-        path = os.path.join(build_dir(), {"ringway": "src/app/ringway", "ringwayctl": "tools/ringwayctl/ringwayctl"}[name])
-        if not os.path.exists(path):
-            raise LabError(f"{path} is not built; run tools/quickstart or tools/check once")
-        return path
+        return built({"ringway": "src/app/ringway", "ringwayctl": "tools/ringwayctl/ringwayctl"}[name])
 
     def command(self):
         return [self.program("ringway"), "run", "--config", self.path("ringway.yaml")]

@@ -1,0 +1,138 @@
+"""Service goes on under attack: honest clients ask a thousand times a second while another host forges packets.
+
+For each attack: every honest request is answered with 200, packet memory stays inside its budget, and the attack shows in
+counters of its own. The forger (attack.cc) speaks for strangers, who are reached by way of its namespace, or for the honest
+client itself. All attacks meet one gateway, one after the other, so that what one leaves behind is felt by the next.
+"""
+
+import json
+import re
+import sys
+import time
+
+from lab_case import LabCase, Load, OddTask, Service, wait_until
+from ringway_lab.gateway import built
+from ringway_lab.task import NginxTask
+
+ATTACKER = "10.77.0.66"
+HALF_OPEN = 100_000
+MBUFS = 16_383           # gateway.pools.packets, of one core
+BUDGET = MBUFS * 9 // 10  # lowPercent: below a tenth of them free, nobody new is let in
+SECONDS = 3
+
+
+class UnderAttack(LabCase):
+    options = {"settings": {
+        "ports": [{"device": "net_af_xdp0,iface=eth0,start_queue=0", "address": "10.77.0.1/16", "nextHop": ATTACKER}],
+        "pools": {"packets": MBUFS},
+        "tcp": {"halfOpen": {"records": 131_072, "perListener": 131_072, "cookiesAbove": HALF_OPEN + 10_000}},
+    }}
+
+    @staticmethod
+    def services():
+        return [Service("auth-service", 4000, 2, NginxTask),
+                Service("odd-service", 7000, 1, OddTask, {"timeout": {"perRequestTimeoutSeconds": 15}})]
+
+    def setUp(self):
+        self.ringway_only()
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.attacker = cls.mesh.host("attacker", ATTACKER)
+        cls.auth = cls.mesh.service("auth-service")
+        # Strangers' packets pass by the attacker's own stack without an answer.
+        cls.attacker.run("sysctl", "-qw", "net.ipv4.ip_forward=0", check=True)
+        cls.mac = cls.gateway.ask("/status")["ports"][0]["mac"]
+
+    def numbers(self):
+        told = self.gateway.ask("/counters")
+        return told["counters"] | told["verdicts"]
+
+    def honest_ports(self):
+        """Local ports of the honest client's open connections to the service."""
+        shown = self.mesh.client.run("ss", "-Htn", "state", "established", "dst", f"{self.auth.vip}:{self.auth.port}").stdout
+        return re.findall(r":(\d+)\s+" + re.escape(self.auth.vip), shown)
+
+    def under(self, kind, *more, grows, seconds=SECONDS, service="auth-service", meanwhile=None):
+        """Attack for so long; returns what the forger says. `grows`: counters and verdicts that show it."""
+        target = self.mesh.service(service)
+        before = self.numbers()
+        keep = Load(self.mesh.client, self.auth.vip, self.auth.port, self.auth.name, connections=8, pause=0.008)
+        fresh = Load(self.mesh.client, self.auth.vip, self.auth.port, self.auth.name, connections=4, pause=0.008,
+                     per_connection=1)
+        most = 0
+        with keep, fresh:
+            began = time.monotonic()
+            time.sleep(0.2)
+            forger = self.attacker.start(
+                built("tests/e2e/attack"), kind, "--to", target.vip, "--port", target.port, "--mac", self.mac, "--seconds",
+                seconds, "--victim", "10.77.0.10", "--victim-ports", ",".join(self.honest_ports()), *more, title=kind)
+            while forger.running():
+                most = max(most, sum(core["mbufs_in_use"] for core in self.gateway.ask("/status")["cores"]))
+                if meanwhile:
+                    meanwhile()
+                time.sleep(0.1)
+            tally = keep.stop()
+            tally.merge(fresh.stop())
+            elapsed = time.monotonic() - began
+        told = json.loads(forger.log(1))
+        after = self.numbers()
+        moved = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+        self.report(kind, tally, elapsed, most, told, moved)
+        self.assertEqual(tally.failures, [])
+        self.assertEqual(tally.good, tally.sent)
+        self.assertGreater(tally.good / elapsed, 400, "too few honest requests to say anything")
+        self.assertLess(most, BUDGET)
+        for name in grows:
+            self.assertGreater(moved.get(name, 0), 0, moved)
+        return told, moved
+
+    def report(self, kind, tally, elapsed, most, told, moved):
+        print(f"    {kind}: {tally.good / elapsed:.0f} honest requests/s, {len(tally.failures)} failed, "
+              f"{told['sent'] / elapsed:.0f} forged packets/s, at most {most} mbufs", file=sys.stderr)
+
+    def test_syn_flood(self):
+        self.under("syn", grows=["tcp_cookies_sent"], seconds=4)
+
+    def test_hundred_thousand_half_open_clients(self):
+        """Each has a record, none needs a cookie. The attacks after this one meet them still there."""
+        _, moved = self.under("syn", "--count", HALF_OPEN, "--rate", 60_000, grows=["tcp_segments_out"])
+        self.assertGreater(moved["tcp_segments_out"], HALF_OPEN)
+        self.assertEqual(moved.get("tcp_cookies_sent", 0), 0)
+
+    def test_ack_flood(self):
+        self.under("ack", grows=["tcp_no_listener"])
+
+    def test_syn_ack_flood(self):
+        self.under("syn-ack", grows=["tcp_no_listener"], seconds=2)
+
+    def test_rst_storm_on_the_honest_connections(self):
+        self.under("rst", grows=["tcp_unacceptable"])
+
+    def test_blind_syns_in_the_honest_connections(self):
+        self.under("blind-syn", grows=["tcp_unacceptable"])
+
+    def test_blind_data_in_the_honest_connections(self):
+        self.under("blind-data", grows=["tcp_old_timestamp"])
+
+    def test_malformed_options(self):
+        self.under("options", grows=["tcp_bad_option"])
+
+    def test_contradictory_flags(self):
+        self.under("flags", grows=["tcp_bad_flags"], seconds=2)
+
+    def test_icmp_lies_about_the_honest_connections(self):
+        self.under("icmp", grows=["icmp_ignored", "icmp_unreachable"])
+
+    def test_tiny_mss_gets_segments_of_536(self):
+        told, _ = self.under("tiny-mss", "--count", 50, "--rate", 1000, "--target", "/bytes/20000", grows=["tcp_accepted"],
+                             service="odd-service")
+        self.assertEqual((told["connected"], told["largest"]), (50, 536))
+        self.assertGreater(told["heard_bytes"], 50 * 20_000)
+
+    def test_zz_memory_comes_back(self):
+        def quiet():
+            return sum(core["mbufs_in_use"] for core in self.gateway.ask("/status")["cores"])
+        resting = 2200  # receive rings of the port
+        self.assertTrue(wait_until(lambda: quiet() < resting, 20, 0.2), f"{quiet()} mbufs in use")
