@@ -62,6 +62,8 @@ struct DnsConfig {
   Mark mark;
 };
 
+enum class CongestionControl : u8 { cubic, newreno };
+enum class Ecn : u8 { off, accept, request };
 enum class Idle : u8 { backoff, spin };
 enum class Steering : u8 { automatic, handover, rss, flow };  // "auto" in the file
 
@@ -80,6 +82,8 @@ struct TcpConfig {
   u32 connections = 65'536;  // per core
   u32 receive_budget_bytes = 262'144;
   u32 send_budget_bytes = 262'144;
+  CongestionControl congestion_control = CongestionControl::cubic;
+  Ecn ecn = Ecn::accept;
   u32 client_min_rto_ms = 200;
   u32 backend_min_rto_ms = 5;
   u32 time_wait_s = 60;

@@ -169,6 +169,12 @@ void read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
   map.integer("receiveBudgetBytes", tcp.receive_budget_bytes, 16'384, 64 << 20);
   map.integer("sendBudgetBytes", tcp.send_budget_bytes, 16'384, 64 << 20);
   read_tcp_life(reader, map, tcp);
+  static constexpr std::pair<std::string_view, CongestionControl> kControls[] = {{"cubic", CongestionControl::cubic},
+                                                                                 {"newreno", CongestionControl::newreno}};
+  static constexpr std::pair<std::string_view, Ecn> kEcn[] = {
+      {"off", Ecn::off}, {"accept", Ecn::accept}, {"request", Ecn::request}};
+  map.choice("congestionControl", tcp.congestion_control, kControls);
+  map.choice("ecn", tcp.ecn, kEcn);
   if (const auto at = map.get("halfOpen")) read_half_open(reader, *at, tcp);
   if (const auto at = map.get("pressure")) read_pressure(reader, *at, tcp);
   if (const auto rto = map.get("minRtoMs")) {

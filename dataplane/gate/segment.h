@@ -11,6 +11,7 @@
 namespace ringway::gate {
 
 enum TcpFlags : u8 { kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10, kUrg = 0x20, kEce = 0x40, kCwr = 0x80 };
+inline constexpr u8 kAsksForEcn = kEce | kCwr;  // on a SYN (RFC 3168 6.1.1)
 
 // Options of RFC 9293 3.2, 7323 and 2018; absent ones keep these values.
 struct TcpOptions {
@@ -33,6 +34,7 @@ struct Segment {
   wire::SeqNo ack;
   u16 window = 0;  // as on the wire, not scaled
   u8 flags = 0;
+  u8 ecn = 0;              // the two bits of RFC 3168 section 5 in the IP header; 3: congestion was met
   u16 payload_offset = 0;  // from the packet's data()
   u32 payload_bytes = 0;   // excluding Ethernet padding
   u32 hash = 0;            // lookup::flow_hash of the tuple

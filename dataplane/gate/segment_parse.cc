@@ -101,6 +101,7 @@ Verdict parse_segment(Bytes first, u32 ip_bytes, u64 seed, Segment& out) {
   out.ack = tcp.ack();
   out.window = tcp.window();
   out.flags = flags;
+  out.ecn = first[1] & 3;
   out.payload_offset = static_cast<u16>(ip_header + tcp_header);
   out.payload_bytes = tcp_bytes - tcp_header;
   out.options = {};

@@ -48,6 +48,11 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
   t.snd_mss = std::min(theirs, mss_ours);
   if (config.sack && seg.options.sack_permitted) t.set(kSack);
+  // RFC 3168 6.1.1: a SYN asks by both flags, a SYN|ACK agrees by one.
+  const u8 ecn = seg.flags & gate::kAsksForEcn;
+  if (seg.has(gate::kAck) ? t.has(kEcnAsked) && ecn == gate::kEce : config.ecn != Ecn::off && ecn == gate::kAsksForEcn) {
+    t.set(kEcn);
+  }
   if (config.timestamps && seg.options.timestamps) {
     t.set(kTimestamps);
     t.snd_mss = static_cast<u16>(t.snd_mss - wire::kTcpTimestampBytes);
@@ -75,7 +80,7 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   t.retries = t.backoff = 0;
   t.snd_una = t.snd_nxt = t.snd_max = t.iss + 1;
   t.next = t.unacked.cursor(0);
-  t.cc.start(t.snd_mss, t.iss);
+  t.cc.start(config.congestion_control, t.snd_mss, t.iss, timestamp_ticks(now));
   drop_timer(i, kSendTimer);
   t.state = t.has(kFinQueued) ? State::fin_wait_1 : State::established;
   if (t.has(kActiveOpen)) {

@@ -52,24 +52,25 @@ inline std::optional<u16> read_cookie(wire::SeqNo cookie, const wire::FourTuple&
   return std::nullopt;
 }
 
-// --- options in the timestamp: window scale in four bits, 15 for none; whether SACK is permitted in one.
-inline constexpr u32 kCookieStampMask = 0x1f;
+// --- options in the timestamp: window scale in four bits, 15 for none; SACK permitted and ECN in one each.
+inline constexpr u32 kCookieStampMask = 0x3f;
 
 struct CookieOptions {
   u8 window_scale = 0xff;  // 0xff: not offered
   bool sack = false;
+  bool ecn = false;
   friend bool operator==(const CookieOptions&, const CookieOptions&) = default;
 };
 
 // The last stamp that is not after `ticks` and says `o`.
 constexpr u32 cookie_stamp(u32 ticks, const CookieOptions& o) {
   const u32 scale = o.window_scale == 0xff ? 15u : std::min<u32>(o.window_scale, 14);
-  const u32 stamp = (ticks & ~kCookieStampMask) | scale | (o.sack ? 16u : 0u);
+  const u32 stamp = (ticks & ~kCookieStampMask) | scale | (o.sack ? 16u : 0u) | (o.ecn ? 32u : 0u);
   return static_cast<i32>(stamp - ticks) > 0 ? stamp - (kCookieStampMask + 1) : stamp;
 }
 constexpr CookieOptions read_cookie_stamp(u32 stamp) {
   const u8 scale = stamp & 15;
-  return {scale == 15 ? u8{0xff} : scale, (stamp & 16) != 0};
+  return {scale == 15 ? u8{0xff} : scale, (stamp & 16) != 0, (stamp & 32) != 0};
 }
 
 }  // namespace ringway::tcp

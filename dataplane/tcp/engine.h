@@ -17,6 +17,7 @@
 #include "dataplane/gate/segment.h"
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/mbuf/pools.h"
+#include "dataplane/tcp/congestion.h"
 #include "src/base/types.h"
 #include "src/contract/stats.h"
 #include "src/lookup/toeplitz.h"
@@ -33,6 +34,9 @@ struct ConnId {
 
 // Client leg and backend leg differ in minimum RTO and TIME-WAIT policy.
 enum class Leg : u8 { downstream, upstream };
+
+// RFC 3168: never, when the peer's SYN asks for it, or asked for by ours too.
+enum class Ecn : u8 { off, accept, request };
 
 // What the ports in use can all do; the engine builds packets accordingly.
 struct TxCaps {
@@ -72,6 +76,8 @@ struct EngineConfig {
   u16 port_count = 49'152;
   // Chooses local ports instead, so that answers come to this core's queue; outlives the engine.
   const lookup::RssPortChooser* port_chooser = nullptr;
+  CongestionControl congestion_control = CongestionControl::cubic;
+  Ecn ecn = Ecn::accept;
   bool sack = true;                   // offered and accepted (RFC 2018); with it RACK-TLP
   bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table

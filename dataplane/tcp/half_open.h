@@ -25,6 +25,7 @@ struct HalfOpen {
     kRepeated = 4,    // more than one: no round trip can be measured (Karn)
     kSack = 8,        // the SYN permitted SACK
     kTimestamps = 16, // the SYN carried a timestamp
+    kEcn = 32,        // the SYN asked for ECN
   };
   wire::FourTuple tuple;
   wire::SeqNo irs;
@@ -51,13 +52,14 @@ struct HalfOpen {
     window = syn.window;
     window_scale = syn.options.window_scale;
     ts_value = syn.options.ts_value;
-    flags = static_cast<u8>((syn.options.sack_permitted ? kSack : 0) | (syn.options.timestamps ? kTimestamps : 0));
+    flags = static_cast<u8>((syn.options.sack_permitted ? kSack : 0) | (syn.options.timestamps ? kTimestamps : 0) |
+                            ((syn.flags & gate::kAsksForEcn) == gate::kAsksForEcn ? kEcn : 0));
   }
   gate::Segment syn() const {
     gate::Segment s;
     s.tuple = tuple;
     s.seq = irs;
-    s.flags = gate::kSyn;
+    s.flags = has(kEcn) ? gate::kSyn | gate::kAsksForEcn : gate::kSyn;
     s.window = window;
     s.options.mss = mss;
     s.options.window_scale = window_scale;

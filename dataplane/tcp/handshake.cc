@@ -67,7 +67,9 @@ void Engine::Impl::answer_by_cookie(const gate::Segment& seg) {
   r.seq = make_cookie(seg.tuple, seg.seq, std::min(theirs, mss_ours), config.secret, now);
   r.options.mss = mss_ours;
   if (config.timestamps && seg.options.timestamps) {
-    const CookieOptions kept{seg.options.window_scale, config.sack && seg.options.sack_permitted};
+    const bool ecn = config.ecn != Ecn::off && (seg.flags & gate::kAsksForEcn) == gate::kAsksForEcn;
+    const CookieOptions kept{seg.options.window_scale, config.sack && seg.options.sack_permitted, ecn};
+    if (ecn) r.flags |= gate::kEce;
     stamp(r, timestamp_offset(seg.tuple, config.secret), seg.options.ts_value);
     r.options.ts_value -= timestamp_ticks(now) - cookie_stamp(timestamp_ticks(now), kept);
     r.options.window_scale = kept.window_scale == 0xff ? u8{0xff} : wscale_ours;
@@ -102,7 +104,8 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
     const CookieOptions kept = read_cookie_stamp(seg.options.ts_echo - timestamp_offset(seg.tuple, config.secret));
     r.window_scale = kept.window_scale;
     r.ts_value = seg.options.ts_value;
-    r.flags = static_cast<u8>(HalfOpen::kTimestamps | (kept.sack ? HalfOpen::kSack : 0));
+    r.flags = static_cast<u8>(HalfOpen::kTimestamps | (kept.sack ? HalfOpen::kSack : 0) |
+                              (kept.ecn ? HalfOpen::kEcn : 0));
   }
   accept(r, tag, seg, pkt);
   return true;

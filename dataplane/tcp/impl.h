@@ -42,6 +42,7 @@ inline constexpr u8 kChallengesLeast = 4;            // RFC 5961 section 7, per 
 inline constexpr u64 kSweepUs = 1 << 21;             // one round of the hand over all blocks
 inline constexpr u32 kSweepStep = 32;                // blocks looked at in one go
 inline constexpr u32 kShedSample = 64;
+inline constexpr u8 kCongestionMet = 3;              // of gate::Segment::ecn
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kIpHeaderBytes = 20;
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
@@ -143,10 +144,14 @@ struct Engine::Impl {
   bool acceptable(u32 i, Arrival& a);
   bool timely(u32 i, const gate::Segment& seg);
   bool step_rst_syn(u32 i, const Arrival& a);
+  void step_ecn(u32 i, const gate::Segment& seg);
   bool step_ack(u32 i, const Arrival& a);
   void on_new_ack(u32 i, const gate::Segment& seg);
   void sample_rtt(Tcb& t, u32 us) {
     t.rtt.sample(us, config.rto_min_us[static_cast<u32>(t.leg)], config.rto_max_us);
+  }
+  Acked acked_of(const Tcb& t, u32 bytes, u32 flight_before) const {
+    return {bytes, t.snd_una, t.snd_max, flight_before, t.rack.rtt_us, timestamp_ticks(now)};
   }
   void on_window(u32 i, const gate::Segment& seg);
   void twice(u32 i, SeqNo begin, SeqNo end);
@@ -226,6 +231,7 @@ struct Engine::Impl {
   bool send_probe(u32 i, OutBatch& out);
   bool send_ack(u32 i, OutBatch& out);
   bool send_keepalive(u32 i, OutBatch& out);
+  u32 pipe_of(const Tcb& t) const { return t.flight == kNone32 ? t.in_flight() : flights[t.flight].board.pipe(); }
   u32 next_length(const Tcb& t) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
@@ -241,7 +247,7 @@ struct Engine::Impl {
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_syn(const Tcb& t, u16 window);
   mbuf::Pkt build_reply(const Reply& r);
-  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options);
+  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0);
   static u16 address_sum(const wire::FourTuple& t);
   u32 stamp_of(const Tcb& t) const { return timestamp_ticks(now) + t.ts_offset; }  // RFC 7323, TSval
 };

@@ -109,6 +109,7 @@ void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) 
   tcbs[i].heard = static_cast<u32>(now >> 10);
   if (!step_rst_syn(i, a)) return;                                    // second to fourth
   if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
+  if (tcbs[i].has(kEcn)) step_ecn(i, seg);
   if (!step_ack(i, a)) return;
   if (!after_ack(i)) return;
   // sixth: URG is ignored, its bytes are in line.
@@ -217,6 +218,24 @@ bool Engine::Impl::step_rst_syn(u32 i, const Arrival& a) {
   return false;
 }
 
+// RFC 3168 6.1.2 and 6.1.3: a mark that arrived is told to the peer until it says that it has reduced its window; one that it
+// tells of reduces ours, once per window of data.
+void Engine::Impl::step_ecn(u32 i, const gate::Segment& seg) {
+  Tcb& t = tcbs[i];
+  if (seg.has(gate::kCwr)) t.clear(kOwesEce);
+  if (seg.ecn == kCongestionMet && seg.payload_bytes > 0) {
+    count(Counter::tcp_ecn_marks);
+    t.set(kOwesEce);
+    t.owe(kOwesAck);
+    want_output(i);
+  }
+  const bool of_now = t.snd_una <= seg.ack && seg.ack <= t.snd_max && t.in_flight() > 0;
+  if (!seg.has(gate::kEce) || seg.has(gate::kSyn) || !t.has(kSynAcked) || !of_now) return;
+  if (!t.cc.on_mark(t.snd_max, t.in_flight(), t.snd_mss)) return;
+  count(Counter::tcp_ecn_reductions);
+  t.set(kOwesCwr);
+}
+
 // Fifth: the ACK field.
 bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
   Tcb& t = tcbs[i];
@@ -289,8 +308,8 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   if (t.flight != kNone32) {
     on_sack_ack(i, seg, acked, flight_before);
   } else {
-    if (!t.has(kUnwatched)) t.rack.on_whole(t.flight_sent_us, static_cast<u32>(now));
-    if (t.cc.on_ack(acked, ack, flight_before, t.snd_mss)) t.owe(kOwesRetransmit);
+    if ((t.flags & (kSack | kUnwatched)) == kSack) t.rack.on_whole(t.flight_sent_us, static_cast<u32>(now));
+    if (t.cc.on_ack(acked_of(t, acked, flight_before), t.snd_mss)) t.owe(kOwesRetransmit);
   }
   if (t.in_flight() == 0) {
     if (t.flight != kNone32 || t.has(kUnwatched)) landed(i);
@@ -410,7 +429,7 @@ void Engine::Impl::twice(u32 i, SeqNo begin, SeqNo end) {
   if (!t.has(kSack)) return;
   t.set(kDsack | kSackNews);
   t.dsack_begin = begin;
-  t.dsack_end = end;
+  t.dsack_bytes = static_cast<u16>(end - begin);
 }
 
 // A segment ahead of its turn waits for what is missing; an immediate duplicate acknowledgement tells (RFC 5681 4.2).

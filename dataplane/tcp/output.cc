@@ -61,6 +61,12 @@ bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
 bool Engine::Impl::send_syn(u32 i, OutBatch& out) {
   Tcb& t = tcbs[i];
   if (out.full()) return false;
+  // RFC 3168 6.1.1.1: a SYN that was lost may have been one that some box does not like.
+  if (config.ecn == Ecn::request && t.state == State::syn_sent && t.snd_max == t.iss) {
+    t.set(kEcnAsked);
+  } else {
+    t.clear(kEcnAsked);
+  }
   mbuf::Pkt pkt = build_syn(t, advertise(t, true));
   if (!pkt) return false;
   if (t.snd_max == t.iss) {
@@ -123,7 +129,10 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
     if (unsent == 0 && !t.has(kFinQueued)) return true;
     const u32 n = next_length(t);
     const bool fin = n == unsent && t.fin_to_send();
-    if (n == 0 && !fin) return true;
+    if (n == 0 && !fin) {
+      if (pipe_of(t) + t.snd_mss > t.cc.cwnd) t.cc.on_full(t.snd_max);
+      return true;
+    }
     if (out.full()) return false;
     if (t.in_flight() == 0 && u64{timestamp_ticks(now) - t.last_sent} << 10 > t.rtt.rto_us) t.cc.on_idle(t.snd_mss);
     const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
@@ -139,6 +148,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
         t.rtt_start_us = static_cast<u32>(now);
       }
     }
+    if (t.has(kOwesCwr) && n > 0 && t.snd_nxt >= t.snd_max) t.clear(kOwesCwr);
     t.snd_nxt += n + (fin ? 1u : 0u);
     if (n > 0) t.unacked.advance(t.next, n);
     if (const SeqNo before = t.snd_max; before < t.snd_nxt) {

@@ -11,15 +11,16 @@ namespace ringway::tcp {
 namespace {
 
 constexpr u8 kProtocolTcp = 6;
+constexpr u8 kEctZero = 2;  // RFC 3168 section 5
 
 constexpr u64 kIpConstantSum = u64{wire::Be16::from_host(0x4500).raw} + wire::Be16::from_host(0x4000).raw +
                                wire::Be16::from_host(64 << 8 | kProtocolTcp).raw;
 
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
-void write_ip(u8* p, const wire::FourTuple& t, wire::Be16 total, wire::Be16 checksum) {
+void write_ip(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::Be16 checksum) {
   constexpr u64 kFirst = u64{wire::Be32::from_host(0x4000).raw} << 32 | wire::Be16::from_host(0x4500).raw;
-  wire::store_raw64(p, kFirst | u64{total.raw} << 16);
+  wire::store_raw64(p, kFirst | u64{tos} << 8 | u64{total.raw} << 16);
   wire::store_raw64(p + 8, u64{wire::Be32::from_host(t.local.v).raw} << 32 | u64{checksum.raw} << 16 |
                                wire::Be16::from_host(64 << 8 | kProtocolTcp).raw);
   wire::store_be32(p + 16, t.remote.v);
@@ -35,12 +36,12 @@ u16 Engine::Impl::address_sum(const wire::FourTuple& t) {
 // The packet's first f.header_bytes + 20 bytes are ours; TCP options, if any, are there already, with the sum `options`.
 // The sums are made of what is written, not of the bytes: reading back what was stored a moment ago stalls.
 void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
-                                 u64 options) {
+                                 u64 options, u8 tos) {
   u8* const p = pkt.data();
   const u16 total = static_cast<u16>(pkt.total_bytes());
   const wire::Be16 total_be = wire::Be16::from_host(total);
-  const u64 ip_sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses;
-  write_ip(p, t, total_be, wire::Be16{static_cast<u16>(~wire::fold(ip_sum))});
+  const u64 ip_sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses + (u64{tos} << 8);
+  write_ip(p, t, tos, total_be, wire::Be16{static_cast<u16>(~wire::fold(ip_sum))});
 
   u8* const h = p + kIpHeaderBytes;
   const u64 fields = wire::write_tcp(h, f);
@@ -86,6 +87,14 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     count(Verdict::no_mbuf);
     return pkt;
   }
+  u8 ect = 0;
+  if (t.has(kEcn)) {  // RFC 3168 6.1.2, 6.1.3, 6.1.5: only data that was never sent is marked as capable
+    if (t.has(kOwesEce)) flags |= gate::kEce;
+    if (bytes > 0 && seq >= t.snd_max) {
+      ect = kEctZero;
+      if (t.has(kOwesCwr)) flags |= gate::kCwr;
+    }
+  }
   u64 option_sum = 0;
   if (t.has(kTimestamps)) {
     option_sum = wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
@@ -93,7 +102,7 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
   if (blocks != 0) option_sum += write_sack(pkt.data() + kIpHeaderBytes + t.tcp_header_bytes(), blocks);
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
-                option_sum);
+                option_sum, ect);
   return pkt;
 }
 
@@ -111,7 +120,7 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
 u32 Engine::Impl::sack_blocks(const Tcb& t) {
   const u32 most = t.has(kTimestamps) ? 3 : 4;
   u32 n = 0;
-  if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_end};
+  if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_begin + t.dsack_bytes};
   if (t.reassembly == kNone32) return n;
   const Reassembly& ahead = holes[t.reassembly];
   std::array<u8, Reassembly::kRanges> order;
@@ -184,7 +193,9 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
   u8* const at = p + kIpHeaderBytes + wire::kTcpHeaderBytes;
   const u32 option_bytes = wire::write_syn_options(at, options);
-  const u8 flags = answer ? gate::kSyn | gate::kAck : gate::kSyn;
+  u8 flags = answer ? gate::kSyn | gate::kAck : gate::kSyn;
+  if (answer && t.has(kEcn)) flags |= gate::kEce;
+  if (!answer && t.has(kEcnAsked)) flags |= gate::kAsksForEcn;
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, t.iss, answer ? t.rcv_nxt : SeqNo{}, static_cast<u8>(tcp_bytes),
                  flags, window},

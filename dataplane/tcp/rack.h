@@ -47,7 +47,10 @@ struct Rack {
   }
 
   // Bytes that were sent once and are acknowledged in order: nothing sent before them is left to be judged.
-  void on_whole(u32 at_us, u32 now_us) { min_rtt_us = std::min(min_rtt_us, now_us - at_us); }
+  void on_whole(u32 at_us, u32 now_us) {
+    rtt_us = std::max(now_us - at_us, 1u);
+    min_rtt_us = std::min(min_rtt_us, rtt_us);
+  }
 
   // 6.2 step 4. A D-SACK arrived; `sent`: highest sequence number sent.
   void on_dsack(wire::SeqNo sent) {

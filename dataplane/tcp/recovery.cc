@@ -135,7 +135,7 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
     t.rack.on_recovery_end();
   }
   if (t.in_flight() == 0) {
-    if (acked > 0) t.cc.on_ack(acked, seg.ack, flight_before, t.snd_mss);
+    if (acked > 0) t.cc.on_ack(acked_of(t, acked, flight_before), t.snd_mss);
     return;
   }
   find_lost(i, pipe_before);
@@ -144,7 +144,7 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
     // The first segment goes at once, whatever the proportion says.
     t.cc.cwnd = std::max<u32>(f.board.pipe() + quota, recovering ? t.snd_mss : f.board.pipe() + t.snd_mss);
   } else if (acked > 0) {
-    t.cc.on_ack(acked, seg.ack, flight_before, t.snd_mss);
+    t.cc.on_ack(acked_of(t, acked, flight_before), t.snd_mss);
   }
   want_output(i);
 }
@@ -163,7 +163,7 @@ void Engine::Impl::undo(u32 i) {
   Tcb& t = tcbs[i];
   Flight& f = flights[t.flight];
   count(Counter::tcp_spurious_recoveries);
-  t.cc.undo(f.cwnd_before, f.ssthresh_before);
+  t.cc.undo(f.before);
   f.board.unlose();
   f.can_undo = false;
   t.backoff = 0;
@@ -175,8 +175,7 @@ void Engine::Impl::remember(Tcb& t, Flight& f) {
   f.can_undo = true;
   f.stamped = false;
   f.sent_again = 0;
-  f.cwnd_before = t.cc.cwnd;
-  f.ssthresh_before = t.cc.ssthresh;
+  f.before = t.cc;
 }
 
 // RFC 8985 6.2 step 5; begins a recovery when the first loss of an event shows.

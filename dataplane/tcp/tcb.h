@@ -1,8 +1,8 @@
 #pragma once
 // The transmission control block of one connection (RFC 9293 section 3.3.1), laid out by who touches it when.
 //
-// Six cache lines: who it is and what it owes; sequence variables; timing and congestion; the byte streams; stamps and
-// what RACK knows; what few segments ask for. The engine is the only owner; nothing here is visible above it.
+// Six cache lines: who it is and what it owes; sequence variables; timing; the byte streams; stamps, RACK and congestion;
+// what few segments ask for. The engine is the only owner; nothing here is visible above it.
 // Variables carry the names of the RFC: snd_nxt is the next number to send, which a timeout takes back to snd_una,
 // while snd_max, the highest ever sent, is what the RFC's acceptability tests call SND.NXT.
 
@@ -10,8 +10,8 @@
 #include <array>
 
 #include "dataplane/mbuf/chain.h"
+#include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/engine.h"
-#include "dataplane/tcp/newreno.h"
 #include "dataplane/tcp/prr.h"
 #include "dataplane/tcp/rack.h"
 #include "dataplane/tcp/reassembly.h"
@@ -52,9 +52,13 @@ enum Flags : u32 {
   kTimestamps = 2048,    // both SYNs carried timestamps: every segment does
   kSack = 4096,          // both SYNs permitted SACK
   kSackNews = 8192,      // an acknowledgement with SACK blocks is due, even where data goes
-  kDsack = 16384,        // [dsack_begin, dsack_end) arrived twice
+  kDsack = 16384,        // dsack_bytes from dsack_begin on arrived twice
   kUnwatched = 32768,    // this window went out without a scoreboard
   kTailProbe = 0x10000,  // within send_tail: one segment beyond the congestion window
+  kEcnAsked = 0x100000,  // our SYN did
+  kEcn = 0x20000,        // both SYNs spoke of ECN
+  kOwesEce = 0x40000,    // a mark arrived: every segment says so until the peer has reduced its window
+  kOwesCwr = 0x80000,    // our window was reduced by a mark: the next new data says so
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
@@ -68,7 +72,7 @@ enum class TimerMode : u8 { timeout, probe, reorder };
 struct Flight {
   Scoreboard board;
   Prr prr;
-  u32 cwnd_before = 0, ssthresh_before = 0;  // with can_undo
+  Congestion before;          // with can_undo
   u32 sent_again = 0;         // bytes sent again that no D-SACK has named
   u32 first_again_stamp = 0;  // our timestamp on the first of them, with `stamped`
   bool can_undo = false;
@@ -121,12 +125,15 @@ struct RW_CACHE_ALIGNED Tcb {
   u8 challenges_left = 0;
   u8 keepalives = 0;      // probes sent since the peer was heard
   TimerMode timer_mode = TimerMode::timeout;
+  u16 dsack_bytes = 0;    // with kDsack
 
-  // --- 3: timing and congestion
+  // --- 3: timing, accounts
   alignas(kCacheLineBytes) TimeUs deadline[kTimersPerConnection] = {};  // 0: not wanted
   TimeUs wheel_at[kTimersPerConnection] = {};                           // 0: not in the wheel
-  NewReno cc;
   Rtt rtt;
+  u32 rtt_start_us = 0;     // low half of the time
+  u64 bytes_in = 0;
+  u64 bytes_out = 0;
 
   // --- 4: byte streams
   alignas(kCacheLineBytes) mbuf::Chain receive;  // in order, not yet taken
@@ -135,18 +142,16 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 flight = kNone32;     // index of a Flight, only while one is needed
   u32 flight_sent_us = 0;   // without one: when all that is in flight was sent
 
-  // --- 5: what every packet carries, and accounts
+  // --- 5: what every packet carries, and what every acknowledgement asks; the rest of `cc` is for windows that are filled
   alignas(kCacheLineBytes) PeerStamp stamp;  // with kTimestamps
   u32 ts_offset = 0;        // added to our ticks
-  u32 rtt_start_us = 0;     // low half of the time
-  Rack rack;
   u32 last_sent = 0;        // when something was, in units of 1024 us
-  u64 bytes_in = 0;
-  u64 bytes_out = 0;
+  Rack rack;
+  Congestion cc;
 
   // --- 6: what few segments ask for
-  alignas(kCacheLineBytes) wire::SeqNo irs;
-  wire::SeqNo dsack_begin, dsack_end;  // with kDsack
+  wire::SeqNo irs;
+  wire::SeqNo dsack_begin;  // with kDsack
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
   u32 listener = 0;
   u32 challenge_second = 0;
@@ -171,5 +176,7 @@ struct RW_CACHE_ALIGNED Tcb {
   bool fin_to_send() const { return has(kFinQueued) && snd_nxt <= fin_seq; }
   bool fin_acked() const { return has(kFinQueued) && has(kSynAcked) && snd_una > fin_seq; }
 };
+
+static_assert(sizeof(Tcb) == 6 * kCacheLineBytes);
 
 }  // namespace ringway::tcp

@@ -137,6 +137,12 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   out.send_budget_bytes = config.tcp.send_budget_bytes;
   out.rto_min_us[static_cast<u32>(tcp::Leg::downstream)] = config.tcp.client_min_rto_ms * 1000;
   out.rto_min_us[static_cast<u32>(tcp::Leg::upstream)] = config.tcp.backend_min_rto_ms * 1000;
+  out.congestion_control = config.tcp.congestion_control == config::CongestionControl::cubic
+                               ? tcp::CongestionControl::cubic
+                               : tcp::CongestionControl::newreno;
+  out.ecn = config.tcp.ecn == config::Ecn::off      ? tcp::Ecn::off
+            : config.tcp.ecn == config::Ecn::accept ? tcp::Ecn::accept
+                                                    : tcp::Ecn::request;
   out.time_wait_us = config.tcp.time_wait_s * 1'000'000;
   out.fin_timeout_us = config.tcp.fin_timeout_s * 1'000'000;
   out.user_timeout_us = config.tcp.user_timeout_s * 1'000'000;

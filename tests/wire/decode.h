@@ -49,6 +49,7 @@ inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string
   s.ack = h.ack();
   s.window = h.window();
   s.flags = h.flags();
+  s.ecn = b[1] & 3;
   s.payload_offset = static_cast<u16>(20 + h.header_bytes());
   s.payload_bytes = static_cast<u32>(b.size()) - s.payload_offset;
   for (const u8 *p = b.data() + 40, *end = b.data() + s.payload_offset; p < end && *p != 0;) {
@@ -79,7 +80,8 @@ inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string
 
 inline std::string flag_letters(u8 flags) {
   std::string out;
-  for (const auto& [bit, letter] : {std::pair{gate::kSyn, 'S'}, {gate::kFin, 'F'}, {gate::kRst, 'R'}, {gate::kAck, 'A'}})
+  for (const auto& [bit, letter] : {std::pair{gate::kSyn, 'S'}, {gate::kFin, 'F'}, {gate::kRst, 'R'}, {gate::kAck, 'A'},
+                                   {gate::kEce, 'E'}, {gate::kCwr, 'W'}})
     if (flags & bit) out += letter;
   return out;
 }

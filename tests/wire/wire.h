@@ -8,7 +8,7 @@
 //   w.expect(State::close_wait)        the connection is in this state
 //   w.audit()                          every mbuf and slice is back once the engine is gone
 //
-// Fields: flags first (letters of S F R A, or - for none), then seq= ack= win= (as on the wire) mss= ws= len= data=
+// Fields: flags first (letters of S F R A E W, or - for none), then ecn= (of the IP header) seq= ack= win= (as on the wire) mss= ws= len= data=
 // psh, ts= (the sender's clock, from its first stamp) ecr= (the other's), sackok, sack=A-B,C-D (none: no block), and
 // nots for a segment without timestamps. The engine polls whenever a test looks. Packets are freed when looked at unless `nic_holds` keeps them.
 // A failure prints the exchange so far.
@@ -266,7 +266,7 @@ class Wire {
     std::string word;
     words >> word;
     for (const char c : word)
-      seg.flags |= c == 'S' ? gate::kSyn : c == 'F' ? gate::kFin : c == 'R' ? gate::kRst : c == 'A' ? gate::kAck : 0;
+      seg.flags |= c == 'S' ? gate::kSyn : c == 'F' ? gate::kFin : c == 'R' ? gate::kRst : c == 'A' ? gate::kAck : c == 'E' ? gate::kEce : c == 'W' ? gate::kCwr : 0;
     seg.seq = kTheirIsn;
     const auto ours = isn_.find(from);
     if (seg.has(gate::kAck)) seg.ack = ours == isn_.end() ? wire::SeqNo{0} : ours->second;
@@ -285,6 +285,7 @@ class Wire {
       if (key == "win") seg.window = static_cast<u16>(v);
       if (key == "mss") seg.options.mss = static_cast<u16>(v);
       if (key == "ws") seg.options.window_scale = static_cast<u8>(v);
+      if (key == "ecn") seg.ecn = static_cast<u8>(v);
       if (key == "sackok") seg.options.sack_permitted = true;
       if (key == "sack") {
         for (const auto& [from_, to_] : ranges(value))
@@ -414,6 +415,7 @@ class Wire {
       if (key == "nots") check(key, s.seg.options.timestamps, false);
       if (key == "data" || key == "psh" || key == "sack" || key == "sackok" || key == "nots") continue;
       const i64 v = std::stoll(value);
+      if (key == "ecn") check(key, i64{s.seg.ecn}, v);
       if (key == "seq") check(key, i64{s.seg.seq - base_of(s)}, v);
       if (key == "ack") check(key, i64{s.seg.ack - kTheirIsn}, v);
       if (key == "win") check(key, i64{s.seg.window}, v);

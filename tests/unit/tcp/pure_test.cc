@@ -1,4 +1,4 @@
-// The parts of tcp that need no packet: the table, RTT, NewReno, sequence numbers of a new connection, headers, options.
+// The parts of tcp that need no packet: the table, RTT, sequence numbers of a new connection, headers, options.
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,6 @@
 #include "dataplane/tcp/flow_table.h"
 #include "dataplane/tcp/isn.h"
 #include "dataplane/tcp/listen.h"
-#include "dataplane/tcp/newreno.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/time_wait.h"
@@ -111,86 +110,6 @@ TEST(Rtt, FollowsTheEquationsOfTheRfcInFloatingPoint) {
 
 // --- RFC 5681, 6582, 6928, 3465
 constexpr u32 kMss = 1000;
-NewReno started() {
-  NewReno c;
-  c.start(kMss, SeqNo{0});
-  return c;
-}
-
-TEST(NewReno, InitialWindowIsThatOfRfc6928) {
-  NewReno c;
-  c.start(1460, SeqNo{0});
-  EXPECT_EQ(c.cwnd, 14'600u);
-  c.start(9000, SeqNo{0});
-  EXPECT_EQ(c.cwnd, 18'000u);
-  c.start(536, SeqNo{0});
-  EXPECT_EQ(c.cwnd, 5360u);
-}
-
-TEST(NewReno, SlowStartGrowsByWhatIsAcknowledged) {
-  NewReno c = started();
-  EXPECT_FALSE(c.on_ack(1000, SeqNo{1000}, 10'000, kMss));
-  EXPECT_EQ(c.cwnd, 11'000u);
-  c.on_ack(9000, SeqNo{10'000}, 11'000, kMss);
-  EXPECT_EQ(c.cwnd, 13'000u) << "at most two segments for one acknowledgement";
-}
-
-TEST(NewReno, WindowThatWasNotFilledDoesNotGrow) {
-  NewReno c = started();
-  c.on_ack(1000, SeqNo{1000}, 1000, kMss);
-  EXPECT_EQ(c.cwnd, 10'000u);
-}
-
-TEST(NewReno, AvoidanceGrowsByOneSegmentPerWindow) {
-  NewReno c = started();
-  c.ssthresh = 5000;
-  for (u32 i = 1; i <= 10; ++i) c.on_ack(1000, SeqNo{i * 1000}, 10'000, kMss);
-  EXPECT_EQ(c.cwnd, 11'000u);
-}
-
-TEST(NewReno, ThirdDuplicateHalvesOnceUntilRecoveryEnds) {
-  NewReno c = started();
-  const SeqNo una{5000}, sent{15'000};
-  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
-  EXPECT_EQ(c.window(kMss), 11'000u) << "limited transmit";
-  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
-  EXPECT_EQ(c.window(kMss), 12'000u);
-  EXPECT_TRUE(c.on_dupack(una, sent, 10'000, kMss));
-  EXPECT_EQ(c.ssthresh, 5000u);
-  EXPECT_EQ(c.cwnd, 8000u);
-  EXPECT_FALSE(c.on_dupack(una, sent, 10'000, kMss));
-  EXPECT_EQ(c.cwnd, 9000u);
-  EXPECT_TRUE(c.on_ack(2000, SeqNo{7000}, 10'000, kMss)) << "partial";
-  EXPECT_TRUE(c.in_recovery);
-  EXPECT_EQ(c.ssthresh, 5000u) << "reduced once per event";
-  EXPECT_FALSE(c.on_ack(8000, sent, 8000, kMss)) << "full";
-  EXPECT_FALSE(c.in_recovery);
-  EXPECT_LE(c.cwnd, 5000u);
-}
-
-TEST(NewReno, DuplicatesOfWhatTheTimeoutResendsDoNotHalveAgain) {
-  NewReno c = started();
-  c.on_timeout(SeqNo{10'000}, 10'000, kMss, false);
-  EXPECT_EQ(c.cwnd, kMss);
-  EXPECT_EQ(c.ssthresh, 5000u);
-  for (int i = 0; i < 5; ++i) EXPECT_FALSE(c.on_dupack(SeqNo{4000}, SeqNo{10'000}, 6000, kMss));
-  c.on_timeout(SeqNo{10'000}, 1000, kMss, true);
-  EXPECT_EQ(c.ssthresh, 5000u);
-}
-
-TEST(NewReno, AfterATimeoutSlowStartTakesOneSegmentPerAck) {
-  NewReno c = started();
-  c.on_timeout(SeqNo{10'000}, 10'000, kMss, false);
-  c.on_ack(3000, SeqNo{3000}, 10'000, kMss);
-  EXPECT_EQ(c.cwnd, 2000u);
-}
-
-TEST(NewReno, IdleConnectionStartsAgainFromTheInitialWindow) {
-  NewReno c = started();
-  c.cwnd = 500'000;
-  c.on_idle(kMss);
-  EXPECT_EQ(c.cwnd, 10'000u);
-}
 
 // --- flow table
 TEST(FlowTable, FindsWhatWasInsertedAndNothingElse) {
