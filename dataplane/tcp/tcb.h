@@ -150,7 +150,7 @@ struct RW_CACHE_ALIGNED Tcb {
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
   u32 listener = 0;
   u32 challenge_second = 0;
-  u32 stalled = 0;       // with retries: when the first of them was sent, in units of 1024 us
+  u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }
   void set(u32 f) { flags |= f; }
