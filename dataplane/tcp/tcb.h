@@ -151,6 +151,8 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 listener = 0;
   u32 challenge_second = 0;
   u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
+  wire::SeqNo moved_to;  // snd_una when the sweep last saw a segment's worth of progress, or nothing queued
+  u32 moved = 0;         // and when, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }
   void set(u32 f) { flags |= f; }
