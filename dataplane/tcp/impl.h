@@ -47,6 +47,7 @@ inline constexpr u32 kSharePart = 8;                 // of what is left above th
 inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kIpHeaderBytes = 20;
+inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
 inline constexpr u32 kPortReuseAgeUs = 1'000'000;    // a TIME-WAIT record younger than this keeps its local port

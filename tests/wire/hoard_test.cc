@@ -80,6 +80,28 @@ TEST(Hoard, WritersToWhomNobodyListensLeavePacketsForOthers) {
   w.audit();
 }
 
+// Half of the largest window ever offered is one byte here.
+TEST(Hoard, WindowsOfOneByteFromTheStartAreServedAtThePaceOfProbes) {
+  Wire w(roomy(), kPackets);
+  w.listen();
+  w.in("S seq=0 win=1 mss=1460");
+  w.out("SA seq=0 ack=1");
+  w.in("A seq=1 ack=1 win=1");
+  w.collect();
+  w.send(std::string(20'000, 'x'));
+  u32 segments = 0;
+  for (u32 tenth = 0; tenth < 600; ++tenth) {
+    w.after(100ms);
+    segments += w.pending();
+    w.forget_sent();
+    w.in("A seq=1 ack=" + std::to_string(1 + w.counter(Counter::tcp_zero_window_probes)) + " win=1");
+  }
+  EXPECT_GE(w.counter(Counter::tcp_zero_window_probes), 10u);
+  EXPECT_LE(segments, 300u) << "less than one in the shortest timeout";
+  EXPECT_TRUE(w.engine().alive(w.id));
+  w.audit();
+}
+
 TEST(Hoard, WhoIsGivenMoreRoomAgainIsTold) {
   Wire w(roomy(), kPackets);
   w.listen();
