@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
@@ -163,10 +164,11 @@ void read_pressure(Reader& reader, const Value& value, TcpConfig& tcp) {
   map.integer("shedIdleSeconds", tcp.shed_idle_s, 1, 3600);
 }
 
-void read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
+// Returns where receiveBudgetBytes stands, if it does.
+std::optional<Mark> read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
   const Map map(reader, value, keys::kTcp);
   map.integer("connections", tcp.connections, 64, 16'777'216);
-  map.integer("receiveBudgetBytes", tcp.receive_budget_bytes, 16'384, 64 << 20);
+  const auto budget_mark = map.integer("receiveBudgetBytes", tcp.receive_budget_bytes, 16'384, 64 << 20);
   map.integer("sendBudgetBytes", tcp.send_budget_bytes, 16'384, 64 << 20);
   read_tcp_life(reader, map, tcp);
   static constexpr std::pair<std::string_view, CongestionControl> kControls[] = {{"cubic", CongestionControl::cubic},
@@ -182,12 +184,14 @@ void read_tcp(Reader& reader, const Value& value, TcpConfig& tcp) {
     legs.integer("client", tcp.client_min_rto_ms, 1, 60'000);
     legs.integer("backend", tcp.backend_min_rto_ms, 1, 60'000);
   }
+  return budget_mark;
 }
 
-void read_limits(Reader& reader, const Value& value, GatewayConfig& out) {
+// Returns where headBytes stands, if it does.
+std::optional<Mark> read_limits(Reader& reader, const Value& value, GatewayConfig& out) {
   const Map map(reader, value, keys::kLimits);
   contract::Limits& limits = out.limits;
-  map.integer("headBytes", limits.head_bytes, 1024, contract::kHeadBytesMax);
+  const auto head_mark = map.integer("headBytes", limits.head_bytes, 1024, contract::kHeadBytesMax);
   map.integer("fields", limits.fields, 8, contract::kFieldsMax);
   if (const auto at = map.integer("targetBytes", limits.target_bytes, 64, contract::kHeadBytesMax)) {
     if (limits.target_bytes > limits.head_bytes) {
@@ -202,6 +206,18 @@ void read_limits(Reader& reader, const Value& value, GatewayConfig& out) {
   map.integer("requestsPerConnection", limits.requests_per_connection, 0, kU32Max);
   map.integer("attempts", limits.attempts, 1, 10);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
+  return head_mark;
+}
+
+// A head is held in the receive budget until it is whole, beside segments of which only the beginning belongs to it.
+void check_head_fits(Reader& reader, std::optional<Mark> budget_mark, std::optional<Mark> head_mark,
+                     const GatewayConfig& out) {
+  constexpr u32 kBeside = 4096;
+  if (out.tcp.receive_budget_bytes >= out.limits.head_bytes + kBeside) return;
+  reader.problem(budget_mark ? *budget_mark : head_mark ? *head_mark : out.mark,
+                 "tcp.receiveBudgetBytes " + std::to_string(out.tcp.receive_budget_bytes) +
+                     ": must be at least limits.headBytes and 4096, which is " +
+                     std::to_string(out.limits.head_bytes + kBeside) + ", or the largest head never fits");
 }
 
 void read_pools(Reader& reader, const Value& value, PoolsConfig& pools) {
@@ -277,8 +293,10 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
     inner.integer("megabytes", out.memory.megabytes, 64, 1 << 20);
   }
   if (const auto pools = map.get("pools")) read_pools(reader, *pools, out.pools);
-  if (const auto tcp = map.get("tcp")) read_tcp(reader, *tcp, out.tcp);
-  if (const auto limits = map.get("limits")) read_limits(reader, *limits, out);
+  std::optional<Mark> budget_mark, head_mark;
+  if (const auto tcp = map.get("tcp")) budget_mark = read_tcp(reader, *tcp, out.tcp);
+  if (const auto limits = map.get("limits")) head_mark = read_limits(reader, *limits, out);
+  check_head_fits(reader, budget_mark, head_mark, out);
   read_tap(reader, map, out);
 }
 

@@ -98,6 +98,7 @@ class Relay {
   // request.cc: the client's side
   bool read_request(u32 session);
   bool head_may_be_complete(const mbuf::Chain& in, u32 seen) const;
+  Exchange& open_exchange(u32 session, u32 service);
   void begin_exchange(u32 session);
   void begin_tunnel(u32 session);
   void pump_request(u32 exchange);

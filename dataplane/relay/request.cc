@@ -108,6 +108,21 @@ mbuf::Chain Relay::to_chain(Bytes bytes) {
   return out;
 }
 
+Exchange& Relay::open_exchange(u32 session, u32 service) {
+  const u32 index = exchanges_.alloc();  // as many as sessions: never empty
+  RW_ASSERT(index != kNone32);
+  sessions_[session].exchange = index;
+  sessions_[session].state = SessionState::exchanging;
+  Exchange& x = exchanges_[index];
+  x.session = session;
+  x.plan = plan_;
+  hold(*plan_);
+  x.service = service;
+  x.started_us = x.active_us = now_us_;
+  stats_.services[plan_->services[service].slot].active.add();
+  return x;
+}
+
 // The head is complete in `request_head_`: finds its service and endpoint and sends it on its way.
 void Relay::begin_exchange(u32 index) {
   Session& s = sessions_[index];
@@ -137,15 +152,7 @@ void Relay::begin_exchange(u32 index) {
     return answer_and_skip(413, "the request body is too large", "limit", "request_body_bytes");
   }
 
-  const u32 x_index = exchanges_.alloc();  // as many as sessions: never empty
-  RW_ASSERT(x_index != kNone32);
-  Exchange& x = exchanges_[x_index];
-  s.exchange = x_index;
-  s.state = SessionState::exchanging;
-  x.session = index;
-  x.plan = plan_;
-  hold(*plan_);
-  x.service = match.service;
+  Exchange& x = open_exchange(index, match.service);
   x.client_minor = head.minor_version;
   x.method = head.method;
   x.client_keep_alive = head.keep_alive;
@@ -153,37 +160,25 @@ void Relay::begin_exchange(u32 index) {
   x.wants_upgrade = head.upgrade;
   x.request_body.begin(head.framing, head.content_length);
   x.request_done = !x.has_body;
-  x.started_us = x.request_done_us = x.active_us = now_us_;
+  x.request_done_us = now_us_;
   if (!head.has(http::FieldId::x_request_id)) {
     x.id_high = random();
     x.id_low = random();
   }
   stats_.services[service.slot].requests.add();
-  stats_.services[service.slot].active.add();
 
   x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
   if (x.head.bytes() != head.bytes) return abort_session(index);
-  dispatch(x_index, head);
+  dispatch(s.exchange, head);
 }
 
 // A connection of a service without appProtocol: bytes both ways.
 void Relay::begin_tunnel(u32 index) {
   Session& s = sessions_[index];
-  const u32 x_index = exchanges_.alloc();
-  RW_ASSERT(x_index != kNone32);
-  Exchange& x = exchanges_[x_index];
-  s.exchange = x_index;
-  s.state = SessionState::exchanging;
-  x.session = index;
-  x.plan = plan_;
-  hold(*plan_);
-  x.service = plan_->listeners[s.listener].service;
-  x.tunnel = true;
-  x.started_us = x.active_us = now_us_;
-  stats_.services[plan_->services[x.service].slot].active.add();
+  open_exchange(index, plan_->listeners[s.listener].service).tunnel = true;
   page().count(contract::Counter::tunnels);
   request_head_ = {};
-  dispatch(x_index, request_head_);
+  dispatch(s.exchange, request_head_);
 }
 
 // Moves as many body bytes as `reader` and `budget` allow out of a connection's receive chain. With `unwrap` only the

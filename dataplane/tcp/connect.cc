@@ -31,7 +31,7 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.ts_offset = timestamp_offset(tuple, config.secret);
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
   t.last_sent = timestamp_ticks(now);
-  t.heard = static_cast<u32>(now >> 10);
+  t.heard = t.moved = static_cast<u32>(now >> 10);
   flows.insert(hash, i);
   t.set(kInTable);
   t.address_sum = address_sum(tuple);

@@ -31,6 +31,8 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - kIpHeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
       mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
+      receive_share(mbufs_budget),
+      send_share_bytes(c.send_budget_bytes),
       tcbs(c.connections),
       holes(std::max<u32>(c.connections / 16, 64)),
       flights(std::max<u32>(c.connections / 4, 64)),
@@ -206,8 +208,8 @@ bool Engine::peer_closed(ConnId id) const {
 u32 Engine::send_space(ConnId id) const {
   Tcb* t = impl_->get(id);
   if (t == nullptr || !in(t->state, kMaySend)) return 0;
-  const u32 queued = t->unacked.bytes();
-  if (queued < impl_->config.send_budget_bytes) return impl_->config.send_budget_bytes - queued;
+  const u32 queued = t->unacked.bytes(), budget = impl_->send_share_bytes;
+  if (queued < budget && t->unacked.slices() < impl_->share) return budget - queued;
   t->set(kFoundFull);
   return 0;
 }

@@ -43,8 +43,12 @@ inline constexpr u64 kSweepUs = 1 << 21;             // one round of the hand ov
 inline constexpr u32 kSweepStep = 32;                // blocks looked at in one go
 inline constexpr u32 kShedSample = 64;
 inline constexpr u8 kCongestionMet = 3;              // of gate::Segment::ecn
+inline constexpr u32 kReserveLows = 3;               // marks of low memory that what connections share leaves alone
+inline constexpr u32 kSharePart = 4;                 // of what is left above them, for one connection and direction
+inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kIpHeaderBytes = 20;
+inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
 inline constexpr u32 kPortReuseAgeUs = 1'000'000;    // a TIME-WAIT record younger than this keeps its local port
@@ -77,6 +81,9 @@ struct Engine::Impl {
   u16 mss_ours;            // what we announce: MTU less IPv4 and TCP headers
   u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
   u32 mbufs_budget;        // receive budget in mbufs
+  u32 share = kNone32;     // mbufs that a connection may hold each way now; above every budget while memory is ample
+  u32 receive_share;       // the lesser of share and mbufs_budget
+  u32 send_share_bytes;    // of share and the send budget
   Slab<Tcb> tcbs;
   Slab<Reassembly> holes;
   Slab<Flight> flights;
@@ -208,6 +215,8 @@ struct Engine::Impl {
   u64 silent_us(const Tcb& t) const;
   void keep_alive(u32 i);                                 // may free
   void look_at_pool();                                    // may free
+  void look_at_progress(Tcb& t);
+  u64 stuck_us(const Tcb& t) const;
   bool shed(bool holding);                                // may free
 
   // --- timers.cc

@@ -317,7 +317,7 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
     drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
   }
   if (t.unsent() > 0) want_output(i);
-  if (t.has(kFoundFull) && t.unacked.bytes() <= config.send_budget_bytes - config.send_budget_bytes / 4) {
+  if (t.has(kFoundFull) && t.unacked.bytes() <= send_share_bytes - send_share_bytes / 4 && t.unacked.slices() < share) {
     t.clear(kFoundFull);
     raise(i, kWritable);
   }
@@ -389,7 +389,7 @@ bool Engine::Impl::step_text(u32 i, Arrival& a) {
 void Engine::Impl::keep(u32 i, Arrival& a) {
   Tcb& t = tcbs[i];
   const u32 n = a.bytes;
-  if (t.receive.slices() >= 2 * mbufs_budget) {
+  if (t.receive.slices() >= 2 * receive_share) {
     count(Verdict::tcp_out_of_budget);
     a.bytes = 0;
     a.fin = false;
@@ -440,7 +440,7 @@ void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   t.owe(kOwesAck);
   want_output(i);
   if (t.reassembly == kNone32) t.reassembly = holes.alloc();
-  const bool room = t.reassembly != kNone32 && t.receive.slices() + holes[t.reassembly].slices() < mbufs_budget;
+  const bool room = t.reassembly != kNone32 && t.receive.slices() + holes[t.reassembly].slices() < receive_share;
   mbuf::Chain bytes = pools.chain();
   if (!room || !bytes.append(std::move(a.pkt), a.skip, a.bytes)) {
     count(Verdict::tcp_out_of_budget);

@@ -13,7 +13,9 @@ u32 Engine::Impl::sweep() {
   const u32 places = tcbs.high_water();
   for (u32 n = std::min(kSweepStep, places); n > 0; --n) {
     if (++hand >= places) hand = 0;
-    if (tcbs.used(hand)) keep_alive(hand);
+    if (!tcbs.used(hand)) continue;
+    look_at_progress(tcbs[hand]);
+    keep_alive(hand);
   }
   next_sweep = now + kSweepUs / (places / kSweepStep + 1);
   return 1;
@@ -43,30 +45,49 @@ void Engine::Impl::keep_alive(u32 i) {
 
 // --- memory
 
-// How many packets are left is asked once in a while: the answer adds up every cache of the pool.
+// How many packets are left is asked once in a while: the answer adds up every cache of the pool. What a connection may
+// hold follows from it (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): however many hoard, what they leave
+// shrinks by a part of itself with each of them and does not end, and below it lies a reserve for those who come and go.
 void Engine::Impl::look_at_pool() {
   if (static_cast<u32>(now >> 10) == pool_looked) return;
   pool_looked = static_cast<u32>(now >> 10);
-  const u64 free = u64{pools.packets_free()} * 100;
-  pool_low = free < u64{pools.packets_capacity()} * config.pool_low_percent;
-  if (free < u64{pools.packets_capacity()} * config.pool_shed_percent) shed(true);
+  const u64 free = u64{pools.packets_free()} * 100, capacity = pools.packets_capacity();
+  const u64 reserve = capacity * config.pool_low_percent * kReserveLows;
+  share = free <= reserve ? kShareLeast : std::max(kShareLeast, static_cast<u32>((free - reserve) / 100) / kSharePart);
+  receive_share = std::min(share, mbufs_budget);
+  send_share_bytes = static_cast<u32>(std::min<u64>(config.send_budget_bytes, u64{share} * mss_ours));
+  pool_low = free < capacity * config.pool_low_percent;
+  if (free < capacity * config.pool_shed_percent) shed(true);
 }
 
-// Of the blocks that the second hand passes next, the one whose peer was silent longest ends. `holding`: only those that
-// hold packets. One that was heard within shed_idle_us is spared. False: none was found.
+// An answer to a probe is not progress, nor is a byte now and then.
+void Engine::Impl::look_at_progress(Tcb& t) {
+  if (!t.unacked.empty() && static_cast<u32>(t.snd_una - t.moved_to) < t.snd_mss) return;
+  t.moved_to = t.snd_una;
+  t.moved = static_cast<u32>(now >> 10);
+}
+
+// How long the peer has said nothing, or taken nothing of what waits for it.
+u64 Engine::Impl::stuck_us(const Tcb& t) const {
+  const u64 unmoved = t.unacked.empty() ? 0 : u64{static_cast<u32>(now >> 10) - t.moved} << 10;
+  return std::max(silent_us(t), unmoved);
+}
+
+// Of the blocks that the second hand passes next, the one that has been stuck longest ends. `holding`: only those that
+// hold packets. One that got on within shed_idle_us is spared. False: none was found.
 bool Engine::Impl::shed(bool holding) {
   const u32 places = tcbs.high_water();
   u32 worst = kNone32;
-  u64 silent_most = config.shed_idle_us;
+  u64 stuck_most = config.shed_idle_us;
   for (u32 n = std::min(kShedSample, places); n > 0; --n) {
     if (++shed_hand >= places) shed_hand = 0;
     if (!tcbs.used(shed_hand)) continue;
     const Tcb& t = tcbs[shed_hand];
     if (!in(t.state, kSynchronised)) continue;
     if (holding && t.receive.slices() + t.unacked.slices() == 0 && t.reassembly == kNone32) continue;
-    const u64 silent = silent_us(t);
-    if (silent < silent_most) continue;
-    silent_most = silent;
+    const u64 stuck = stuck_us(t);
+    if (stuck < stuck_most) continue;
+    stuck_most = stuck;
     worst = shed_hand;
   }
   if (worst == kNone32) return false;

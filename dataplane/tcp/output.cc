@@ -86,7 +86,8 @@ bool Engine::Impl::send_syn(u32 i, OutBatch& out) {
 }
 
 // How much of the queue the next segment takes; 0: nothing now. Sender's silly window avoidance, 3.8.6.2.1: a full
-// segment, or all there is, or at least half of the largest window that the peer ever offered.
+// segment, or all there is, or at least half of the largest window that the peer ever offered, but nothing silly to a peer
+// that never offered more: such bytes go at the pace of probes, or each would cost a packet and its acknowledgement.
 u32 Engine::Impl::next_length(const Tcb& t) const {
   const u32 unsent = t.unsent();
   if (unsent == 0) return 0;
@@ -100,7 +101,7 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
   }
   if (usable <= 0) return 0;
   u32 n = std::min({unsent, static_cast<u32>(usable), u32{t.snd_mss}});
-  if (n < t.snd_mss && n < unsent && n * 2 < t.snd_wnd_max) return 0;
+  if (n < t.snd_mss && n < unsent && n * 2 < std::max(t.snd_wnd_max, 2 * kSillyBytes)) return 0;
   if (n < t.snd_mss && n < unsent && t.snd_wnd > window && t.in_flight() > 0) return 0;
   const u32 rest = t.unacked.slice(t.next.slice).length - t.next.skip;
   return rest >= n ? n : packet_length(t, t.next, rest, n);
@@ -259,12 +260,13 @@ void Engine::Impl::acked_peer(u32 i) {
   if (!t.has(kOrphan)) drop_timer(i, kIdleTimer);
 }
 
-// Bytes that may come behind rcv_nxt: the budget less what is held, in bytes and in mbufs.
+// Bytes that may come behind rcv_nxt: the budget less what is held, in bytes and in mbufs, of which a connection has its
+// share.
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
-  if (held >= mbufs_budget || t.receive.bytes() >= config.receive_budget_bytes) return 0;
+  if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
   const u32 per_mbuf = std::min<u32>(mss_ours + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
-  return std::min(config.receive_budget_bytes - t.receive.bytes(), (mbufs_budget - held) * per_mbuf);
+  return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
 }
 
 // The window field, and rcv_adv to match: the right edge never moves back, and moves on by no less than a segment or

@@ -120,7 +120,6 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
   d.min_rtt_us = t.rack.rtt_known() ? t.rack.min_rtt_us : 0;
   if (t.has(kTimestamps)) d.echo_age_us = echo_rtt_us(stamp_of(t), seg.options.ts_echo);
   const u32 pipe_before = f.board.pipe();
-  const bool recovering = t.cc.in_recovery;
   if (acked > 0) f.board.ack(seg.ack, d);
   read_sack(i, seg, d);
   t.rack.on_delivered(d);
@@ -141,8 +140,8 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
   find_lost(i, pipe_before);
   if (t.cc.in_recovery) {
     const u32 quota = f.prr.on_ack(d.bytes, f.board.pipe(), t.cc.ssthresh, t.snd_mss);
-    // The first segment goes at once, whatever the proportion says.
-    t.cc.cwnd = std::max<u32>(f.board.pipe() + quota, recovering ? t.snd_mss : f.board.pipe() + t.snd_mss);
+    // The first segment goes at once, whatever the proportion says and however many acknowledgements one burst brings.
+    t.cc.cwnd = std::max<u32>(f.board.pipe() + quota, f.prr.out > 0 ? t.snd_mss : f.board.pipe() + t.snd_mss);
   } else if (acked > 0) {
     t.cc.on_ack(acked_of(t, acked, flight_before), t.snd_mss);
   }

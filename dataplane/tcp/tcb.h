@@ -1,7 +1,7 @@
 #pragma once
 // The transmission control block of one connection (RFC 9293 section 3.3.1), laid out by who touches it when.
 //
-// Six cache lines: who it is and what it owes; sequence variables; timing; the byte streams; stamps, RACK and congestion;
+// Seven cache lines: who it is and what it owes; sequence variables; timing; the byte streams; stamps, RACK and congestion;
 // what few segments ask for. The engine is the only owner; nothing here is visible above it.
 // Variables carry the names of the RFC: snd_nxt is the next number to send, which a timeout takes back to snd_una,
 // while snd_max, the highest ever sent, is what the RFC's acceptability tests call SND.NXT.
@@ -155,7 +155,9 @@ struct RW_CACHE_ALIGNED Tcb {
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
   u32 listener = 0;
   u32 challenge_second = 0;
-  u32 stalled = 0;       // with retries: when the first of them was sent, in units of 1024 us
+  u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
+  wire::SeqNo moved_to;  // snd_una when the sweep last saw a segment's worth of progress, or nothing queued
+  u32 moved = 0;         // and when, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }
   void set(u32 f) { flags |= f; }
@@ -177,6 +179,6 @@ struct RW_CACHE_ALIGNED Tcb {
   bool fin_acked() const { return has(kFinQueued) && has(kSynAcked) && snd_una > fin_seq; }
 };
 
-static_assert(sizeof(Tcb) == 6 * kCacheLineBytes);
+static_assert(sizeof(Tcb) == 7 * kCacheLineBytes);
 
 }  // namespace ringway::tcp

@@ -77,8 +77,10 @@ u64 Engine::Impl::patience_us(const Tcb& t) const {
 void Engine::Impl::on_send_timer(u32 i) {
   Tcb& t = tcbs[i];
   if (on_recovery_timer(i)) return;
+  const bool held_back = t.in_flight() == 0 || (t.snd_wnd == 0 && !t.unacked.empty());
+  // Bytes in flight wait since they were sent; a peer with a closed window, from when it is asked and does not answer.
   if (t.retries == 0) {
-    t.stalled = static_cast<u32>((now - t.rtt.backed_off_us(t.backoff, config.rto_max_us)) >> 10);
+    t.stalled = static_cast<u32>((held_back ? now : now - t.rtt.backed_off_us(t.backoff, config.rto_max_us)) >> 10);
   }
   ++t.retries;
   if (t.backoff < 16) ++t.backoff;
@@ -101,7 +103,6 @@ void Engine::Impl::on_send_timer(u32 i) {
   }
   want_output(i);
   restart_send_timer(i);  // 5.6, and again when the segment leaves: no moment without a timer
-  const bool held_back = t.in_flight() == 0 || (t.snd_wnd == 0 && !t.unacked.empty());
   if (held_back) {
     t.owe(kOwesProbe);
     return;

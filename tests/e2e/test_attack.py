@@ -131,6 +131,26 @@ class UnderAttack(LabCase):
         self.assertEqual((told["connected"], told["largest"]), (50, 536))
         self.assertGreater(told["heard_bytes"], 50 * 20_000)
 
+    def test_window_of_one_byte(self):
+        self.under("drip", "--count", 200, "--rate", 1000, grows=["tcp_zero_window_probes"], service="odd-service")
+
+    def test_readers_that_keep_their_window_closed(self):
+        self.under("closed", "--count", 400, "--rate", 1000, grows=["tcp_zero_window_probes"], service="odd-service",
+                   seconds=5)
+
+    def test_slow_readers(self):
+        readers = []
+        try:
+            def more():
+                for _ in range(4):
+                    client = self.client("odd-service")
+                    client.send("GET /bytes/4000000 HTTP/1.1\r\nHost: odd\r\n\r\n")
+                    readers.append(client)
+            self.under("syn", "--rate", 100, grows=["tcp_accepted"], meanwhile=more)
+        finally:
+            for client in readers:
+                client.sock.close()
+
     def test_zz_memory_comes_back(self):
         def quiet():
             return sum(core["mbufs_in_use"] for core in self.gateway.ask("/status")["cores"])

@@ -132,6 +132,19 @@ TEST(Rfc8985_6_2, ThreeSackedRepairTheHoleAtOnceAndOnlyTheHole) {
   w.audit();
 }
 
+// The reduction would let nothing out yet, and no further acknowledgement may come to ask it again.
+TEST(Rfc6937_3, FirstRepairGoesAtOnceHoweverManyAcknowledgementsOneBurstBrings) {
+  for (u32 last = 3; last <= 9; ++last) {
+    Wire w;
+    ten_out(w);
+    w.after(10ms);
+    for (u32 n = 1; n <= last; ++n) w.in("A seq=1 ack=1 sack=1461-" + std::to_string(1461 + 1460 * n));
+    w.out("A seq=1 len=1460");
+    EXPECT_EQ(w.counter(Counter::tcp_rto), 0u);
+    w.audit();
+  }
+}
+
 TEST(Rfc8985_6_2, LostRetransmissionIsFoundWithoutATimeout) {
   Wire w;
   ten_out(w);

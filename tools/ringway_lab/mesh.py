@@ -100,9 +100,3 @@ class Mesh:
 
     def connect(self, service, timeout=5):
         return self.client.connect(self.service(service).vip, self.service(service).port, timeout)
-
-    def spread_interrupts(self, gateway_cpu, rest_cpu):
-        """What a veth pair hands over is processed on the receiver's core, as with two network cards."""
-        for space in self.lab.namespaces.values():
-            cpu = gateway_cpu if space is self.gw else rest_cpu
-            space.run("sh", "-c", f"for f in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {1 << cpu:x} > $f; done")

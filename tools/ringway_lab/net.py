@@ -156,6 +156,15 @@ def settle_interface(namespace, interface):
     namespace.ip("link", "set", interface, "up")
 
 
+# What a namespace has of its own, whatever the machine is set to.
+SYSCTLS = (
+    "net.core.txrehash=0",  # a retransmission keeps its transmit queue: veth does not move the flow to another receive queue
+    "net.ipv6.conf.all.disable_ipv6=1",
+    "net.ipv6.conf.default.disable_ipv6=1",
+    "net.bridge.bridge-nf-call-iptables=0",  # the switch is a wire; there only where br_netfilter is loaded
+)
+
+
 class Lab:
     """All that one run makes. Use as `with Lab() as lab:`."""
 
@@ -198,10 +207,7 @@ class Lab:
         _call("ip", "netns", "add", made.name)
         self.namespaces[short] = made
         made.ip("link", "set", "lo", "up")
-        # A retransmission keeps its transmit queue, so veth does not move the flow to another receive queue.
-        _call("ip", "netns", "exec", made.name, "sysctl", "-qw", "net.core.txrehash=0", check=False)
-        _call("ip", "netns", "exec", made.name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", check=False)
-        _call("ip", "netns", "exec", made.name, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1", check=False)
+        _call("ip", "netns", "exec", made.name, "sysctl", "-qw", *SYSCTLS, check=False)
         return made
 
     def veth(self, left, left_name, right, right_name, queues=1):

@@ -51,7 +51,7 @@ class Ringway(Gateway):
     def port_entry(self):
         if self.port == "af_xdp":
             # One socket per receive queue of the veth.
-            devices = [f"net_af_xdp{i},iface=eth0,start_queue={i}" for i in range(self.queues)]
+            devices = [f"net_af_xdp{i},iface=eth0,start_queue={i},busy_budget=0" for i in range(self.queues)]
             entry = {"devices": devices} if self.queues > 1 else {"device": devices[0]}
         elif self.port == "af_packet":
             entry = {"device": f"net_af_packet0,iface=eth0,qpairs={self.queues}"}

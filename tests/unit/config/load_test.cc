@@ -65,6 +65,7 @@ const Bad kBad[] = {
     {"UnknownKeyNear", gateway("contolCore: 0"), "f.yaml:5:3: unknown key \"contolCore\"; did you mean \"controlCore\"?\n"},
     {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\"\n"},
     {"DuplicateKey", gateway("cores: [2]"), "f.yaml:5:3: duplicate key \"cores\"\n"},
+    {"ReceiveBudgetBelowHead", gateway("tcp: { receiveBudgetBytes: 32768 }\n  limits: { headBytes: 32768 }"), "f.yaml:5:30: tcp.receiveBudgetBytes 32768: must be at least limits.headBytes and 4096, which is 36864, or the largest head never fits\n"},
     {"CoresEmpty", with(kGood, "[1]", "[]"), "f.yaml:4:10: cores: 0 entries, must be 1 to 64\n"},
     {"CoresTwice", with(kGood, "[1]", "[1, 1]"), "f.yaml:4:14: cores[1]: CPU 1 is listed twice\n"},
     {"CoresText", with(kGood, "[1]", "[one]"), "f.yaml:4:11: cores[0]: must be a whole number, not a string\n"},

@@ -351,6 +351,53 @@ TEST_F(Vdev, PortThatRefusesRulesIsSteeredByHandoverAndTheReasonNamesIt) {
   }
 }
 
+// Where the kernel has cls_flower, net_tap's rules are the real thing: what is sent to the address of a core comes by that
+// core's queue, whatever its ports; without the rules the kernel spreads the same frames over both.
+TEST_F(Vdev, TapThatTakesRulesBringsAnswersToTheQueueOfTheirCore) {
+  if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "no /dev/net/tun";
+  mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
+  const std::string tap = "rwt" + std::to_string(number_);
+  auto opened = Device::open({.name = "net_tap" + std::to_string(number_) + ",iface=" + tap}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  shell("ip link set " + tap + " up");
+  const wire::Ip4 first = wire::Ip4::of(10, 9, 9, 100);
+  const Steering s({.cores = 2, .devices = {device_.get()}, .wanted = Wanted::flow, .core_addresses = {first}});
+  if (s.mode() != Steering::Mode::flow) GTEST_SKIP() << s.why();
+  Queue queues[] = {{*device_, 0, *pools_, page_}, {*device_, 1, *pools_, page_}};
+  RawSocket kernel(tap, 0x0800);
+  const auto queues_of = [&](wire::Ip4 to) {
+    u32 seen[2] = {};
+    for (u16 port = 0; port < 64; ++port) {
+      std::vector<u8> f = frame(14 + 20 + 20, 1);
+      f[12] = 0x08;
+      f[13] = 0x00;
+      wire::write_ip4(f.data() + 14, {.total_bytes = 40, .protocol = wire::kIpProtoTcp,
+                                      .source = wire::Ip4::of(10, 9, 9, 1), .destination = to});
+      wire::write_tcp(f.data() + 34, {.source_port = static_cast<u16>(8000 + port * 7), .destination_port = port});
+      kernel.send(f);
+    }
+    mbuf::Pkt burst[contract::kBurstMax];
+    for (int turn = 0; turn < 500 && seen[0] + seen[1] < 64; ++turn, usleep(1000)) {
+      for (u32 q = 0; q < 2; ++q) {
+        const u32 n = queues[q].rx(burst);
+        for (u32 i = 0; i < n; ++i) {
+          const u8* const ip = burst[i].data() + 14;
+          if (burst[i].total_bytes() == 54 && wire::Ip4View(ip).destination() == to) ++seen[q];
+          burst[i].reset();
+        }
+      }
+    }
+    return std::pair(seen[0], seen[1]);
+  };
+  EXPECT_EQ(queues_of(first), std::pair(64u, 0u));
+  EXPECT_EQ(queues_of(wire::Ip4{first.v + 1}), std::pair(0u, 64u));
+  device_->unsteer();
+  const auto [zero, one] = queues_of(wire::Ip4{first.v + 1});
+  EXPECT_EQ(zero + one, 64u);
+  EXPECT_GT(zero, 0u);
+}
+
 TEST_F(Vdev, DriverWithoutRulesIsNamedToo) {
   mbuf::Pools* pools[] = {pools_.get(), pools_.get()};
   auto opened = Device::open({.name = "net_null" + std::to_string(number_)}, pools);

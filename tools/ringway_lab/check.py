@@ -1,0 +1,153 @@
+"""Builds and runs every test of Ringway; the last line says how many passed and failed. tools/check starts it.
+
+Exit status 0 only when nothing failed. `--only STAGE` (repeatable) for people in a hurry; logs stand in the build trees.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from .build import PROGRAMS, ROOT, ROUGH_PROGRAMS, build, configure, run_logged
+from .cases import Count, executables_of, programs, run_suites
+from .net import clean_leftovers
+
+FUZZ_SECONDS = 15
+
+
+def log_of(tree):
+    os.makedirs(os.path.join(ROOT, tree), exist_ok=True)
+    return os.path.join(ROOT, tree, "check.log")
+
+
+def release():
+    """Release build of everything; unit, wire, duet and race tests."""
+    folder = build("build", log_path=log_of("build"))
+    return run_suites(folder, ["unit", "wire", "duet", "race"], log_of("build"))
+
+
+def tidy():
+    """Rules of the house: include floors, headers alone, a test for each verdict."""
+    return run_suites(configure("build", log_path=log_of("build")), ["tidy"], log_of("build"))
+
+
+def sanitized(tree, suites, env):
+    configure(tree, log_path=log_of(tree))
+    names = programs(os.path.join(ROOT, tree), suites)
+    return run_suites(build(tree, names, log_path=log_of(tree)), suites, log_of(tree), env)
+
+
+def asan():
+    """Unit and wire tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    return sanitized("build-asan", ["unit", "wire"],
+                     {"ASAN_OPTIONS": "strict_string_checks=1",
+                      "LSAN_OPTIONS": f"suppressions={os.path.join(ROOT, 'tests', 'support', 'lsan.supp')}",
+                      "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+
+
+def tsan():
+    """Plan swap, health board and rings under ThreadSanitizer."""
+    return sanitized("build-tsan", ["race"], {"TSAN_OPTIONS": "halt_on_error=1"})
+
+
+def fuzz_one(name, path, scratch):
+    room = name.removesuffix("_fuzz").removeprefix("fuzz_")
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", room)
+    fresh = os.path.join(scratch, name)
+    os.makedirs(fresh)
+    known = [corpus] if os.path.isdir(corpus) else []
+    return run_logged([path, f"-max_total_time={FUZZ_SECONDS}", "-seed=1", "-timeout=10", "-rss_limit_mb=3000", "-print_final_stats=1",
+                       f"-artifact_prefix={ROOT}/build-fuzz/crash-{name}-", fresh, *known],
+                      os.path.join(ROOT, "build-fuzz", f"{name}.log"), timeout=FUZZ_SECONDS * 4 + 60) == 0
+
+
+def fuzz():
+    """Every libFuzzer target for a bounded time, from the corpus in the tree."""
+    folder = configure("build-fuzz", log_path=log_of("build-fuzz"))
+    targets = executables_of(folder, "tests/fuzz/meson.build")
+    build("build-fuzz", [os.path.relpath(path, folder) for _, path in targets], log_path=log_of("build-fuzz"))
+    count = Count()
+    with tempfile.TemporaryDirectory(prefix=f"rw-{os.getpid()}-fuzz") as scratch:
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for (name, _), ok in zip(targets, pool.map(lambda t: fuzz_one(*t, scratch), targets)):
+                count.case(ok, f"fuzz {name} (build-fuzz/{name}.log)")
+    return count
+
+
+def in_the_lab(program):
+    """A test program of tests/e2e; it writes its counts as JSON."""
+    build("build", PROGRAMS + ROUGH_PROGRAMS, log_path=log_of("build"))
+    report = os.path.join(ROOT, "build", os.path.basename(program) + ".json")
+    log = os.path.join(ROOT, "build", os.path.basename(program) + ".log")
+    if os.path.exists(report):
+        os.remove(report)
+    with open(log, "wb") as out:
+        subprocess.run(["/usr/bin/python3", os.path.join(ROOT, program), "--json", report], cwd=ROOT, stdout=out,
+                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    count = Count()
+    if not os.path.exists(report):
+        count.case(False, f"{program} did not finish ({log})")
+        return count
+    with open(report) as f:
+        told = json.load(f)
+    count.add(Count(told["passed"], told["failed"], told["skipped"], told["broken"]))
+    return count
+
+
+def e2e():
+    """The gateway in namespaces with curl, wrk, nginx, dig and a raw-socket abuser."""
+    return in_the_lab("tests/e2e/run.py")
+
+
+def suites():
+    """Request smuggling corpora against the running gateway, judged by two strict parsers."""
+    return in_the_lab("tests/e2e/desync.py")
+
+
+STAGES = {f.__name__: f for f in (release, tidy, asan, tsan, fuzz, e2e, suites)}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/check", description=__doc__)
+    parser.add_argument("--only", action="append", choices=STAGES, metavar="STAGE",
+                        help="one of: " + ", ".join(STAGES))
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("check: needs root (network namespaces, AF_XDP sockets). Run: sudo tools/check")
+
+    failed = passed = 0
+    whole = time.monotonic()
+    try:
+        for name in args.only or STAGES:
+            started = time.monotonic()
+            print(f"{name:8} ", end="", flush=True)
+            from_error = None
+            try:
+                count = STAGES[name]()
+            except Exception as e:  # a stage that cannot run is a failure; the others still tell what they can
+                count, from_error = Count(), e
+                count.case(False, f"{name} did not run")
+            passed, failed = passed + count.passed, failed + count.failed
+            print(f"{time.monotonic() - started:5.0f} s  {count.passed:5} passed  {count.failed:3} failed"
+                  + (f"  {count.skipped} skipped" if count.skipped else ""), flush=True)
+            if from_error:
+                print(f"         {from_error}")
+            for broken in count.broken:
+                print(f"         FAILED {broken}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped")
+        failed += 1
+    finally:
+        if os.path.isdir("/var/run/netns"):
+            clean_leftovers()
+    print(f"{time.monotonic() - whole:.0f} s in all")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
