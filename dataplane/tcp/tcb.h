@@ -58,7 +58,7 @@ enum Flags : u32 {
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
-inline constexpr u32 kTimersPerConnection = 2;
+inline constexpr u32 kTimerKinds = 2;
 // What the send timer is armed for: a retransmission timeout or a probe of a closed window, a tail loss probe, or the
 // end of the reordering window (RFC 8985 section 8).
 enum class TimerMode : u8 { timeout, probe, reorder };
@@ -123,8 +123,8 @@ struct RW_CACHE_ALIGNED Tcb {
   TimerMode timer_mode = TimerMode::timeout;
 
   // --- 3: timing and congestion
-  alignas(kCacheLineBytes) TimeUs deadline[kTimersPerConnection] = {};  // 0: not wanted
-  TimeUs wheel_at[kTimersPerConnection] = {};                           // 0: not in the wheel
+  alignas(kCacheLineBytes) TimeUs deadline[kTimerKinds] = {};  // 0: not wanted
+  TimeUs wheel_at = 0;                                         // when it wakes the block; 0: not in the wheel
   NewReno cc;
   Rtt rtt;
 
