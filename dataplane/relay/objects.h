@@ -34,14 +34,15 @@ struct Session {
   bool runnable = false;          // stands in the run queue
   u32 exchange = kNone32;
   u32 listener = kNone32;         // index into the plan of generation `listener_generation`
-  u64 listener_generation = 0;
+  u32 listener_generation = 0;    // its low half
   u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look
   u32 requests = 0;
   wire::FourTuple tuple;
-  TimeUs accepted_us = 0;
+  u32 accepted = 0;               // when it was, in units of 1024 us
   TimeUs waiting_since_us = 0;    // start of the state: idle, head or linger
   TimeUs armed_us = 0;            // when its timer goes off; 0: not armed
 };
+static_assert(sizeof(Session) == 64);
 
 enum class UpstreamState : u8 { connecting, busy, idle };
 

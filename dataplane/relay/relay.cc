@@ -89,7 +89,8 @@ void Relay::accept(const tcp::AppEvent& event) {
   Session& s = sessions_[index];
   s.conn = event.id;
   s.tuple = engine_.info(event.id)->tuple;
-  s.accepted_us = s.waiting_since_us = now_us_;
+  s.accepted = static_cast<u32>(now_us_ >> 10);
+  s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
@@ -104,14 +105,14 @@ void Relay::accept(const tcp::AppEvent& event) {
 // The listener of the current plan at the address that the client connected to; cached per plan generation, because
 // keep-alive connections outlive plans.
 const contract::Listener* Relay::find_listener(Session& s) {
-  if (s.listener_generation != plan_->generation) {
+  if (s.listener_generation != static_cast<u32>(plan_->generation)) {
     const auto& listeners = plan_->listeners;
     const auto at = std::lower_bound(listeners.begin(), listeners.end(), s.tuple, [](const auto& l, const auto& t) {
       return l.ip < t.local || (l.ip == t.local && l.port < t.local_port);
     });
     const bool found = at != listeners.end() && at->ip == s.tuple.local && at->port == s.tuple.local_port;
     s.listener = found ? static_cast<u32>(at - listeners.begin()) : kNone32;
-    s.listener_generation = plan_->generation;
+    s.listener_generation = static_cast<u32>(plan_->generation);
   }
   return s.listener == kNone32 ? nullptr : &plan_->listeners[s.listener];
 }
@@ -316,7 +317,7 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   row.requests = s.requests;
   row.bytes_in = info->bytes_in;
   row.bytes_out = info->bytes_out;
-  row.age_us = now_us_ - s.accepted_us;
+  row.age_us = u64{static_cast<u32>(now_us_ >> 10) - s.accepted} << 10;
   row.idle_us = now_us_ - s.waiting_since_us;
   if (s.state == SessionState::lingering) {
     row.stage = Stage::closing;

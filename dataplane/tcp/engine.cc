@@ -39,7 +39,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       flows(c.connections + c.time_wait_max + c.half_open_max),
       time_wait(c.time_wait_max, c.time_wait_us),
       listeners(c.listeners),
-      wheel(c.connections * kTimersPerConnection, 0),
+      wheel(c.connections, 0),
       half_open(c.half_open_max),
       next_port(c.port_count == 0
                     ? 0
@@ -108,7 +108,7 @@ void Engine::unreachable(const wire::FourTuple& tuple) {
 u32 Engine::timers(TimeUs now_us, u32 most) {
   impl_->now = now_us;
   impl_->release_closed();
-  u32 ran = impl_->wheel.expire(now_us, most, [this](u32 id) { impl_->on_timer(id); });
+  u32 ran = impl_->wheel.expire(now_us, most, [this](u32 i) { impl_->on_timer(i); });
   ran += impl_->expire_half_open(most - ran);
   impl_->look_at_pool();
   ran += impl_->sweep();

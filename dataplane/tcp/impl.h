@@ -223,7 +223,7 @@ struct Engine::Impl {
   void want_timer(u32 i, TimerKind k, TimeUs at);
   void drop_timer(u32 i, TimerKind k);
   void cancel_timers(u32 i);
-  void on_timer(u32 id);
+  void on_timer(u32 i);
   void on_send_timer(u32 i);
   void on_idle_timer(u32 i);
   void settle_send_timer(u32 i);

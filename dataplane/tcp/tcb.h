@@ -1,7 +1,7 @@
 #pragma once
 // The transmission control block of one connection (RFC 9293 section 3.3.1), laid out by who touches it when.
 //
-// Seven cache lines: who it is and what it owes; sequence variables; timing; the byte streams; stamps, RACK and congestion;
+// Six cache lines: who it is and what it owes; sequence variables; timing; the byte streams; stamps, RACK and congestion;
 // what few segments ask for. The engine is the only owner; nothing here is visible above it.
 // Variables carry the names of the RFC: snd_nxt is the next number to send, which a timeout takes back to snd_una,
 // while snd_max, the highest ever sent, is what the RFC's acceptability tests call SND.NXT.
@@ -62,7 +62,7 @@ enum Flags : u32 {
 };
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
-inline constexpr u32 kTimersPerConnection = 2;
+inline constexpr u32 kTimerKinds = 2;
 // What the send timer is armed for: a retransmission timeout or a probe of a closed window, a tail loss probe, or the
 // end of the reordering window (RFC 8985 section 8).
 enum class TimerMode : u8 { timeout, probe, reorder };
@@ -128,12 +128,14 @@ struct RW_CACHE_ALIGNED Tcb {
   u16 dsack_bytes = 0;    // with kDsack
 
   // --- 3: timing, accounts
-  alignas(kCacheLineBytes) TimeUs deadline[kTimersPerConnection] = {};  // 0: not wanted
-  TimeUs wheel_at[kTimersPerConnection] = {};                           // 0: not in the wheel
+  alignas(kCacheLineBytes) TimeUs deadline[kTimerKinds] = {};  // 0: not wanted
+  TimeUs wheel_at = 0;                                         // when it wakes the block; 0: not in the wheel
   Rtt rtt;
   u32 rtt_start_us = 0;     // low half of the time
   u64 bytes_in = 0;
   u64 bytes_out = 0;
+  wire::SeqNo moved_to;  // snd_una when the sweep last saw a segment's worth of progress, or nothing queued
+  u32 moved = 0;         // and when, in units of 1024 us
 
   // --- 4: byte streams
   alignas(kCacheLineBytes) mbuf::Chain receive;  // in order, not yet taken
@@ -156,8 +158,6 @@ struct RW_CACHE_ALIGNED Tcb {
   u32 listener = 0;
   u32 challenge_second = 0;
   u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
-  wire::SeqNo moved_to;  // snd_una when the sweep last saw a segment's worth of progress, or nothing queued
-  u32 moved = 0;         // and when, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }
   void set(u32 f) { flags |= f; }
@@ -179,6 +179,6 @@ struct RW_CACHE_ALIGNED Tcb {
   bool fin_acked() const { return has(kFinQueued) && has(kSynAcked) && snd_una > fin_seq; }
 };
 
-static_assert(sizeof(Tcb) == 7 * kCacheLineBytes);
+static_assert(sizeof(Tcb) == 6 * kCacheLineBytes);
 
 }  // namespace ringway::tcp

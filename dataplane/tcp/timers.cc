@@ -2,8 +2,9 @@
 // (RFC 9293 3.8.6.1), the lone delayed acknowledgement (3.8.6.3), connections that the application left (fin_timeout_us),
 // and TIME-WAIT.
 //
-// A deadline is a field of the block; the wheel is only told when it would otherwise wake too late, and a timer that
-// wakes before its deadline is armed again. So setting and clearing a deadline, as every request does, costs a store.
+// Deadlines are fields of the block, which has one place in the wheel for the earliest of them. The wheel is only told when
+// it would otherwise wake too late, and a block that wakes before its time is armed again. So setting and clearing a
+// deadline, as every request does, costs a store.
 
 #include "dataplane/tcp/impl.h"
 
@@ -13,9 +14,9 @@ void Engine::Impl::want_timer(u32 i, TimerKind k, TimeUs at) {
   Tcb& t = tcbs[i];
   if (t.deadline[k] == 0) ++timers_wanted;
   t.deadline[k] = at;
-  if (t.wheel_at[k] != 0 && t.wheel_at[k] <= at) return;
-  wheel.arm(i * kTimersPerConnection + k, at);
-  t.wheel_at[k] = at;
+  if (t.wheel_at != 0 && t.wheel_at <= at) return;
+  wheel.arm(i, at);
+  t.wheel_at = at;
 }
 
 void Engine::Impl::drop_timer(u32 i, TimerKind k) {
@@ -26,22 +27,25 @@ void Engine::Impl::drop_timer(u32 i, TimerKind k) {
 }
 
 void Engine::Impl::cancel_timers(u32 i) {
-  for (const TimerKind k : {kSendTimer, kIdleTimer}) {
-    drop_timer(i, k);
-    if (tcbs[i].wheel_at[k] != 0) wheel.cancel(i * kTimersPerConnection + k);
-    tcbs[i].wheel_at[k] = 0;
-  }
+  for (const TimerKind k : {kSendTimer, kIdleTimer}) drop_timer(i, k);
+  if (tcbs[i].wheel_at != 0) wheel.cancel(i);
+  tcbs[i].wheel_at = 0;
 }
 
-void Engine::Impl::on_timer(u32 id) {
-  const u32 i = id / kTimersPerConnection;
-  const TimerKind k = static_cast<TimerKind>(id % kTimersPerConnection);
-  Tcb& t = tcbs[i];
-  t.wheel_at[k] = 0;
-  if (t.deadline[k] == 0) return;
-  if (t.deadline[k] > now) return want_timer(i, k, t.deadline[k]);
-  drop_timer(i, k);
-  k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
+void Engine::Impl::on_timer(u32 i) {
+  const u32 generation = tcbs[i].generation;
+  tcbs[i].wheel_at = 0;
+  for (const TimerKind k : {kSendTimer, kIdleTimer}) {
+    const TimeUs at = tcbs[i].deadline[k];
+    if (at == 0) continue;
+    if (at > now) {
+      want_timer(i, k, at);
+      continue;
+    }
+    drop_timer(i, k);
+    k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
+    if (!tcbs.used(i) || tcbs[i].generation != generation) return;
+  }
 }
 
 // Whether what would be probed is in a state for it is looked at when the time has come.

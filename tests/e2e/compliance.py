@@ -207,10 +207,11 @@ class World:
                     for i, case in enumerate(cases)]
             outcomes = {case.name: [future.result() for future in both] for case, both in zip(cases, seen)}
         # Timers are judged by the clock: what went otherwise in the crowd is asked once more, alone.
+        linux = told()
         for i, case in enumerate(cases):
             both = outcomes[case.name]
             self.again += both[0] != case.ringway
-            for side, wanted in ((0, case.ringway), (1, both[1] if case.why else case.ringway)):
+            for side, wanted in ((0, case.ringway), (1, linux.get(case.name))):
                 if both[side] != wanted:
                     both[side] = one(2 + i, case, side == 0)
         return outcomes
@@ -224,6 +225,14 @@ def load_cases():
     order = list(dict.fromkeys(case.group for case in CASES))
     CASES.sort(key=lambda case: order.index(case.group))
     return CASES
+
+
+def told():
+    """{case name: Linux's outcome} of the page as it is."""
+    if not os.path.exists(PAGE):
+        return {}
+    with open(PAGE) as f:
+        return {name: linux for name, linux in re.findall(r"^\|[^|]*\|[^|]*\| `(\w+)` \|[^|]*\| ([^|]*) \|", f.read(), re.M)}
 
 
 def page(outcomes):
