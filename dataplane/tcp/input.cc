@@ -118,6 +118,10 @@ void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) 
   if (a.fin && !t.has(kFinReceived)) {                                // eighth
     t.peer_fin = a.seq + a.bytes;
     t.set(kFinAhead);
+    if (t.rcv_nxt != t.peer_fin) {  // RFC 5681 4.2, as for text ahead of its turn
+      t.owe(kOwesAck);
+      want_output(i);
+    }
   }
   if (t.has(kFinAhead) && t.rcv_nxt == t.peer_fin) step_fin(i);
 }

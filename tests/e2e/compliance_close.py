@@ -103,6 +103,28 @@ def passive_close(t):
     return "ACK and FIN; after the last ACK it is " + ("gone" if a is not None and a.has("R") else "there")
 
 
+@case(CLOSING, "our FIN again in LAST-ACK", "RFC 9293 3.10.7.4", "ACK")
+def fin_again_in_last_ack(t):
+    f = last_ack(t)
+    f.all(0.02)
+    f.send("FA", seq=f.snd - 1, ack=f.rcv)
+    return said(f.get(0.15, lambda s: not s.has("F")))
+
+
+@case(CLOSING, "a FIN ahead of the data before it", "RFC 9293 3.10.7.4", "duplicate ACK; then the answer and FIN")
+def fin_ahead(t):
+    f = opened(t)
+    request = LAST
+    f.send("FA", seq=f.snd + len(request))
+    a = f.get(0.7)
+    first = "duplicate ACK" if a is not None and diff(a.ack, f.snd) == 0 and not a.has("F") else said(a)
+    f.send("PA", request)
+    f.snd += len(request) + 1
+    data = f.take(1.5)
+    closed = any(s.has("F") for s in f.kept.values())
+    return f"{first}; then {'the answer' if b' 200 ' in data else 'nothing'} and {'FIN' if closed else 'silence'}"
+
+
 @case(CLOSING, "request and FIN together (half-close)", "RFC 9293 3.6, 3.9.1.3", "the whole answer, then FIN")
 def half_close(t):
     f = opened(t)

@@ -419,6 +419,54 @@ def ecn_offered(t):
     return said(a) + (" with ECE" if a is not None and a.has("E") else " without ECE")
 
 
+BELOW = "Below TCP"
+
+
+def syn_in(t, **numbers):
+    """What becomes of a SYN in an IPv4 packet that is told by `numbers`."""
+    f = t.flow()
+    f.peer.send_ip(f.ip, f.to, 6, f.segment("S", options=mss(1460)), **numbers)
+    return said(f.get(0.7))
+
+
+@case(BELOW, "SYN in a broadcast frame", "RFC 1122 3.3.6", "silence")
+def syn_in_broadcast(t):
+    return syn_in(t, broadcast=True)
+
+
+@case(BELOW, "SYN with IPv4 options", "RFC 791 3.1, RFC 7126", "silence",
+      "no host needs IPv4 options towards a gateway of services; they are refused by policy")
+def syn_with_ip_options(t):
+    return syn_in(t, options=b"\1\1\1\0")
+
+
+@case(BELOW, "SYN in two fragments", "RFC 791 3.2, RFC 8900", "silence",
+      "TCP has no need of fragments; they are refused by policy")
+def syn_in_fragments(t):
+    f = t.flow()
+    whole = f.segment("S", options=mss(1460) + scale(7) + option(253, b"rwrwrw"))
+    f.peer.send_ip(f.ip, f.to, 6, whole[:24], fragment=0x2000)
+    f.peer.send_ip(f.ip, f.to, 6, whole[24:], fragment=24 // 8)
+    return said(f.get(0.7))
+
+
+@case(BELOW, "SYN with the listener's own address as its source", "RFC 1122 3.2.1.3", "silence")
+def syn_from_itself(t):
+    f = t.flow()
+    before = f.ip
+    f.ip = f.to
+    segment = f.segment("S", options=mss(1460))
+    f.peer.flows[(f.to, f.port, f.to, f.to_port)] = f
+    f.peer.send_ip(f.to, f.to, 6, segment)
+    f.ip = before
+    return said(f.get(0.7))
+
+
+@case(BELOW, "SYN with a time to live of 1", "RFC 1122 3.2.1.7", "SYN and ACK")
+def syn_ttl_1(t):
+    return syn_in(t, ttl=1)
+
+
 @case(OPTIONS, "SYN with a wrong checksum", "RFC 9293 3.1", "silence")
 def checksum_of_syn(t):
     f = t.flow()

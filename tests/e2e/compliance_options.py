@@ -110,6 +110,20 @@ def sack_block(t):
     return "one block, with its numbers" if found == [(10, 15)] else str(found)
 
 
+@case(SELECTIVE, "the last byte of the window, and the one behind it", "RFC 9293 3.10.7.4, 3.4", "the first is SACKed, the second is not taken")
+def window_edge(t):
+    f = t.flow()
+    a = f.open(mss(1460) + SACK_OK)
+    f.send("PA", b"e", seq=f.snd + a.window - 1)
+    inside = blocks(f.get(0.7))
+    f.send("PA", b"f", seq=f.snd + a.window)
+    beyond = blocks(f.get(0.7))
+    edge = (f.snd + a.window) & 0xffffffff
+    kept = [b for b in inside if b[1] == edge]
+    passed = [b for b in beyond if diff(b[1], edge) > 0]
+    return f"the first is {'' if kept else 'not '}SACKed, the second is {'taken' if passed else 'not taken'}"
+
+
 @case(SELECTIVE, "three segments with holes between", "RFC 2018 4", "the latest block first, then the others")
 def sack_order(t):
     f = selective(t)

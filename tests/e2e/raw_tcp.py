@@ -163,11 +163,14 @@ class Peer:
         elif here in self.listeners and segment.has("S"):
             self.listeners[here].put(segment)
 
-    def send_ip(self, source, destination, protocol, payload):
-        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0x4000, 64, protocol, 0,
-                           socket.inet_aton(source), socket.inet_aton(destination))
+    def send_ip(self, source, destination, protocol, payload, options=b"", fragment=0x4000, broadcast=False, ttl=64):
+        """`fragment` is the field of flags and offset, DF unless said otherwise."""
+        head = struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload),
+                           0 if fragment == 0x4000 else 77, fragment, ttl, protocol, 0,
+                           socket.inet_aton(source), socket.inet_aton(destination)) + options
         head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-        self.sock.send(self.mac_of(destination) + self.mac + struct.pack("!H", ETH_P_IP) + head + payload)
+        mac = b"\xff" * 6 if broadcast else self.mac_of(destination)
+        self.sock.send(mac + self.mac + struct.pack("!H", ETH_P_IP) + head + payload)
 
     def listen(self, ip, port):
         """A queue of the SYNs that come to (ip, port)."""
@@ -191,9 +194,13 @@ class Flow:
 
     # ---- out
 
-    def send(self, flags="A", data=b"", seq=None, ack=None, window=None, options=None, urgent=0, spoil=0, offset=None,
-             reserved=0):
-        """One segment, as told. `spoil` is added to the checksum, `offset` stands in place of the right data offset."""
+    def send(self, *words, **numbers):
+        """One segment, as told (see `segment`)."""
+        self.peer.send_ip(self.ip, self.to, 6, self.segment(*words, **numbers))
+
+    def segment(self, flags="A", data=b"", seq=None, ack=None, window=None, options=None, urgent=0, spoil=0, offset=None,
+                reserved=0):
+        """TCP header and data. `spoil` is added to the checksum, `offset` stands in place of the right data offset."""
         options = self.options if options is None else options
         options += b"\0" * (-len(options) % 4)
         bits = sum(FLAGS[f] for f in flags)
@@ -204,7 +211,7 @@ class Flow:
                           words << 4 | reserved, bits, self.window if window is None else window, 0, urgent)
         pseudo = socket.inet_aton(self.ip) + socket.inet_aton(self.to) + struct.pack("!HH", 6, len(tcp) + len(options) + len(data))
         total = (checksum(pseudo + tcp + options + data) + spoil) & 0xffff
-        self.peer.send_ip(self.ip, self.to, 6, tcp[:16] + struct.pack("!H", total) + tcp[18:] + options + data)
+        return tcp[:16] + struct.pack("!H", total) + tcp[18:] + options + data
 
     def say(self, data, flags="PA"):
         """Data in order, in segments of at most 1000 bytes."""

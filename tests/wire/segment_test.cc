@@ -227,6 +227,18 @@ TEST(Rfc9293_3_10_7_4, TextForAPeerThatSentFinIsDropped) {
 }
 
 // --- eighth: FIN
+TEST(Rfc5681_4_2, BareFinAheadOfItsTurnIsAcknowledgedAtOnce) {
+  Wire w;
+  w.established();
+  w.in("FA seq=101 ack=1");
+  w.out("A ack=1");
+  w.expect(State::established);
+  w.in("A seq=1 ack=1 len=100");
+  w.out("A ack=102");
+  w.expect(State::close_wait);
+  w.audit();
+}
+
 TEST(Rfc9293_3_10_7_4, FinAheadOfItsTurnWaitsForTheText) {
   Wire w;
   w.established();

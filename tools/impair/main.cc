@@ -1,6 +1,6 @@
 // impair: a bad piece of wire between two interfaces of one namespace, for the lab.
 //
-// Frames that arrive on one interface leave by the other. Of the TCP segments among them a share is held back while those
+// Frames that arrive on one interface leave by the other, after a delay. Of the TCP segments a share is held back while those
 // behind it overtake, a share leaves twice, a share has one bit flipped somewhere behind the Ethernet header; what exceeds
 // a policer's rate is lost; the rest, and all that is not TCP, passes at once. The draws come from a seed. SIGTERM ends
 // it; the last line on stdout counts what was done, so that a test can see that the wire was bad indeed.
@@ -45,7 +45,8 @@ u64 now_us() {
 
 struct Faults {
   double hold = 0, duplicate = 0, corrupt = 0;  // percent of segments
-  u64 hold_us = 500;
+  u64 hold_us = 500;   // beyond the delay
+  u64 delay_us = 0;    // of every frame
   double police_kbit_s = 0;  // 0: no policer
   double burst_bytes = 65'536;
 };
@@ -105,6 +106,7 @@ class Wire {
 
   // All that has arrived, then what was held long enough.
   void run(u64 now, Counts& counts) {
+    latest_us_ = now;
     for (int got = static_cast<int>(kBurst); got == static_cast<int>(kBurst);) {
       for (iovec& part : parts_) part.iov_len = kFrameBytesMax;
       got = recvmmsg(from_, messages_.data(), kBurst, MSG_DONTWAIT, nullptr);
@@ -131,7 +133,7 @@ class Wire {
   bool drawn(double percent) { return percent > 0 && draw_(random_) < percent; }
 
   void one(u8* frame, std::size_t bytes, u64 now, Counts& counts) {
-    if (!is_tcp(frame, bytes)) return put(frame, bytes);
+    if (!is_tcp(frame, bytes)) return later(frame, bytes, now + faults_.delay_us);
     if (faults_.police_kbit_s > 0 && !within_rate(static_cast<double>(bytes), now)) {
       ++counts.lost;
       return;
@@ -142,15 +144,19 @@ class Wire {
       ++counts.corrupted;
     }
     if (drawn(faults_.hold)) {
-      held_.push({now + faults_.hold_us, order_++, {frame, frame + bytes}});
       ++counts.held;
-      return;
+      return later(frame, bytes, now + faults_.delay_us + faults_.hold_us);
     }
-    put(frame, bytes);
+    later(frame, bytes, now + faults_.delay_us);
     if (drawn(faults_.duplicate)) {
-      put(frame, bytes);
+      later(frame, bytes, now + faults_.delay_us);
       ++counts.duplicated;
     }
+  }
+
+  void later(const u8* frame, std::size_t bytes, u64 due_us) {
+    if (due_us <= latest_us_) return put(frame, bytes);
+    held_.push({due_us, order_++, {frame, frame + bytes}});
   }
 
   // A token bucket of burst_bytes.
@@ -191,6 +197,7 @@ class Wire {
   std::vector<std::vector<u8>> waiting_;
   std::priority_queue<Held, std::vector<Held>, std::greater<>> held_;
   u64 order_ = 0;
+  u64 latest_us_ = 0;
   double tokens_ = 0;
   u64 filled_us_ = 0;
 };
@@ -206,6 +213,7 @@ int main(int argc, char** argv) {
   app.add_option("right", right, "The other interface")->required();
   app.add_option("--hold", faults.hold, "Percent of segments held back while others overtake");
   app.add_option("--hold-us", faults.hold_us, "For how long")->capture_default_str();
+  app.add_option("--delay-us", faults.delay_us, "Of every frame")->capture_default_str();
   app.add_option("--duplicate", faults.duplicate, "Percent sent twice");
   app.add_option("--corrupt", faults.corrupt, "Percent with one bit flipped");
   app.add_option("--police-kbit", faults.police_kbit_s, "Rate of a policer, kbit/s, for each direction");

@@ -112,13 +112,17 @@ class Rough:
             space.ip("route", "change", *route.split(), "congctl", "cubic")
 
     @contextlib.contextmanager
-    def bad(self, fault, leg):
-        """`leg` ("client" or "backend") has the fault meanwhile. Yields a dict that says afterwards what befell it:
-        "faults" counts segments lost, held, doubled or altered."""
+    def bad(self, fault, leg, delay_us=0):
+        """`leg` ("client" or "backend") has the fault meanwhile, and a delay each way. Yields a dict that says afterwards
+        what befell it: "faults" counts segments lost, held, doubled or altered."""
         told = {"faults": 0}
         wire = self.wires[leg].short
-        way_in = self.through_impair if fault.impair else self.by_nft
-        with way_in(fault, wire, told) if fault != FAULTS[0] else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if fault.impair or delay_us:
+                stack.enter_context(self.through_impair(fault, wire, delay_us, told))
+                wire = "bad1"
+            if fault.nft:
+                stack.enter_context(self.by_nft(fault, wire, told))
             yield told
 
     @contextlib.contextmanager
@@ -131,18 +135,19 @@ class Rough:
             yield
         finally:
             listed = json.loads(switch.run("nft", "-j", "list", "table", "bridge", "bad", check=True).stdout)
-            told["faults"] = sum(part["counter"]["packets"] for entry in listed["nftables"] if "rule" in entry
+            told["faults"] += sum(part["counter"]["packets"] for entry in listed["nftables"] if "rule" in entry
                                  for part in entry["rule"]["expr"] if "counter" in part)
             switch.run("nft", "delete", "table", "bridge", "bad", check=True)
 
     @contextlib.contextmanager
-    def through_impair(self, fault, wire, told):
+    def through_impair(self, fault, wire, delay_us, told):
         """The host's end leaves the bridge; impair joins it to an interface that takes its place."""
         switch = self.mesh.switch
         self.lab.veth(switch, "bad0", switch, "bad1")
         switch.ip("link", "set", wire, "nomaster")
         switch.ip("link", "set", "bad1", "master", "br0")
-        process = switch.start(built("tools/impair/impair"), wire, "bad0", *fault.impair, title="impair")
+        process = switch.start(built("tools/impair/impair"), wire, "bad0", *fault.impair, "--delay-us", delay_us,
+                               title="impair")
         try:
             if not wait_until(lambda: "ready" in process.log(), 5):
                 raise LabError(f"impair does not run: {process.log()}")
@@ -150,7 +155,7 @@ class Rough:
         finally:
             process.stop()
             counts = json.loads(process.log(1))
-            told["faults"] = counts["held"] + counts["duplicated"] + counts["corrupted"] + counts["lost"]
+            told["faults"] += counts["held"] + counts["duplicated"] + counts["corrupted"] + counts["lost"]
             switch.ip("link", "delete", "bad0")
             switch.ip("link", "set", wire, "master", "br0")
 
