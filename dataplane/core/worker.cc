@@ -110,8 +110,14 @@ u32 Worker::receive(TimeUs now_us) {
     }
     total += count;
   }
-  wire::FourTuple gone;
-  while (gate_.next_unreachable(gone)) engine_.unreachable(gone);
+  gate::Unreachable gone;
+  while (gate_.next_unreachable(gone)) {
+    if (gone.packet_bytes == 0) {
+      engine_.unreachable(gone.tuple);
+    } else {
+      engine_.too_big(gone.tuple, gone.seq, gone.packet_bytes, now_us);
+    }
+  }
   return total;
 }
 

@@ -81,8 +81,9 @@ bool Gate::Impl::note_unreachable(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, bool o
   const wire::Ip4View quoted(pkt.data() + kQuoteAt);
   const bool of_tcp = quoted.version() == 4 && quoted.header_bytes() == wire::kIp4HeaderBytes &&
                       quoted.protocol() == wire::kIpProtoTcp && !quoted.is_fragment() && ours(quoted.source());
-  const bool path_mtu = wire::IcmpView(pkt.data() + kL4At).code() == wire::kIcmpFragmentationNeeded;
-  if (!of_tcp || path_mtu) return drop(pkt, Verdict::icmp_ignored);
+  if (!of_tcp) return drop(pkt, Verdict::icmp_ignored);
+  const wire::IcmpView icmp(pkt.data() + kL4At);
+  const bool too_big = icmp.code() == wire::kIcmpFragmentationNeeded;
   const u8* const ports = pkt.data() + kQuoteAt + wire::kIp4HeaderBytes;
   const wire::FourTuple tuple{quoted.source(), quoted.destination(), wire::load_be16(ports),
                               wire::load_be16(ports + 2)};
@@ -91,8 +92,11 @@ bool Gate::Impl::note_unreachable(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, bool o
     if (core != config.core) return hand_over(pkt, port, core);
   }
   if (unreachable_count == kUnreachableMax) return drop(pkt, Verdict::icmp_rate_limited);
-  unreachable[unreachable_count++] = tuple;
-  return drop(pkt, Verdict::icmp_unreachable);
+  Unreachable& u = unreachable[unreachable_count++];
+  u = {tuple, wire::SeqNo{wire::load_be32(ports + 4)}, 0};
+  // RFC 1191 section 5: a router that names no size is of before that; the next smaller common one is tried.
+  if (too_big) u.packet_bytes = (icmp.rest() & 0xffff) != 0 ? icmp.rest() & 0xffff : quoted.total_bytes() > 1492 ? 1492 : 576;
+  return drop(pkt, too_big ? Verdict::icmp_too_big : Verdict::icmp_unreachable);
 }
 
 bool Gate::Impl::accept_udp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, TimeUs now_us) {

@@ -189,7 +189,7 @@ bool Gate::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, boo
 void Gate::send(mbuf::Pkt ip_packet, wire::Ip4 dst, TimeUs now_us) { impl_->send(std::move(ip_packet), dst, now_us); }
 void Gate::housekeeping(TimeUs now_us) { impl_->housekeeping(now_us); }
 
-bool Gate::next_unreachable(wire::FourTuple& out) {
+bool Gate::next_unreachable(Unreachable& out) {
   if (impl_->unreachable_count == 0) return false;
   out = impl_->unreachable[--impl_->unreachable_count];
   return true;

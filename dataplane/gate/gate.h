@@ -45,6 +45,13 @@ struct GateConfig {
   HandoverRing* punt = nullptr;              // to the kernel tap; null: drop
 };
 
+// What ICMP says of a packet of ours, whose first sequence number was `seq`.
+struct Unreachable {
+  wire::FourTuple tuple;
+  wire::SeqNo seq;
+  u32 packet_bytes = 0;  // the largest that gets there; 0: none does
+};
+
 class Gate {
  public:
   Gate(const GateConfig& config, mbuf::Pools& pools, contract::CorePage& page);
@@ -64,7 +71,7 @@ class Gate {
   void send(mbuf::Pkt ip_packet, wire::Ip4 dst, TimeUs now_us);
 
   // ICMP "unreachable" for one of our connections that `accept` met since the last call; tcp is told by the worker.
-  bool next_unreachable(wire::FourTuple& out);
+  bool next_unreachable(Unreachable& out);
 
   // ARP retries and expiry, packets waiting for neighbours; cheap, call now and then.
   void housekeeping(TimeUs now_us);

@@ -96,7 +96,7 @@ struct Gate::Impl {
   TokenBucket icmp_errors{1000, 50};
   std::unique_ptr<Waiting[]> waiting;
   u32 waiting_count = 0;
-  wire::FourTuple unreachable[kUnreachableMax];
+  Unreachable unreachable[kUnreachableMax];
   u32 unreachable_count = 0;
 };
 

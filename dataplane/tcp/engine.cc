@@ -105,6 +105,12 @@ void Engine::unreachable(const wire::FourTuple& tuple) {
   if (impl_->tcbs[value].state == State::syn_sent) impl_->become_closed(value, CloseReason::refused);
 }
 
+void Engine::too_big(const wire::FourTuple& tuple, wire::SeqNo seq, u32 packet_bytes, TimeUs now_us) {
+  impl_->now = now_us;
+  const u32 value = impl_->find(tuple, impl_->hash_of(tuple));
+  if (value < kHalfOpenBit) impl_->too_big(value, seq, packet_bytes);
+}
+
 u32 Engine::timers(TimeUs now_us, u32 most) {
   impl_->now = now_us;
   impl_->release_closed();

@@ -150,6 +150,8 @@ class Engine {
   // ICMP said that `tuple`'s destination cannot be reached (RFC 9293 3.9.2.2: only an advice once synchronised;
   // a connection in SYN_SENT is refused).
   void unreachable(const wire::FourTuple& tuple);
+  // ICMP said that the packet of `tuple` that began with `seq` was larger than `packet_bytes`, which is all that gets there.
+  void too_big(const wire::FourTuple& tuple, wire::SeqNo seq, u32 packet_bytes, TimeUs now_us);
   // Runs at most `most` timers that are due; returns how many ran.
   u32 timers(TimeUs now_us, u32 most);
   // Sends what is owed: data, acknowledgements, windows, FIN, RST, retransmissions. Stops when `out` is full and goes on

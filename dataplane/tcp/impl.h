@@ -5,7 +5,7 @@
 //   connect.cc  opening and closing: blocks, ports, TIME-WAIT        output.cc  what a flush sends
 //   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
 //   recovery.cc loss towards a peer with SACK                        life.cc    keepalive, pressure
-//   timers.cc   expiry
+//   timers.cc   expiry                                               path.cc    the largest packet that gets through
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -15,6 +15,7 @@
 #include "dataplane/tcp/flow_table.h"
 #include "dataplane/tcp/half_open.h"
 #include "dataplane/tcp/listen.h"
+#include "dataplane/tcp/path.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/tcb.h"
 #include "dataplane/tcp/time_wait.h"
@@ -50,6 +51,8 @@ inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put 
 inline constexpr u32 kIpHeaderBytes = 20;
 inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
+inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less
+inline constexpr u8 kBlackHoleRetries = 4;           // of full segments, before smaller ones are tried
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
 inline constexpr u32 kPortReuseAgeUs = 1'000'000;    // a TIME-WAIT record younger than this keeps its local port
 
@@ -87,6 +90,7 @@ struct Engine::Impl {
   Slab<Tcb> tcbs;
   Slab<Reassembly> holes;
   Slab<Flight> flights;
+  Paths paths;
   FlowTable flows;
   TimeWait time_wait;
   Listeners listeners;
@@ -218,6 +222,12 @@ struct Engine::Impl {
   void look_at_progress(Tcb& t);
   u64 stuck_us(const Tcb& t) const;
   bool shed(bool holding);                                // may free
+
+  // --- path.cc
+  u64 path_key(wire::Ip4 remote) const;
+  void too_big(u32 i, SeqNo seq, u32 packet_bytes);
+  bool shrink_segments(Tcb& t, u32 packet_bytes);
+  void suspect_black_hole(Tcb& t);
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);

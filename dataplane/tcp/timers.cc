@@ -112,6 +112,7 @@ void Engine::Impl::on_send_timer(u32 i) {
     return;
   }
   count(Counter::tcp_rto);
+  suspect_black_hole(t);
   t.paid(kOwesRetransmit | kOwesTail);
   if (watch(i)) return on_sack_timeout(i);
   t.cc.on_timeout(t.snd_max, t.in_flight(), t.snd_mss, t.retries > 1);

@@ -71,9 +71,10 @@ inline Frame udp(wire::Ip4 from, u16 from_port, wire::Ip4 to, u16 to_port, const
   return ip4(from, to, wire::kIpProtoUdp, f);
 }
 
-inline Frame icmp(wire::Ip4 from, wire::Ip4 to, wire::IcmpType type, u8 code, const Frame& payload) {
+inline Frame icmp(wire::Ip4 from, wire::Ip4 to, wire::IcmpType type, u8 code, const Frame& payload,
+                  u32 rest = 0x0001'0002) {
   Frame f(wire::kIcmpHeaderBytes);
-  wire::write_icmp(f.data(), type, code, 0x0001'0002);
+  wire::write_icmp(f.data(), type, code, rest);
   append(f, payload);
   store_sum(f.data() + 2, wire::checksum(f));
   return ip4(from, to, wire::kIpProtoIcmp, f);

@@ -167,16 +167,28 @@ TEST_F(GateTest, IcmpVerdicts) {
   expect_verdict(Verdict::icmp_bad_checksum, bad);
   expect_verdict(Verdict::icmp_ignored, from_peer(test::icmp(kPeer, kVip, wire::IcmpType::redirect, 0, Frame(28))));
   expect_verdict(Verdict::icmp_truncated, from_peer(test::icmp(kPeer, kVip, wire::IcmpType::unreachable, 1, Frame(27))));
-  const Frame ours = test::tcp(kOurs, 20'000, kPeer, 80, kSyn);
-  expect_verdict(Verdict::icmp_ignored, from_peer(test::icmp(kPeer, kOurs, wire::IcmpType::unreachable, 4, ours)));
+}
+
+TEST_F(GateTest, TooBigPacketIsSurfacedWithItsNumberAndWhatTheRouterNames) {
+  const Frame ours = test::tcp(kOurs, 20'000, kPeer, 80, kAck);
+  expect_verdict(Verdict::icmp_too_big, from_peer(test::icmp(kHop, kOurs, wire::IcmpType::unreachable, 4, ours, 1400)));
+  Unreachable u;
+  ASSERT_TRUE(gates_[0]->next_unreachable(u));
+  EXPECT_EQ(u.tuple, (wire::FourTuple{kOurs, kPeer, 20'000, 80}));
+  EXPECT_EQ(u.seq, wire::SeqNo{1000});
+  EXPECT_EQ(u.packet_bytes, 1400u);
+  expect_verdict(Verdict::icmp_too_big, from_peer(test::icmp(kHop, kOurs, wire::IcmpType::unreachable, 4, ours, 0)));
+  ASSERT_TRUE(gates_[0]->next_unreachable(u));
+  EXPECT_EQ(u.packet_bytes, 576u) << "RFC 1191 section 5: it named none";
 }
 
 TEST_F(GateTest, UnreachableAboutOurConnectionIsSurfacedWithOurSideAsLocal) {
   const Frame ours = test::tcp(kOurs, 20'000, kPeer, 80, kSyn);
   expect_verdict(Verdict::icmp_unreachable, from_peer(test::icmp(kHop, kOurs, wire::IcmpType::unreachable, 1, ours)));
-  wire::FourTuple t;
+  Unreachable t;
   ASSERT_TRUE(gates_[0]->next_unreachable(t));
-  EXPECT_EQ(t, (wire::FourTuple{kOurs, kPeer, 20'000, 80}));
+  EXPECT_EQ(t.packet_bytes, 0u);
+  EXPECT_EQ(t.tuple, (wire::FourTuple{kOurs, kPeer, 20'000, 80}));
   EXPECT_FALSE(gates_[0]->next_unreachable(t));
   const Frame theirs = test::tcp(kFar, 20'000, kPeer, 80, kSyn);
   expect_verdict(Verdict::icmp_ignored, from_peer(test::icmp(kHop, kOurs, wire::IcmpType::unreachable, 1, theirs)));
@@ -278,7 +290,7 @@ TEST_F(GateTest, UnreachableForAnotherCoresConnectionIsHandedOver) {
   Handover h;
   ASSERT_TRUE(handover_[1].pop(h));
   EXPECT_FALSE(accept(mbuf::Pkt(h.packet), 1, true));
-  wire::FourTuple t;
+  Unreachable t;
   EXPECT_TRUE(gates_[1]->next_unreachable(t));
 }
 

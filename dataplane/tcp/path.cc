@@ -1,0 +1,49 @@
+// The path's largest packet: learned from ICMP "fragmentation needed" (RFC 1191; RFC 5927 section 7 for what is believed),
+// guessed where full segments vanish, and remembered for connections to come.
+
+#include "dataplane/tcp/impl.h"
+#include "dataplane/tcp/isn.h"
+
+namespace ringway::tcp {
+
+u64 Engine::Impl::path_key(wire::Ip4 remote) const {
+  SipHash h(config.secret[1], config.secret[0]);
+  h.block(u64{4} << 56 | remote.v);
+  return h.finish();
+}
+
+// RFC 5927 7.1: only of a packet that is in flight, and only towards less. No window pays for it (RFC 1191 section 6.4).
+void Engine::Impl::too_big(u32 i, SeqNo seq, u32 packet_bytes) {
+  Tcb& t = tcbs[i];
+  if (!in(t.state, kSynchronised) || seq < t.snd_una || seq >= t.snd_max) return count(Counter::tcp_icmp_disbelieved);
+  if (!shrink_segments(t, packet_bytes)) return;
+  count(Counter::tcp_path_mtu_reduced);
+  paths.learn(path_key(t.tuple.remote), static_cast<u16>(std::clamp<u32>(packet_bytes, kPacketLeast, 0xffff)),
+              timestamp_ticks(now));
+  t.clear(kTimingRtt);
+  if (watch(i)) {
+    flights[t.flight].board.lose_all();
+  } else {
+    t.snd_nxt = t.snd_una;
+    t.next = t.unacked.cursor(0);
+  }
+  want_output(i);
+}
+
+// From now on no packet of `t` is larger than `packet_bytes`, or than every host takes (RFC 791). False: none was.
+bool Engine::Impl::shrink_segments(Tcb& t, u32 packet_bytes) {
+  const u32 headers = kIpHeaderBytes + t.tcp_header_bytes();
+  const u32 mss = std::max(packet_bytes, kPacketLeast) - headers;
+  if (mss >= t.snd_mss) return false;
+  t.snd_mss = static_cast<u16>(mss);
+  return true;
+}
+
+// Several timeouts in a row of full segments: perhaps smaller ones get there, and no router says so.
+void Engine::Impl::suspect_black_hole(Tcb& t) {
+  if (t.retries < kBlackHoleRetries || t.in_flight() < t.snd_mss) return;
+  const u32 now_bytes = t.snd_mss + kIpHeaderBytes + t.tcp_header_bytes();
+  if (shrink_segments(t, smaller_packet(now_bytes, kPacketLeast))) count(Counter::tcp_black_holes);
+}
+
+}  // namespace ringway::tcp
