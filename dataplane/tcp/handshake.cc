@@ -86,7 +86,8 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
   const auto mss = read_cookie(seg.ack - 1, seg.tuple, seg.seq - 1, config.secret, now);
   if (!mss) {
     count(Verdict::tcp_bad_cookie);
-    reply_reset(seg);
+    // Data may have overtaken what ends the handshake: a RST would end it for good, silence lets the first bytes come again.
+    if (seg.length() == 0) reply_reset(seg);
     return true;
   }
   if (!block_to_be_had()) {

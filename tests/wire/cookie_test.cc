@@ -199,6 +199,21 @@ TEST(SynCookies, ForgedOneIsRefused) {
   w.audit();
 }
 
+TEST(SynCookies, DataThatOvertakesTheLastAckDoesNotEndTheHandshake) {
+  Wire w(cookies_only());
+  w.listen();
+  w.in("S seq=0");
+  w.out("SA");
+  w.in("A seq=101 ack=1 len=100");
+  w.quiet();
+  EXPECT_EQ(w.verdict(Verdict::tcp_bad_cookie), 1u);
+  w.in("A seq=1 ack=1 len=100");
+  w.expect(State::established);
+  w.in("A seq=101 ack=1 len=100");
+  EXPECT_EQ(w.read(), Wire::pattern(kTheirIsn + 1, 200));
+  w.audit();
+}
+
 TEST(SynCookies, NoneIsTakenWhenNoneWasSent) {
   auto c = Wire::small();
   Wire w(c);
