@@ -487,6 +487,10 @@ void Engine::Impl::step_fin(u32 i) {
   Tcb& t = tcbs[i];
   t.clear(kFinAhead);
   t.set(kFinReceived);
+  if (t.reassembly != kNone32) {  // bytes behind the end of the stream
+    holes.free(t.reassembly);
+    t.reassembly = kNone32;
+  }
   t.rcv_nxt += 1;
   if (t.rcv_adv < t.rcv_nxt) t.rcv_adv = t.rcv_nxt;
   t.owe(kOwesAck);

@@ -346,5 +346,18 @@ TEST(Stranger, RstAnswersAreRateBounded) {
   w.audit();
 }
 
+TEST(Rfc9293_3_10_7_4, BytesBehindTheFinAreLetGo) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1460 sackok");
+  w.in("A seq=2 ack=1 len=10");
+  w.out("A ack=1 sack=2-12");
+  EXPECT_EQ(w.pools().packets_in_use(), 1u);
+  w.in("FA seq=1 ack=1");
+  w.out("A ack=2 sack=none");
+  w.expect(State::close_wait);
+  EXPECT_EQ(w.pools().packets_in_use(), 0u);
+  w.audit();
+}
+
 }  // namespace
 }  // namespace ringway::test
