@@ -83,6 +83,27 @@ TEST(Regret10, LinkThatOnlyReordersKeepsFourFifthsOfTheThroughput) {
   EXPECT_GT(again_without, again);
 }
 
+TEST(Regret29, ShortQueueLosesLittleBecauseTheWindowFollowsIt) {
+  const Faults narrow{.delay_us = 5000, .queue_packets = 40};
+  tcp::EngineConfig config = Duet::config();
+  config.send_budget_bytes = config.receive_budget_bytes = 1'000'000;  // without a congestion window: 690 packets at once
+  u64 again = 0;
+  time_for(narrow, 8 * kMega, config, &again);
+  EXPECT_LT(again, 8 * kMega / 1448 / 20) << "sent again";
+}
+
+TEST(Regret30, LargerBuffersAreNeverSlowerThroughARingOf64Packets) {
+  const Faults ring{.delay_us = 2000, .queue_packets = 64};
+  TimeUs before = ~TimeUs{0};
+  for (const u32 budget : {8'000u, 16'000u, 32'000u, 64'000u, 128'000u, 256'000u, 512'000u, 1'000'000u}) {
+    tcp::EngineConfig config = Duet::config();
+    config.send_budget_bytes = config.receive_budget_bytes = budget;
+    const TimeUs took = time_for(ring, 8 * kMega, config);
+    EXPECT_LE(took, before + before / 5) << budget << " bytes";
+    before = std::min(before, took);
+  }
+}
+
 TEST(Recovery, LossCostsLessWithSackThanWithout) {
   const Faults lossy{.loss = 3, .delay_us = 5000, .seed = 3};
   tcp::EngineConfig with = Duet::config(), without = Duet::config();

@@ -94,6 +94,20 @@ class Verdicts(unittest.TestCase):
         self.assertFalse(missing, f"no test names these verdicts: {missing}")
 
 
+class Limits(unittest.TestCase):
+    def test_regret_27_a_limit_stands_once_and_what_is_a_default_is_within_it(self):
+        limits = text("src/contract/limits.h")
+        names = re.findall(r"constexpr \w+ (k\w+) =", limits)
+        self.assertGreater(len(names), 20)
+        again = [f"{path}: {name}" for path in files(*CODE) if path != "src/contract/limits.h" and not path.startswith("tests/")
+                 for name in re.findall(r"constexpr \w+ (k\w+) =", text(path)) if name in names]
+        self.assertFalse(again, again)
+        for name in names:
+            most = name.removesuffix("Default") + "Max"
+            if name.endswith("Default") and most in names:
+                self.assertIn(f"static_assert({name} <= {most});", limits)
+
+
 class Packaging(unittest.TestCase):
     def test_every_package_says_why(self):
         bad = [line for line in text("tools/packages.txt").splitlines()

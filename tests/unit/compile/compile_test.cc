@@ -73,7 +73,7 @@ TEST(Compile, NoEndpoint_GivesAnEmptyTable) {
   EXPECT_TRUE(plan->services[1].maglev.empty());
 }
 
-TEST(Compile, PermutedFile_GivesTheSameTables) {
+TEST(Compile, Regret24_PermutedFile_GivesTheSameTables) {
   const std::string head = "services:\n  - { portName: auth, appProtocol: http, endpoints: [";
   const std::string a = "{ address: 10.80.0.11, port: 80, weight: 3 }", b = "{ address: 10.80.0.12, port: 80 }", c = "{ address: 10.80.0.13, port: 80 }";
   registry::Registry one, other;

@@ -45,7 +45,7 @@ TEST(HealthBoard, NewSlot_MayNotBePickedUntilEveryReasonIsGone) {
   EXPECT_TRUE(board.may_pick(0));
 }
 
-TEST(ConnectionPage, FinishedPage_ShowsItsRowsAndNotOlderOnes) {
+TEST(ConnectionPage, Regret25_FinishedPage_ShowsItsRowsAndNotOlderOnesWithoutAskingItsCore) {
   auto page = std::make_unique<ConnectionPage>();
   ConnectionRow row;
   for (u32 i = 0; i < 3; i++) {

@@ -319,7 +319,7 @@ TEST_F(TwoCores, RssWithPortsBySlicesLosesAnswers) {
   EXPECT_LT(answered_, kConnections);
 }
 
-TEST_F(TwoCores, RssOfACardThatHashesOtherwiseIsMendedByHandover) {
+TEST_F(TwoCores, Regret16_RssOfACardThatHashesOtherwiseIsMendedByHandover) {
   start(std::make_unique<Steering>(cores(), rss(lookup::kRssKeyMicrosoft)), by_rss(rss(lookup::kRssKeySymmetric)));
   run();
   expect_whole();

@@ -210,7 +210,7 @@ TEST(Desync, DesyncBoxCasesAreRefusedOrForwardedUnambiguously) {
   expect_forwarded_unambiguously(cases);
 }
 
-TEST(Desync, SmugglerCasesAreRefusedOrForwardedUnambiguously) {
+TEST(Desync, Regret28_SmugglerCasesAreRefusedOrForwardedUnambiguously) {
   RW_SUITE_OR_SKIP(cases, "h1_smuggler.dev.json");
   expect_forwarded_unambiguously(cases);
 }

@@ -109,7 +109,7 @@ TEST(Maglev, AgainstThePlainFormOfThePaper_SameTables) {
   }
 }
 
-TEST(Maglev, OrderOfInput_DoesNotMatter) {
+TEST(Maglev, Regret24_OrderOfInput_DoesNotMatter) {
   Mesh mesh(50);
   auto endpoints = mesh.endpoints();
   for (std::size_t i = 0; i < endpoints.size(); i++) endpoints[i].weight = static_cast<u32>(1 + i % 3);

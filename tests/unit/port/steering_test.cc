@@ -81,7 +81,7 @@ Rss spread(u32 queues, u32 entries, const lookup::RssKey& key = lookup::kRssKeyM
   return rss;
 }
 
-TEST(Steering, InModeRssEveryPortThatACoreChoosesHashesHome) {
+TEST(Steering, Regret16_InModeRssEveryPortThatACoreChoosesHashesHome) {
   std::mt19937 random(16);
   for (const u32 cores : {2u, 3u, 6u, 16u}) {
     for (const auto& key : {lookup::kRssKeyMicrosoft, lookup::kRssKeySymmetric}) {

@@ -27,6 +27,16 @@ TEST_F(RelayTest, KeepAliveRequestsReuseTheEndpointsConnection) {
   EXPECT_FALSE(clients[c].peer_closed);
 }
 
+TEST_F(RelayTest, Regret22_EndpointIsChosenFirstAndAnIdleConnectionToItSecond) {
+  start(3);
+  always(ok("x"));
+  const u32 c = connect();
+  for (int i = 0; i < 12; ++i) say(c, kGet);
+  EXPECT_EQ(serving.size(), 3u) << "a connection to each";
+  for (u32 endpoint = 0; endpoint < 3; ++endpoint) EXPECT_EQ(std::count(seen_at.begin(), seen_at.end(), endpoint), 4) << endpoint;
+  EXPECT_EQ(count(Counter::upstream_reused), 9u);
+}
+
 TEST_F(RelayTest, PipelinedRequestsAreAnsweredInOrder) {
   start();
   int number = 0;

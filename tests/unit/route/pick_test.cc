@@ -129,7 +129,7 @@ TEST(PickMaglev, WalkExhausted_SpreadsOverTheHealthyOnes) {
   for (const auto& [endpoint, n] : count) EXPECT_NEAR(n, 1000, 250) << endpoint;
 }
 
-TEST(PickMaglev, R23_LastEndpointRemoved_PicksNoneAlthoughAnOldTableIsLeft) {
+TEST(PickMaglev, Regret23_LastEndpointRemoved_PicksNoneAlthoughAnOldTableIsLeft) {
   World w;
   const u32 s = w.add_service("a", ones(3));
   ASSERT_NE(w.pick(s, 1).endpoint, kNone32);
