@@ -303,7 +303,7 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
                   t->user,            t->in_flight(),
                   t->snd_mss,         t->deadline[kSendTimer] != 0,
                   board == nullptr ? t->in_flight() : board->pipe(),
-                  board == nullptr || (board->recount() && board->end() == t->snd_max && board->begin(0) == t->snd_una)};
+                  t->iss,             t->irs};
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }

@@ -131,7 +131,7 @@ struct ConnInfo {
   u32 mss = 0;
   bool send_timer = false;  // retransmission or window probe is armed: true whenever bytes are in flight
   u32 pipe_bytes = 0;     // of in_flight_bytes, neither SACKed nor lost; equal to it without SACK
-  bool counted_right = true;  // the account of what is in flight agrees with a recount
+  wire::SeqNo iss, irs;       // initial sequence numbers; irs once the peer's SYN came
   friend bool operator==(const ConnInfo&, const ConnInfo&) = default;
 };
 
@@ -200,6 +200,8 @@ class Engine {
   u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;
+  // For tests, after any call: what should be true of the engine and is not, in words; nullptr when all is well.
+  const char* check_invariants() const;
   // Microseconds until the next timer, at most `most_us`.
   u64 next_timer_us(TimeUs now_us, u64 most_us) const;
 

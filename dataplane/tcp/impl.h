@@ -6,6 +6,7 @@
 //   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
 //   recovery.cc loss towards a peer with SACK                        life.cc    keepalive, pressure
 //   timers.cc   expiry                                               path.cc    the largest packet that gets through
+//   invariants.cc  what always holds, for tests
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -256,6 +257,12 @@ struct Engine::Impl {
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;
   void acked_peer(u32 i);
+
+  // --- invariants.cc: what does not hold, or nullptr
+  const char* broken() const;
+  const char* broken_sender(const Tcb& t) const;
+  const char* broken_receiver(const Tcb& t) const;
+  const char* broken_duty(u32 i, u32& wanted) const;
 
   // --- packet.cc
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);

@@ -60,6 +60,11 @@ class Listeners {
   }
 
   u32 size() const { return size_; }
+  template <class F>
+  void each(F&& visit) const {
+    for (u32 i = 0; i <= mask_; ++i)
+      if (slots_[i].used) visit(slots_[i]);
+  }
 
  private:
   u32 home(wire::Ip4 ip, u16 port) const { return (ip.v * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) >> 7 & mask_; }

@@ -27,7 +27,7 @@ TEST(Rfc1191, SegmentsBecomeSmallerAndWhatIsInFlightGoesAgain) {
     EXPECT_EQ(w.info().mss, 1360u);
     EXPECT_EQ(w.info().cwnd_bytes, window) << "nothing was congested (section 6.4)";
     EXPECT_TRUE(w.info().send_timer);
-    EXPECT_TRUE(w.info().counted_right);
+    EXPECT_EQ(w.engine().check_invariants(), nullptr);
     EXPECT_EQ(w.counter(Counter::tcp_path_mtu_reduced), 1u);
     w.in("A seq=1 ack=4381");
     w.quiet();

@@ -128,6 +128,7 @@ class Wire {
     collect();
     while (engine_->flush(*batch_, now) != 0) carry();
     carry();
+    if (const char* what = engine_->check_invariants()) ADD_FAILURE() << "this should hold: " << what << "\n" << log_;
   }
   // Events are fetched here and by every verb that polls.
   void collect() {
