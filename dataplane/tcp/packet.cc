@@ -123,8 +123,8 @@ u32 Engine::Impl::sack_blocks(const Tcb& t) {
   if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_begin + t.dsack_bytes};
   if (t.reassembly == kNone32) return n;
   const Reassembly& ahead = holes[t.reassembly];
-  std::array<u8, Reassembly::kRanges> order;
-  const u32 ranges = ahead.by_age(order);
+  std::array<u8, Reassembly::kNewest> order;
+  const u32 ranges = ahead.newest(order);
   for (u32 r = 0; r < ranges && n < most; ++r) blocks_out[n++] = {ahead.begin(order[r]), ahead.end(order[r])};
   return n;
 }

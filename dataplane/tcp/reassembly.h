@@ -17,7 +17,8 @@ namespace ringway::tcp {
 
 class Reassembly {
  public:
-  static constexpr u32 kRanges = 8;
+  static constexpr u32 kRanges = 32;  // a fifth of the segments late by some dozens of others leaves fewer holes
+  static constexpr u32 kNewest = 4;   // a SACK option has no room for more
 
   bool empty() const { return count_ == 0; }
   u32 ranges() const { return count_; }
@@ -28,14 +29,16 @@ class Reassembly {
   }
   wire::SeqNo begin(u32 i) const { return ranges_[i].begin; }
   wire::SeqNo end(u32 i) const { return ranges_[i].end(); }
-  // Indices of the ranges, the one that grew last first; returns their number.
-  u32 by_age(std::array<u8, kRanges>& out) const {
+  // Indices of the ranges that grew last, the latest first; returns their number.
+  u32 newest(std::array<u8, kNewest>& out) const {
+    u32 n = 0;
     for (u32 i = 0; i < count_; ++i) {
-      u32 at = i;
+      if (n == kNewest && ranges_[out[n - 1]].grown > ranges_[i].grown) continue;
+      u32 at = n < kNewest ? n++ : n - 1;
       for (; at > 0 && ranges_[out[at - 1]].grown < ranges_[i].grown; --at) out[at] = out[at - 1];
       out[at] = static_cast<u8>(i);
     }
-    return count_;
+    return n;
   }
 
   enum class Outcome : u8 { kept, duplicate, refused };

@@ -74,7 +74,7 @@ TEST_F(Reassemble, BytesThatAreThereAlreadyAreDuplicates) {
 
 TEST_F(Reassemble, OneRangeTooManyIsRefused) {
   for (u32 i = 0; i < Reassembly::kRanges; ++i) EXPECT_EQ(insert(10 + i * 20, 5), Reassembly::Outcome::kept);
-  EXPECT_EQ(insert(500, 5), Reassembly::Outcome::refused);
+  EXPECT_EQ(insert(1000, 5), Reassembly::Outcome::refused);
   EXPECT_EQ(insert(15, 15), Reassembly::Outcome::kept) << "what joins ranges needs no room";
   EXPECT_EQ(r.ranges(), Reassembly::kRanges - 1);
 }
