@@ -410,8 +410,7 @@ def reserved_bits(t):
     return said(f.get(1))
 
 
-@case(OPTIONS, "SYN that offers ECN", "RFC 3168 6.1.1", "SYN and ACK without ECE",
-      "Ringway does not speak ECN")
+@case(OPTIONS, "SYN that offers ECN", "RFC 3168 6.1.1", "SYN and ACK with ECE")
 def ecn_offered(t):
     f = t.flow()
     f.send("SEC", options=mss(1460))
