@@ -1,4 +1,5 @@
 #include "control/admin/admin.h"
+#include "src/wire/text.h"
 
 #include <cstdio>
 #include <set>
@@ -52,12 +53,6 @@ const char* protocol_name(contract::AppProtocol p) {
 }
 
 }  // namespace
-
-std::string ip_text(wire::Ip4 ip) {
-  char text[16];
-  std::snprintf(text, sizeof(text), "%u.%u.%u.%u", ip.v >> 24, ip.v >> 16 & 255, ip.v >> 8 & 255, ip.v & 255);
-  return text;
-}
 
 std::string health_words(u32 word) {
   if (word == 0) return "healthy";
@@ -114,7 +109,7 @@ Json Admin::services() const {
     };
     Json listeners = Json::array();
     for (const auto& l : plan->listeners)
-      if (l.service == i) listeners.push_back({{"name", l.name}, {"address", ip_text(l.ip)}, {"port", l.port}});
+      if (l.service == i) listeners.push_back({{"name", l.name}, {"address", to_string(l.ip)}, {"port", l.port}});
     u32 healthy = 0;
     for (u32 e = 0; e < service.endpoint_count; e++)
       healthy += s_.board->may_pick(plan->endpoints[service.first_endpoint + e].slot) ? 1u : 0u;
@@ -147,7 +142,7 @@ Json Admin::endpoints() const {
       const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
       Json events = Json::object();
       for (u32 o = 0; o < 6; o++) events[kOutcomeNames[o]] = report.events[o];
-      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", ip_text(endpoint.ip)},
+      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
                      {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
                      {"slot", endpoint.slot}, {"health", health_words(s_.board->word(endpoint.slot))},
                      {"checks", report.checks}, {"check_failures", report.failures},
@@ -178,8 +173,8 @@ Json Admin::connections() const {
         for (const auto& e : plan->endpoints)
           if (e.slot == row.endpoint) endpoint = e.id;
       }
-      rows.push_back({{"core", core}, {"client", ip_text(row.client) + ":" + std::to_string(row.client_port)},
-                      {"local", ip_text(row.local) + ":" + std::to_string(row.local_port)},
+      rows.push_back({{"core", core}, {"client", to_string(row.client, row.client_port)},
+                      {"local", to_string(row.local, row.local_port)},
                       {"stage", contract::kConnectionStageNames[static_cast<u32>(row.stage)]}, {"service", service},
                       {"endpoint", endpoint}, {"requests", row.requests}, {"bytes_in", row.bytes_in},
                       {"bytes_out", row.bytes_out}, {"age_ms", row.age_us / 1000}, {"idle_ms", row.idle_us / 1000}});
@@ -238,7 +233,7 @@ std::string Admin::hosts() const {
   std::string out;
   const auto plan = s_.plan();
   if (plan != nullptr)
-    for (const auto& name : plan->dns_names) out += ip_text(name.ip) + "\t" + name.name + "\n";
+    for (const auto& name : plan->dns_names) out += to_string(name.ip) + "\t" + name.name + "\n";
   return out;
 }
 

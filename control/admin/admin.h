@@ -86,6 +86,5 @@ class Admin {
 
 // Why an endpoint is or is not picked, from its board word: "healthy", "unproven", "failing", "ejected", "draining".
 std::string health_words(u32 board_word);
-std::string ip_text(wire::Ip4 ip);
 
 }  // namespace ringway::admin

@@ -98,33 +98,46 @@ void fill_services(const config::Config& config, registry::Registry& registry, u
 void fill_listeners(const config::Config& config, const VipMap& vips, const std::vector<u32>& table_of, contract::Plan& plan) {
   for (u32 i = 0; i < config.services.size(); ++i) {
     for (const config::ClientAlias& alias : config.services[i].client_aliases) {
-      plan.listeners.push_back({vips.at(alias.dns_name), alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port)});
+      const Vips& vip = vips.at(alias.dns_name);
+      for (const wire::Ip& ip : {vip.v4, vip.v6}) {
+        if (ip.unset()) continue;
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port)});
+      }
     }
   }
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const config::ListenerConfig& in = config.listeners[i];
-    const auto vip = vips.find(vip_name(in));
-    const wire::Ip4 ip = in.address ? *in.address : vip->second;
-    plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port)});
+    const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
+    for (const wire::Ip& ip : {vip.v4, vip.v6}) {
+      if (ip.unset()) continue;
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port)});
+    }
   }
   std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });
 }
 
 void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& plan) {
   const config::GatewayConfig& gateway = config.gateway;
-  for (const auto& [name, ip] : vips) {
-    if (!name.starts_with("listener/")) plan.dns_names.push_back({name, ip});
+  for (const auto& [name, vip] : vips) {
+    if (name.starts_with("listener/")) continue;
+    for (const wire::Ip& ip : {vip.v4, vip.v6}) {
+      if (!ip.unset()) plan.dns_names.push_back({name, ip});
+    }
   }
   for (const config::ListenerConfig& listener : config.listeners) {
     if (!listener.dns_name.empty() && !vips.contains(listener.dns_name)) {
       plan.dns_names.push_back({listener.dns_name, *listener.address});
     }
   }
-  std::ranges::sort(plan.dns_names, {}, &contract::DnsName::name);
-  const auto same = std::ranges::unique(plan.dns_names, {}, &contract::DnsName::name);
+  const auto key = [](const contract::DnsName& n) { return std::pair(std::string_view(n.name), n.ip); };
+  std::ranges::sort(plan.dns_names, {}, key);
+  const auto same = std::ranges::unique(plan.dns_names, {}, key);
   plan.dns_names.erase(same.begin(), same.end());
   plan.dns_ttl_s = gateway.dns.ttl_s;
-  if (gateway.dns.enabled) plan.dns_ip = gateway.dns.address;
+  if (gateway.dns.enabled) {
+    plan.dns_ip = gateway.dns.address;
+    plan.dns_ip6 = gateway.dns.address6;
+  }
   plan.dns_zones = gateway.dns.zones;
   if (!gateway.namespace_name.empty()) plan.dns_zones.push_back(gateway.namespace_name);
   std::ranges::sort(plan.dns_zones);
@@ -134,13 +147,16 @@ void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& 
 
 void fill_addresses(const config::Config& config, contract::Plan& plan) {
   for (const config::PortConfig& port : config.gateway.ports) {
-    plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu, port.core_addresses});
-    plan.addresses.push_back(port.address);
+    plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu, port.core_addresses, port.address6,
+                          port.prefix6_bits, port.next_hop6});
+    if (port.address.v != 0) plan.addresses.push_back(port.address);
+    if (port.address6 != wire::Ip6{}) plan.addresses.push_back(port.address6);
     for (u32 core = 0; port.core_addresses.v != 0 && core < config.gateway.cores.size(); ++core) {
-      plan.addresses.push_back(plan.ports.back().source(core));
+      plan.addresses.push_back(wire::Ip(plan.ports.back().source(core)));
     }
   }
   if (plan.dns_ip.v != 0) plan.addresses.push_back(plan.dns_ip);
+  if (plan.dns_ip6 != wire::Ip6{}) plan.addresses.push_back(plan.dns_ip6);
   for (const contract::Listener& listener : plan.listeners) plan.addresses.push_back(listener.ip);
   std::ranges::sort(plan.addresses);
   const auto same = std::ranges::unique(plan.addresses);

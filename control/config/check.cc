@@ -8,6 +8,7 @@
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
+#include "src/wire/text.h"
 
 namespace ringway::config {
 namespace {
@@ -116,6 +117,10 @@ void check_core_addresses(Reader& reader, const Config& config) {
       refuse("every port has them, or none");
       continue;
     }
+    if (port.core_addresses.v != 0 && port.address6 != wire::Ip6{}) {
+      refuse("not together with address6, whose local ports the cores share");
+      continue;
+    }
     if (port.core_addresses.v == 0 || port.address.v == 0) continue;
     const wire::Ip4Prefix net{port.address, port.prefix_bits};
     const wire::Ip4 end{port.core_addresses.v + last};
@@ -138,10 +143,8 @@ void check_ports(Reader& reader, const Config& config) {
       reader.problem(port.mark, "devices: " + std::to_string(port.devices.size()) + " devices for " +
                                     std::to_string(gateway.cores.size()) + " cores: give one device, or one per core");
     }
-    if (port.address.v == 0) continue;
     for (std::size_t j = 0; j < i; ++j) {
       const PortConfig& other = gateway.ports[j];
-      if (other.address.v == 0) continue;
       for (const std::string& device : port.devices) {
         if (std::ranges::find(other.devices, device) != other.devices.end()) {
           reader.problem(port.mark, "device \"" + device + "\" belongs to another port" + at_line(other.mark));
@@ -149,8 +152,15 @@ void check_ports(Reader& reader, const Config& config) {
       }
       const wire::Ip4Prefix net{port.address, port.prefix_bits};
       const wire::Ip4Prefix other_net{other.address, other.prefix_bits};
-      if (net.contains(other.address) || other_net.contains(port.address)) {
+      const bool both = port.address.v != 0 && other.address.v != 0;
+      if (both && (net.contains(other.address) || other_net.contains(port.address))) {
         reader.problem(port.address_mark, "address: the port's network overlaps that of another port" + at_line(other.address_mark));
+      }
+      const wire::Ip6Prefix net6{port.address6, port.prefix6_bits};
+      const wire::Ip6Prefix other_net6{other.address6, other.prefix6_bits};
+      const bool both6 = port.address6 != wire::Ip6{} && other.address6 != wire::Ip6{};
+      if (both6 && (net6.contains(other.address6) || other_net6.contains(port.address6))) {
+        reader.problem(port.address6_mark, "address6: the port's network overlaps that of another port" + at_line(other.address6_mark));
       }
     }
   }
@@ -178,17 +188,55 @@ void check_vip_range(Reader& reader, const Config& config) {
   }
 }
 
+void check_vip_range6(Reader& reader, const Config& config) {
+  const GatewayConfig& gateway = config.gateway;
+  if (gateway.vip_range6.bits == 0) return;
+  const auto refuse = [&](const wire::Ip6& ip, std::string_view what) {
+    if (ip != wire::Ip6{} && gateway.vip_range6.contains(ip)) {
+      reader.problem(gateway.vip_range6_mark, "vipRange6: contains " + to_string(ip) + ", " + std::string(what));
+    }
+  };
+  for (const PortConfig& port : gateway.ports) {
+    refuse(port.address6, "the address of a port" + at_line(port.address6_mark));
+    refuse(port.next_hop6, "a next hop" + at_line(port.mark));
+    if (port.address6 != wire::Ip6{} && wire::Ip6Prefix{port.address6, port.prefix6_bits}.contains(gateway.vip_range6.network) &&
+        !gateway.vip_range6.contains(port.address6)) {
+      reader.warning(gateway.vip_range6_mark, "vipRange6: lies inside a port's network: see that no host there has an address of it");
+    }
+  }
+}
+
+bool in_vip_range(const GatewayConfig& gateway, const wire::Ip& ip) {
+  return ip.is4() ? gateway.vip_range.bits != 0 && gateway.vip_range.contains(ip.ip4())
+                  : gateway.vip_range6.bits != 0 && gateway.vip_range6.contains(ip.ip6());
+}
+bool is_port_address(const PortConfig& port, const wire::Ip& ip) {
+  return ip.is4() ? port.address == ip.ip4() : port.address6 == ip.ip6();
+}
+bool is_dns_address(const GatewayConfig& gateway, const wire::Ip& ip) {
+  return gateway.dns.enabled && (ip.is4() ? gateway.dns.address == ip.ip4() : gateway.dns.address6 == ip.ip6());
+}
+
 void check_endpoints(Reader& reader, const Config& config) {
   const GatewayConfig& gateway = config.gateway;
+  bool has4 = false, has6 = false;
+  for (const PortConfig& port : gateway.ports) {
+    has4 |= port.address.v != 0;
+    has6 |= port.address6 != wire::Ip6{};
+  }
   for (const ServiceConfig& service : config.services) {
     for (const EndpointConfig& endpoint : service.endpoints) {
-      if (endpoint.ip.v == 0) continue;
-      const auto own = [&](const PortConfig& port) { return port.address == endpoint.ip; };
-      if (std::ranges::any_of(gateway.ports, own) || is_core_address(gateway, endpoint.ip) ||
-          (gateway.dns.enabled && gateway.dns.address == endpoint.ip)) {
+      if (endpoint.ip.unset()) continue;
+      const auto own = [&](const PortConfig& port) { return is_port_address(port, endpoint.ip); };
+      if (std::ranges::any_of(gateway.ports, own) || (endpoint.ip.is4() && is_core_address(gateway, endpoint.ip.ip4())) ||
+          is_dns_address(gateway, endpoint.ip)) {
         reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " is the gateway's own address");
-      } else if (gateway.vip_range.bits != 0 && gateway.vip_range.contains(endpoint.ip)) {
-        reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " lies in gateway.vipRange, which is for VIPs alone");
+      } else if (in_vip_range(gateway, endpoint.ip)) {
+        reader.problem(endpoint.mark, "address: " + to_string(endpoint.ip) + " lies in gateway." +
+                                          (endpoint.ip.is4() ? "vipRange" : "vipRange6") + ", which is for VIPs alone");
+      } else if (!(endpoint.ip.is4() ? has4 : has6) && (has4 || has6)) {
+        reader.problem(endpoint.mark, "address: no port has an " + std::string(endpoint.ip.is4() ? "IPv4" : "IPv6") +
+                                          " address to reach " + to_string(endpoint.ip) + " from");
       }
     }
   }
@@ -199,35 +247,52 @@ class VipCheck {
  public:
   VipCheck(Reader& reader, const Config& config) : reader_(reader), gateway_(config.gateway) {}
 
-  void claim(wire::Ip4 vip, const std::string& name, Mark mark) {
-    const u32 host = vip.v & ~gateway_.vip_range.mask();
-    if (gateway_.vip_range.bits != 0 && !gateway_.vip_range.contains(vip)) {
-      reader_.problem(mark, "vip: " + to_string(vip) + " is outside gateway.vipRange");
+  void claim(const wire::Ip& vip, const std::string& name, Mark mark) {
+    const std::string key = vip.is4() ? "vip: " : "vip6: ";
+    const std::string range = vip.is4() ? "gateway.vipRange" : "gateway.vipRange6";
+    const u8 bits = vip.is4() ? gateway_.vip_range.bits : gateway_.vip_range6.bits;
+    if (bits == 0) {
+      if (gateway_.vip_range.bits != 0 || gateway_.vip_range6.bits != 0) {
+        reader_.problem(mark, key + to_string(vip) + " needs " + range + " to lie in");
+      }
       return;
     }
-    if (host == 0 || host == ~gateway_.vip_range.mask()) {
-      reader_.problem(mark, "vip: " + to_string(vip) + " is the first or last address of gateway.vipRange");
+    if (!in_vip_range(gateway_, vip)) {
+      reader_.problem(mark, key + to_string(vip) + " is outside " + range);
       return;
     }
-    if (gateway_.dns.enabled && gateway_.dns.address == vip) {
-      reader_.problem(mark, "vip: " + to_string(vip) + " is the address of gateway.dns");
+    if (is_edge(vip)) {
+      reader_.problem(mark, key + to_string(vip) + " is the first or last address of " + range);
+      return;
+    }
+    if (is_dns_address(gateway_, vip)) {
+      reader_.problem(mark, key + to_string(vip) + " is the address of gateway.dns");
       return;
     }
     const auto [owner, fresh] = owner_of_.emplace(vip, std::pair(name, mark));
     if (!fresh && owner->second.first != name) {
-      reader_.problem(mark, "vip: " + to_string(vip) + " belongs to \"" + owner->second.first + "\"" + at_line(owner->second.second));
+      reader_.problem(mark, key + to_string(vip) + " belongs to \"" + owner->second.first + "\"" + at_line(owner->second.second));
     }
-    const auto [first, only] = vip_of_.emplace(name, std::pair(vip, mark));
+    const auto [first, only] = vip_of_.emplace(std::pair(name, vip.is4()), std::pair(vip, mark));
     if (!only && first->second.first != vip) {
-      reader_.problem(mark, "vip: \"" + name + "\" has another VIP" + at_line(first->second.second));
+      reader_.problem(mark, key + "\"" + name + "\" has another VIP" + at_line(first->second.second));
     }
   }
 
  private:
+  bool is_edge(const wire::Ip& vip) const {
+    if (vip.is4()) {
+      const u32 host_bits = ~gateway_.vip_range.mask();
+      return (vip.ip4().v & host_bits) == 0 || (vip.ip4().v & host_bits) == host_bits;
+    }
+    const u64 host_bits = gateway_.vip_range6.bits == 64 ? ~u64{0} : ~u64{0} >> (gateway_.vip_range6.bits - 64);
+    return (vip.ip6().low() & host_bits) == 0 || (vip.ip6().low() & host_bits) == host_bits;
+  }
+
   Reader& reader_;
   const GatewayConfig& gateway_;
-  std::map<wire::Ip4, std::pair<std::string, Mark>> owner_of_;
-  std::map<std::string, std::pair<wire::Ip4, Mark>> vip_of_;
+  std::map<wire::Ip, std::pair<std::string, Mark>> owner_of_;
+  std::map<std::pair<std::string, bool>, std::pair<wire::Ip, Mark>> vip_of_;  // by name and family
 };
 
 void check_vips(Reader& reader, const Config& config) {
@@ -235,15 +300,16 @@ void check_vips(Reader& reader, const Config& config) {
   for (const ServiceConfig& service : config.services) {
     for (const ClientAlias& alias : service.client_aliases) {
       if (alias.vip && !alias.dns_name.empty()) vips.claim(*alias.vip, alias.dns_name, alias.mark);
+      if (alias.vip6 && !alias.dns_name.empty()) vips.claim(*alias.vip6, alias.dns_name, alias.mark);
     }
   }
-  std::map<std::pair<wire::Ip4, u16>, Mark> own;
+  std::map<std::pair<wire::Ip, u16>, Mark> own;
   for (const ListenerConfig& listener : config.listeners) {
     if (!listener.address) continue;
-    const auto is_port = [&](const PortConfig& port) { return port.address == *listener.address; };
+    const auto is_port = [&](const PortConfig& port) { return is_port_address(port, *listener.address); };
     if (std::ranges::any_of(config.gateway.ports, is_port)) {
       const auto [first, fresh] = own.emplace(std::pair(*listener.address, listener.port), listener.mark);
-      if (!fresh) reader.problem(listener.mark, "address: " + name_port(to_string(*listener.address), listener.port) + " is used before" + at_line(first->second));
+      if (!fresh) reader.problem(listener.mark, "address: " + to_string(*listener.address, listener.port) + " is used before" + at_line(first->second));
     } else {
       vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark);
     }
@@ -278,6 +344,7 @@ void check(Reader& reader, Config& config) {
   check_ports(reader, config);
   check_core_addresses(reader, config);
   check_vip_range(reader, config);
+  check_vip_range6(reader, config);
   check_endpoints(reader, config);
   check_vips(reader, config);
   warn_reach(reader, config);

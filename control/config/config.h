@@ -42,7 +42,7 @@ struct Problem {
 struct PortConfig {
   Mark mark;
   std::vector<std::string> devices;  // PCI address "0000:00:06.0" or vdev string "net_af_xdp0,iface=gw0"
-  wire::Ip4 address;
+  wire::Ip4 address;                 // 0.0.0.0 when not said
   u8 prefix_bits = 24;               // 8..30
   wire::Ip4 next_hop;                // 0.0.0.0 when not said
   wire::Ip4 core_addresses;          // core i opens its connections from this + i; 0.0.0.0: all from `address`
@@ -50,13 +50,18 @@ struct PortConfig {
   u16 rx_descriptors = 1024;
   u16 tx_descriptors = 1024;
   bool promiscuous = false;
+  wire::Ip6 address6;                // :: when not said; one family has an address
+  u8 prefix6_bits = 64;              // 32..126
+  wire::Ip6 next_hop6;               // :: when not said
   Mark address_mark;
   Mark core_addresses_mark;
+  Mark address6_mark;
 };
 
 struct DnsConfig {
   bool enabled = true;
-  wire::Ip4 address;               // the first port's unless said
+  wire::Ip4 address;               // the first port's unless said; none when it has none
+  wire::Ip6 address6;              // alike
   u32 ttl_s = 5;
   std::vector<std::string> zones;  // lower case, without the final dot: an unknown name below one is NXDOMAIN
   Mark mark;
@@ -109,8 +114,10 @@ struct GatewayConfig {
   std::string name;                // Via pseudonym; "ringway" when not said
   std::string namespace_name;      // key `namespace`: appended to discoveryName where an alias says no dnsName
   std::vector<PortConfig> ports;   // 1..kPortsMax
-  wire::Ip4Prefix vip_range;
+  wire::Ip4Prefix vip_range;       // of 0 bits when not said
   Mark vip_range_mark;
+  wire::Ip6Prefix vip_range6;      // alike
+  Mark vip_range6_mark;
   DnsConfig dns;
   std::vector<u32> cores;          // CPU ids, in the order of core indexes; no duplicates
   std::optional<u32> control_core;
@@ -133,11 +140,12 @@ struct ClientAlias {
   std::string dns_name;           // lower case; defaulted
   u16 port = 0;
   std::optional<wire::Ip4> vip;   // derived from the name when not said (vips.h)
+  std::optional<wire::Ip6> vip6;  // alike
 };
 
 struct EndpointConfig {
   Mark mark;
-  wire::Ip4 ip;
+  wire::Ip ip;
   u16 port = 0;
   u16 weight = 1;     // 1..65535
   std::string zone;
@@ -225,7 +233,7 @@ struct RouteConfig {
 struct ListenerConfig {
   Mark mark;
   std::string name;               // unique
-  std::optional<wire::Ip4> address;  // a VIP is given by name when not said
+  std::optional<wire::Ip> address;  // a VIP is given by name when not said
   std::string dns_name;           // lower case; empty: no DNS name
   u16 port = 0;
   u32 service = kNone32;          // default when no route matches; index into Config::services

@@ -26,11 +26,11 @@ inline constexpr bool kRequired = true;
 
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
-    {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange", kRequired}, {"dns"}, {"cores", kRequired},
+    {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
-inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address", kRequired}, {"nextHop"}, {"coreAddresses"}, {"mtu"},
+inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"mtu"},
                                     {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
-inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"ttlSeconds"}, {"zones"}};
+inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"address6"}, {"ttlSeconds"}, {"zones"}};
 inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
 inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
 inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"sendBudgetBytes"}, {"minRtoMs"},
@@ -46,7 +46,7 @@ inline constexpr Key kLimitsList[] = {
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
                                        {"balancing"}, {"drainSeconds"}};
-inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}};
+inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"intervalSeconds"}, {"timeoutSeconds"},

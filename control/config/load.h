@@ -27,8 +27,4 @@ std::expected<Config, std::vector<Problem>> parse(std::string_view text, std::st
 // `file:line:column: message`; without line and column where there are none.
 std::string to_string(const Problem& problem);
 
-// Dotted quad without leading zeros; nothing else.
-std::optional<wire::Ip4> parse_ip4(std::string_view text);
-std::string to_string(wire::Ip4 ip);
-
 }  // namespace ringway::config

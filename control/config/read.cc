@@ -2,7 +2,6 @@
 // sections.h and load.h.
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 
 #include <yaml-cpp/eventhandler.h>
@@ -77,25 +76,6 @@ std::string to_string(const Problem& problem) {
   std::string out = problem.file;
   if (problem.line > 0) out += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
   return out + ": " + problem.message;
-}
-
-std::optional<wire::Ip4> parse_ip4(std::string_view text) {
-  u32 ip = 0;
-  for (int i = 0; i < 4; ++i) {
-    const std::size_t dot = i < 3 ? text.find('.') : text.size();
-    if (dot == std::string_view::npos || dot == 0 || dot > 3 || (dot > 1 && text[0] == '0')) return std::nullopt;
-    u32 octet = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + dot, octet);
-    if (error != std::errc{} || end != text.data() + dot || octet > 255) return std::nullopt;
-    ip = ip << 8 | octet;
-    text.remove_prefix(i < 3 ? dot + 1 : dot);
-  }
-  return wire::Ip4{ip};
-}
-
-std::string to_string(wire::Ip4 ip) {
-  return std::to_string(ip.v >> 24) + "." + std::to_string(ip.v >> 16 & 255) + "." + std::to_string(ip.v >> 8 & 255) + "." +
-         std::to_string(ip.v & 255);
 }
 
 std::string lower_case(std::string_view text) {

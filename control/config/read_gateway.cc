@@ -7,6 +7,8 @@
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
+#include "src/wire/ip6.h"
+#include "src/wire/text.h"
 
 namespace ringway::config {
 namespace {
@@ -15,31 +17,77 @@ constexpr i64 kCpuMax = 4095;
 constexpr i64 kU32Max = std::numeric_limits<u32>::max();
 constexpr double kWeekSeconds = 604'800;
 
-// "10.80.0.1/24" into address and length; `least` and `most` bound the length.
-bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u32 least, u32 most) {
+// "10.80.0.1/24" into the address and `bits`; `least` and `most` bound the length, `whole` is that of an address. Empty
+// when wrong.
+std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole) {
   const auto text = read_string(reader, value);
-  if (!text) return false;
+  if (!text) return std::nullopt;
   const std::size_t slash = text->find('/');
   u32 length = 0;
   if (slash != std::string::npos) {
     const char* end = text->data() + text->size();
     const auto [stop, error] = std::from_chars(text->data() + slash + 1, end, length);
-    if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 2) length = 99;
+    if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 3) length = 999;
   }
-  if (slash == std::string::npos || length > 32) {
-    reader.problem(value.mark, value.name + ": must be address/length, such as 10.0.0.1/24");
-    return false;
+  if (slash == std::string::npos || length > whole) {
+    reader.problem(value.mark, value.name + ": must be address/length, such as " + (whole == 32 ? "10.0.0.1/24" : "fd00::1/64"));
+    return std::nullopt;
   }
   if (length < least || length > most) {
     reader.problem(value.mark, value.name + ": prefix length " + std::to_string(length) + " is not within " +
                                    std::to_string(least) + " to " + std::to_string(most));
-    return false;
+    return std::nullopt;
   }
-  const auto read = to_unicast(reader, value, std::string_view(*text).substr(0, slash));
+  bits = static_cast<u8>(length);
+  return text->substr(0, slash);
+}
+
+bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u32 least, u32 most) {
+  u8 length = 0;
+  const auto address = split_prefix(reader, value, length, least, most, 32);
+  const auto read = address ? to_unicast(reader, value, *address) : std::nullopt;
   if (!read) return false;
   ip = *read;
-  bits = static_cast<u8>(length);
+  bits = length;
   return true;
+}
+
+bool read_prefix6(Reader& reader, const Value& value, wire::Ip6& ip, u8& bits, u32 least, u32 most) {
+  u8 length = 0;
+  const auto address = split_prefix(reader, value, length, least, most, 128);
+  const auto read = address ? to_unicast6(reader, value, *address) : std::nullopt;
+  if (!read) return false;
+  ip = *read;
+  bits = length;
+  return true;
+}
+
+// `ip` with its host bits cleared.
+wire::Ip6 network_of(const wire::Ip6& ip, u8 bits) {
+  const u64 high = bits >= 64 ? ip.high() : bits == 0 ? 0 : ip.high() & ~u64{0} << (64 - bits);
+  const u64 low = bits <= 64 ? 0 : ip.low() & ~u64{0} << (128 - bits);
+  return wire::Ip6::from_halves(high, low);
+}
+
+void read_port6(Reader& reader, const Map& map, PortConfig& port) {
+  if (const auto address = map.get("address6")) {
+    port.address6_mark = address->mark;
+    if (read_prefix6(reader, *address, port.address6, port.prefix6_bits, 32, 126) &&
+        network_of(port.address6, port.prefix6_bits) == port.address6) {
+      reader.problem(address->mark, "address6: " + to_string(port.address6) + " is the routers' anycast address of its own network");
+    }
+  }
+  if (const auto at = map.ip6("nextHop6", port.next_hop6, LinkLocal::allowed)) {
+    const bool on_link = wire::is_link_local(port.next_hop6) ||
+                         wire::Ip6Prefix{port.address6, port.prefix6_bits}.contains(port.next_hop6);
+    if (port.address6 == wire::Ip6{}) {
+      if (!map.get("address6")) reader.problem(*at, "nextHop6: the port has no address6");
+    } else if (!on_link) {
+      reader.problem(*at, "nextHop6: " + to_string(port.next_hop6) + " is not in the port's network");
+    } else if (port.next_hop6 == port.address6) {
+      reader.problem(*at, "nextHop6: " + to_string(port.next_hop6) + " is the port's own address");
+    }
+  }
 }
 
 void read_devices(Reader& reader, const Map& map, PortConfig& port) {
@@ -78,11 +126,17 @@ PortConfig read_port(Reader& reader, const Value& value) {
     }
   }
   if (const auto at = map.ip4("nextHop", port.next_hop)) {
-    if (port.address.v != 0 && !wire::Ip4Prefix{port.address, port.prefix_bits}.contains(port.next_hop)) {
+    if (port.address.v == 0 && !map.get("address")) {
+      reader.problem(*at, "nextHop: the port has no address");
+    } else if (port.address.v != 0 && !wire::Ip4Prefix{port.address, port.prefix_bits}.contains(port.next_hop)) {
       reader.problem(*at, "nextHop: " + to_string(port.next_hop) + " is not in the port's network");
     } else if (port.next_hop == port.address) {
       reader.problem(*at, "nextHop: " + to_string(port.next_hop) + " is the port's own address");
     }
+  }
+  read_port6(reader, map, port);
+  if (map.valid() && !map.get("address") && !map.get("address6")) {
+    reader.problem(map.mark(), "missing key \"address\" or \"address6\"");
   }
   if (const auto at = map.ip4("coreAddresses", port.core_addresses)) port.core_addresses_mark = *at;
   map.integer("mtu", port.mtu, 576, 9216);
@@ -97,6 +151,7 @@ void read_dns(Reader& reader, const Value& value, DnsConfig& dns) {
   dns.mark = value.mark;
   map.boolean("enabled", dns.enabled);
   if (const auto at = map.ip4("address", dns.address)) dns.mark = *at;
+  if (const auto at = map.ip6("address6", dns.address6)) dns.mark = *at;
   map.integer("ttlSeconds", dns.ttl_s, 0, 86'400);
   for (const Value& zone : map.list("zones", 0, 64)) {
     const auto text = read_string(reader, zone);
@@ -262,6 +317,18 @@ void read_names(Reader& reader, const Map& map, GatewayConfig& out) {
   }
 }
 
+void read_vip_range6(Reader& reader, const Map& map, GatewayConfig& out) {
+  const auto range = map.get("vipRange6");
+  if (!range) return;
+  out.vip_range6_mark = range->mark;
+  if (!read_prefix6(reader, *range, out.vip_range6.network, out.vip_range6.bits, 64, 120)) return;
+  const wire::Ip6 network = network_of(out.vip_range6.network, out.vip_range6.bits);
+  if (network == out.vip_range6.network) return;
+  reader.problem(range->mark, "vipRange6: host bits are set; did you mean " + to_string(network) + "/" +
+                                  std::to_string(out.vip_range6.bits) + "?");
+  out.vip_range6.network = network;
+}
+
 }  // namespace
 
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
@@ -282,7 +349,12 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
       out.vip_range.network = network;
     }
   }
+  read_vip_range6(reader, map, out);
+  if (map.valid() && !map.get("vipRange") && !map.get("vipRange6")) {
+    reader.problem(map.mark(), "missing key \"vipRange\" or \"vipRange6\"");
+  }
   if (!out.ports.empty()) out.dns.address = out.ports[0].address;
+  if (!out.ports.empty()) out.dns.address6 = out.ports[0].address6;
   if (const auto dns = map.get("dns")) read_dns(reader, *dns, out.dns);
   read_cores(reader, map, out);
   map.choice("idle", out.idle, kIdle);

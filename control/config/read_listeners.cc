@@ -127,8 +127,8 @@ ListenerConfig read_listener(Reader& reader, const Value& value) {
     out.mark = *at;
     if (out.name.size() > 64 || !valid_token(out.name)) reader.problem(*at, "name: must be a token of 1 to 64 characters");
   }
-  wire::Ip4 address;
-  if (const auto at = map.ip4("address", address)) {
+  wire::Ip address;
+  if (const auto at = map.ip("address", address)) {
     out.address = address;
     out.mark = *at;
   }

@@ -11,6 +11,7 @@
 #include "control/config/load.h"
 #include "control/config/sections.h"
 #include "src/lookup/maglev.h"
+#include "src/wire/text.h"
 
 namespace ringway::config {
 namespace {
@@ -43,6 +44,8 @@ void read_aliases(Reader& reader, const Map& map, std::string_view namespace_nam
     inner.integer("port", alias.port, 1, 65'535);
     wire::Ip4 vip;
     if (inner.ip4("vip", vip)) alias.vip = vip;
+    wire::Ip6 vip6;
+    if (inner.ip6("vip6", vip6)) alias.vip6 = vip6;
     out.client_aliases.push_back(std::move(alias));
   }
 }
@@ -75,16 +78,16 @@ void read_endpoints(Reader& reader, const Map& map, ServiceConfig& out) {
     EndpointConfig endpoint;
     const Map inner(reader, value, keys::kEndpoint);
     endpoint.mark = value.mark;
-    if (const auto at = inner.ip4("address", endpoint.ip)) endpoint.mark = *at;
+    if (const auto at = inner.ip("address", endpoint.ip)) endpoint.mark = *at;
     inner.integer("port", endpoint.port, 1, 65'535);
     inner.integer("weight", endpoint.weight, 1, 65'535);
     if (const auto at = inner.string("zone", endpoint.zone); at && (endpoint.zone.size() > 64 || !printable(endpoint.zone))) {
       reader.problem(*at, "zone: must be at most 64 printable characters without blanks");
     }
-    if (endpoint.ip.v == 0 || endpoint.port == 0) continue;
+    if (endpoint.ip.unset() || endpoint.port == 0) continue;
     const auto same = [&](const EndpointConfig& e) { return e.ip == endpoint.ip && e.port == endpoint.port; };
     if (std::ranges::any_of(out.endpoints, same)) {
-      reader.problem(endpoint.mark, "endpoint " + to_string(endpoint.ip) + ":" + std::to_string(endpoint.port) + " is listed twice");
+      reader.problem(endpoint.mark, "endpoint " + to_string(endpoint.ip, endpoint.port) + " is listed twice");
       continue;
     }
     out.endpoints.push_back(std::move(endpoint));

@@ -8,6 +8,8 @@
 
 #include "control/config/load.h"
 #include "src/base/assert.h"
+#include "src/wire/ip6.h"
+#include "src/wire/text.h"
 
 namespace ringway::config {
 namespace {
@@ -159,7 +161,7 @@ std::optional<bool> read_boolean(Reader& reader, const Value& value) {
 }
 
 std::optional<wire::Ip4> to_unicast(Reader& reader, const Value& value, std::string_view text) {
-  const auto ip = parse_ip4(text);
+  const auto ip = wire::parse_ip4(text);
   if (!ip) {
     reader.problem(value.mark, value.name + ": " + quoted(text) + " is not an IPv4 address such as 10.0.0.1");
     return std::nullopt;
@@ -167,6 +169,23 @@ std::optional<wire::Ip4> to_unicast(Reader& reader, const Value& value, std::str
   const u32 first = ip->v >> 24;
   if (first == 0 || first == 127 || first >= 224) {
     reader.problem(value.mark, value.name + ": " + to_string(*ip) + " is not the address of a host on a network");
+    return std::nullopt;
+  }
+  return ip;
+}
+
+std::optional<wire::Ip6> to_unicast6(Reader& reader, const Value& value, std::string_view text, LinkLocal link_local) {
+  const auto ip = wire::parse_ip6(text);
+  if (!ip) {
+    reader.problem(value.mark, value.name + ": " + quoted(text) + " is not an IPv6 address such as fd00::1");
+    return std::nullopt;
+  }
+  if (wire::never_a_source(*ip)) {
+    reader.problem(value.mark, value.name + ": " + std::string(text) + " is not the address of a host on a network");
+    return std::nullopt;
+  }
+  if (wire::is_link_local(*ip) && link_local == LinkLocal::refused) {
+    reader.problem(value.mark, value.name + ": " + std::string(text) + " is good on one link only");
     return std::nullopt;
   }
   return ip;
@@ -293,6 +312,33 @@ std::optional<Mark> Map::ip4(std::string_view key, wire::Ip4& out) const {
   const auto read = read_ip4(reader_, *value);
   if (!read) return std::nullopt;
   out = *read;
+  return value->mark;
+}
+
+std::optional<Mark> Map::ip6(std::string_view key, wire::Ip6& out, LinkLocal link_local) const {
+  const auto value = get(key);
+  if (!value) return std::nullopt;
+  const auto text = read_string(reader_, *value);
+  const auto read = text ? to_unicast6(reader_, *value, *text, link_local) : std::nullopt;
+  if (!read) return std::nullopt;
+  out = *read;
+  return value->mark;
+}
+
+std::optional<Mark> Map::ip(std::string_view key, wire::Ip& out) const {
+  const auto value = get(key);
+  if (!value) return std::nullopt;
+  const auto text = read_string(reader_, *value);
+  if (!text) return std::nullopt;
+  if (text->find(':') != std::string::npos) {
+    const auto read = to_unicast6(reader_, *value, *text);
+    if (!read) return std::nullopt;
+    out = *read;
+  } else {
+    const auto read = to_unicast(reader_, *value, *text);
+    if (!read) return std::nullopt;
+    out = *read;
+  }
   return value->mark;
 }
 

@@ -54,6 +54,10 @@ std::optional<double> read_number(Reader& reader, const Value& value, double lea
 std::optional<bool> read_boolean(Reader& reader, const Value& value);
 std::optional<wire::Ip4> read_ip4(Reader& reader, const Value& value);  // unicast, not 0.x, not loopback
 std::optional<wire::Ip4> to_unicast(Reader& reader, const Value& value, std::string_view text);
+// Of a host, not loopback and no IPv4 address in disguise; link-local only where that makes sense.
+enum class LinkLocal : bool { refused, allowed };
+std::optional<wire::Ip6> to_unicast6(Reader& reader, const Value& value, std::string_view text,
+                                     LinkLocal link_local = LinkLocal::refused);
 void refuse_choice(Reader& reader, const Value& value, std::string_view text, std::span<const std::string_view> known);
 
 // The entry of `known` that was probably meant, or "".
@@ -75,6 +79,8 @@ class Map {
   std::optional<Mark> string(std::string_view key, std::string& out) const;
   std::optional<Mark> boolean(std::string_view key, bool& out) const;
   std::optional<Mark> ip4(std::string_view key, wire::Ip4& out) const;
+  std::optional<Mark> ip6(std::string_view key, wire::Ip6& out, LinkLocal link_local = LinkLocal::refused) const;
+  std::optional<Mark> ip(std::string_view key, wire::Ip& out) const;  // of either family
   // Seconds, a fraction allowed, into microseconds.
   std::optional<Mark> seconds(std::string_view key, u64& out_us, double least_s, double most_s) const;
   std::optional<Mark> number(std::string_view key, double& out, double least, double most) const;

@@ -2,6 +2,8 @@
 
 #include "control/registry/registry.h"
 
+#include "src/wire/text.h"
+
 namespace ringway::registry {
 
 std::optional<Slot> SlotTable::take(u64 generation, std::string_view identity) {
@@ -43,10 +45,8 @@ std::optional<Slot> SlotTable::find(std::string_view identity) const {
   return owner->second.slot;
 }
 
-std::string Registry::endpoint_id(std::string_view discovery_name, wire::Ip4 ip, u16 port) {
-  std::string out(discovery_name);
-  for (int shift = 24; shift >= 0; shift -= 8) out += (shift == 24 ? "/" : ".") + std::to_string(ip.v >> shift & 255);
-  return out + ":" + std::to_string(port);
+std::string Registry::endpoint_id(std::string_view discovery_name, const wire::Ip& ip, u16 port) {
+  return std::string(discovery_name) + "/" + to_string(ip, port);
 }
 
 }  // namespace ringway::registry

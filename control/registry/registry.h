@@ -56,11 +56,11 @@ class SlotTable {
 
 class Registry {
  public:
-  // Identity of an endpoint for hashing, slots and people: "service/10.0.0.1:80".
-  static std::string endpoint_id(std::string_view discovery_name, wire::Ip4 ip, u16 port);
+  // Identity of an endpoint for hashing, slots and people: "service/10.0.0.1:80", "service/[fd00::1]:80".
+  static std::string endpoint_id(std::string_view discovery_name, const wire::Ip& ip, u16 port);
 
   // Empty: every slot is in use, by this plan and by older ones that are not retired yet.
-  std::optional<Slot> slot_of(u64 generation, std::string_view discovery_name, wire::Ip4 ip, u16 port) {
+  std::optional<Slot> slot_of(u64 generation, std::string_view discovery_name, const wire::Ip& ip, u16 port) {
     return endpoints_.take(generation, endpoint_id(discovery_name, ip, port));
   }
   std::optional<Slot> service_slot_of(u64 generation, std::string_view discovery_name) {

@@ -17,13 +17,24 @@ constexpr u32 kFlushesPerPoll = 4;
 constexpr u32 kSamplePlacesPerDuty = 4;
 constexpr u32 kGaugeRoundsMask = 1023;
 
-gate::GateConfig gate_config(const WorkerConfig& c) {
-  return {.core = c.core, .seed = c.tcp.secret[1], .queues = c.queues, .neighbours = c.neighbours, .steering = c.steering,
+// Every connection, half-open client and TIME-WAIT may have an address of its own; a session may outlive its connection.
+u32 addresses_held_max(const tcp::EngineConfig& c) {
+  return 2 * c.connections + c.half_open_max + c.time_wait_max + c.listeners + gate::kOwnAddressesMax;
+}
+
+gate::GateConfig gate_config(const WorkerConfig& c, lookup::AddressBook& book) {
+  return {.core = c.core, .seed = c.tcp.secret[1], .book = &book, .queues = c.queues, .neighbours = c.neighbours, .steering = c.steering,
           .handover = c.handover, .punt = c.punt};
 }
 
-relay::RelayConfig relay_config(const WorkerConfig& c) {
-  return {.core = c.core, .sessions = c.tcp.connections, .upstreams = c.tcp.connections, .probes = 1024, .seed = c.seed};
+tcp::EngineConfig engine_config(const WorkerConfig& c, lookup::AddressBook& book) {
+  tcp::EngineConfig out = c.tcp;
+  out.book = &book;
+  return out;
+}
+
+relay::RelayConfig relay_config(const WorkerConfig& c, lookup::AddressBook& book) {
+  return {.core = c.core, .sessions = c.tcp.connections, .upstreams = c.tcp.connections, .probes = 1024, .seed = c.seed, .book = &book};
 }
 
 bool same_address(const contract::Listener& a, const contract::Listener& b) { return a.ip == b.ip && a.port == b.port; }
@@ -35,9 +46,9 @@ bool before_address(const contract::Listener& a, const contract::Listener& b) {
 
 Worker::Worker(const WorkerConfig& config, TimeUs now_us)
     : config_(config), stats_(*config.stats), pools_(*config.pools),
-      gate_(gate_config(config), *config.pools, config.stats->page),
-      engine_(config.tcp, *config.pools, config.stats->page), router_(*config.board, *config.stats, config.core),
-      relay_(relay_config(config), engine_, *config.pools, router_, *config.stats, *config.outbox, now_us),
+      book_(config.tcp.secret[1], addresses_held_max(config.tcp)), gate_(gate_config(config, book_), *config.pools, config.stats->page),
+      engine_(engine_config(config, book_), *config.pools, config.stats->page), router_(*config.board, *config.stats, config.core),
+      relay_(relay_config(config, book_), engine_, *config.pools, router_, *config.stats, *config.outbox, now_us),
       out_(std::make_unique<tcp::OutBatch>()), shuffle_state_(config.seed | 1) {
   old_plans_.reserve(kOldPlansMax);
 }
@@ -214,10 +225,10 @@ void Worker::listen(const contract::Plan* before, const contract::Plan& now) {
       ++o;
       ++n;
     } else if (n == new_ones.size() || (o < old_ones.size() && before_address(old_ones[o], new_ones[n]))) {
-      engine_.unlisten(old_ones[o].ip, old_ones[o].port);
+      engine_.unlisten(book_.name(old_ones[o].ip), old_ones[o].port);
       ++o;
     } else {
-      engine_.listen(new_ones[n].ip, new_ones[n].port, 0);
+      engine_.listen(book_.name(new_ones[n].ip), new_ones[n].port, 0);
       ++n;
     }
   }
@@ -263,7 +274,7 @@ void Worker::begin_drain(TimeUs deadline_us) {
   owes_drained_ = true;
   drain_deadline_us_ = deadline_us;
   if (plan_ != nullptr) {
-    for (const contract::Listener& l : plan_->listeners) engine_.unlisten(l.ip, l.port);
+    for (const contract::Listener& l : plan_->listeners) engine_.unlisten(book_.name(l.ip), l.port);
   }
   relay_.drain();
 }

@@ -27,6 +27,7 @@
 #include "src/contract/plan.h"
 #include "src/contract/ring.h"
 #include "src/contract/stats.h"
+#include "src/lookup/address_book.h"
 
 namespace ringway::core {
 
@@ -94,6 +95,7 @@ class Worker {
   WorkerConfig config_;
   contract::CoreStats& stats_;
   mbuf::Pools& pools_;
+  lookup::AddressBook book_;
   gate::Gate gate_;
   tcp::Engine engine_;
   route::Router router_;

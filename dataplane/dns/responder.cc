@@ -168,6 +168,24 @@ void write_soa(DnsWriter& w, u32 zone_skip, const contract::Plan& plan) {
   w.u32be(plan.dns_ttl_s);
 }
 
+bool wants(u16 type, const DnsName& n) {
+  return type == wire::kDnsTypeAny || type == (n.ip.is4() ? wire::kDnsTypeA : wire::kDnsTypeAaaa);
+}
+
+void write_address(DnsWriter& w, const DnsName& n, u32 ttl_s) {
+  w.u16be(kNameOfQuestion);
+  w.u16be(n.ip.is4() ? wire::kDnsTypeA : wire::kDnsTypeAaaa);
+  w.u16be(wire::kDnsClassIn);
+  w.u32be(ttl_s);
+  if (n.ip.is4()) {
+    w.u16be(4);
+    w.u32be(n.ip.ip4().v);
+  } else {
+    w.u16be(16);
+    w.bytes(n.ip.ip6().b);
+  }
+}
+
 u32 refuse(Bytes query, DnsRcode rcode, const Question* q, const Edns& edns, MutBytes out) {
   DnsWriter w(out);
   write_header(w, query, rcode, false, false, q != nullptr, 0, 0, edns.present);
@@ -211,21 +229,16 @@ u32 answer(Bytes query, const contract::Plan& plan, MutBytes out) {
   u16 answers = 0;
   u16 authorities = 0;
   bool truncated = false;
-  if (f.first != nullptr && (q.type == wire::kDnsTypeA || q.type == wire::kDnsTypeAny)) {
-    for (const DnsName* n = f.first; n != f.last; ++n, ++answers) {
-      w.u16be(kNameOfQuestion);
-      w.u16be(wire::kDnsTypeA);
-      w.u16be(wire::kDnsClassIn);
-      w.u32be(plan.dns_ttl_s);
-      w.u16be(4);
-      w.u32be(n->ip.v);
-    }
-    if (!w.fits()) {
-      truncated = true;
-      answers = 0;
-      w.rewind(question_end);
-    }
-  } else {
+  for (const DnsName* n = f.first; n != f.last; ++n) {
+    if (!wants(q.type, *n)) continue;
+    write_address(w, *n, plan.dns_ttl_s);
+    ++answers;
+  }
+  if (!w.fits()) {
+    truncated = true;
+    answers = 0;
+    w.rewind(question_end);
+  } else if (answers == 0) {
     write_soa(w, f.zone_skip, plan);
     authorities = 1;
   }

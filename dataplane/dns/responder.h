@@ -1,7 +1,8 @@
 #pragma once
 // The DNS responder: answers for the service names, authoritatively, over UDP (RFC 1035, 2308, 4343, 6891).
 //
-// A names of the plan get their address. A known name asked for another type gets NODATA, an unknown name below one of
+// Names of the plan get their addresses: A the IPv4 one, AAAA (RFC 3596) the IPv6 one. A known name asked for another type,
+// or for a family that it has no address of, gets NODATA, an unknown name below one of
 // the plan's zones (or of a single label) NXDOMAIN, both with an SOA for negative caching; any other name is REFUSED.
 // The question is echoed as it was sent, letter case included (0x20). An answer that does not fit the asker's size (512
 // bytes, or what EDNS0 says) is sent without records and with TC set.

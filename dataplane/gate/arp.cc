@@ -13,9 +13,9 @@ using wire::kEthHeaderBytes;
 bool Gate::Impl::answers_for(u32 port, wire::Ip4 a) const {
   if (!ours(a)) return false;
   const std::vector<contract::PortNet>& nets = plan->ports;
-  if (wire::Ip4Prefix{nets[port].ip, nets[port].prefix_bits}.contains(a)) return true;
+  if (nets[port].connects(a)) return true;
   for (const contract::PortNet& n : nets) {
-    if (wire::Ip4Prefix{n.ip, n.prefix_bits}.contains(a)) return false;
+    if (n.connects(a)) return false;
   }
   return true;
 }
@@ -43,7 +43,7 @@ bool Gate::Impl::accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned)
   if ((mac.b[0] & 1) != 0) return drop(pkt, Verdict::arp_malformed);
   const contract::PortNet& net = plan->ports[port];
   // Nobody is told our own addresses by others, and nobody lives outside the port's network.
-  const bool credible = !ours(sender) && wire::Ip4Prefix{net.ip, net.prefix_bits}.contains(sender);
+  const bool credible = !ours(sender) && net.connects(sender);
 
   // An announcement, as after a change of MAC.
   if (sender == target && credible) {
@@ -71,10 +71,14 @@ bool Gate::Impl::accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned)
 
 void Gate::Impl::announce_some() {
   for (u32 n = 0; n < kAnnouncePerTurn && !to_announce.empty(); ++n) {
-    const wire::Ip4 a = to_announce.back();
+    const wire::Ip a = to_announce.back();
     to_announce.pop_back();
     for (u32 port = 0; port < config.queues.size(); ++port) {
-      if (answers_for(port, a)) send_arp(port, wire::kArpRequest, a, wire::kMacBroadcast, wire::Mac{}, a);
+      if (a.is6()) {
+        if (answers_for(port, a.ip6())) announce(port, a.ip6());
+      } else if (answers_for(port, a.ip4())) {
+        send_arp(port, wire::kArpRequest, a.ip4(), wire::kMacBroadcast, wire::Mac{}, a.ip4());
+      }
     }
   }
 }

@@ -53,9 +53,12 @@ bool verify_checksum(const mbuf::Pkt& pkt, u32 offset, u32 n, u64 sum) {
 
 Gate::Impl::Impl(const GateConfig& c, mbuf::Pools& p, contract::CorePage& pg)
     : config(c), pools(p), page(pg), waiting(std::make_unique<Waiting[]>(kWaitingMax)) {
-  RW_ASSERT(config.neighbours != nullptr && !config.queues.empty());
+  RW_ASSERT(config.neighbours != nullptr && config.book != nullptr && !config.queues.empty());
   RW_ASSERT(config.steering == nullptr || config.handover.size() >= config.steering->cores());
-  for (const port::Queue* q : config.queues) macs.push_back(q->device().mac());
+  for (const port::Queue* q : config.queues) {
+    macs.push_back(q->device().mac());
+    link_locals.push_back(wire::link_local_of(macs.back()));
+  }
   to_announce.reserve(Addresses::kMax);
 }
 
@@ -84,7 +87,7 @@ bool Gate::Impl::never_a_source(wire::Ip4 a, u32 port) const {
   if (wire::never_a_source(a) || ours(a)) return true;
   const contract::PortNet& net = plan->ports[port];
   const wire::Ip4Prefix prefix{net.ip, net.prefix_bits};
-  return net.prefix_bits < 31 && prefix.contains(a) && (a.v | prefix.mask()) == ~u32{0};
+  return net.prefix_bits < 31 && net.connects(a) && (a.v | prefix.mask()) == ~u32{0};
 }
 
 bool Gate::Impl::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned) {
@@ -92,12 +95,16 @@ bool Gate::Impl::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segmen
   if (!pull_up(pkt, kEthHeaderBytes)) return drop(pkt, Verdict::eth_truncated);
   const wire::EthView eth(pkt.data());
   const wire::Mac to = eth.destination();
-  if (to != macs[port] && to != wire::kMacBroadcast) return drop(pkt, Verdict::eth_not_for_us);
+  const bool group6 = wire::is_ip6_multicast(to) && eth.type() == wire::kEtherTypeIp6;
+  if (to != macs[port] && to != wire::kMacBroadcast && !group6) return drop(pkt, Verdict::eth_not_for_us);
   switch (eth.type()) {
     case wire::kEtherTypeIp4:
       // RFC 1122 3.3.6: a packet to one host does not travel in a broadcast frame.
       if (to == wire::kMacBroadcast) return punt_or_drop(pkt, port, Verdict::eth_not_for_us);
       return accept_ip4(pkt, port, now_us, segment, owned);
+    case wire::kEtherTypeIp6:
+      if (to == wire::kMacBroadcast) return punt_or_drop(pkt, port, Verdict::eth_not_for_us);
+      return accept_ip6(pkt, port, now_us, segment, owned);
     case wire::kEtherTypeArp: return accept_arp(pkt, port, now_us, owned);
     default: return punt_or_drop(pkt, port, Verdict::eth_unknown_type);
   }
@@ -174,19 +181,30 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
   RW_ASSERT(plan.ports.size() == g.config.queues.size());
   g.to_announce.clear();
   if (announce) {
-    for (const wire::Ip4 a : plan.addresses) {
-      if (!g.ours(a)) g.to_announce.push_back(a);
+    for (const wire::Ip& a : plan.addresses) {
+      if (a.is4() ? !g.ours(a.ip4()) : !g.ours(a.ip6())) g.to_announce.push_back(a);
     }
   }
   g.plan = &plan;
-  g.addresses.assign(plan.addresses);
+  // The new ones are named before the old ones are let go, so that an address that stays keeps its name.
+  std::vector<wire::Addr> named;
+  for (const wire::Ip& a : plan.addresses) {
+    named.push_back(g.config.book->name(a));
+    g.config.book->hold(named.back());
+  }
+  g.addresses.assign(named);
+  g.named.swap(named);
+  for (const wire::Addr a : named) g.config.book->drop(a);
   g.housekeeping(now_us);
 }
 
 bool Gate::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned) {
   return impl_->accept(pkt, port, now_us, segment, owned);
 }
-void Gate::send(mbuf::Pkt ip_packet, wire::Ip4 dst, TimeUs now_us) { impl_->send(std::move(ip_packet), dst, now_us); }
+void Gate::send(mbuf::Pkt ip_packet, wire::Addr dst, TimeUs now_us) {
+  if (dst.is4()) return impl_->send(std::move(ip_packet), dst.ip4(), now_us);
+  impl_->send6(std::move(ip_packet), now_us);
+}
 void Gate::housekeeping(TimeUs now_us) { impl_->housekeeping(now_us); }
 
 bool Gate::next_unreachable(Unreachable& out) {

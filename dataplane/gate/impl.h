@@ -1,13 +1,15 @@
 #pragma once
-// The inside of Gate, shared by its files: gate.cc (frames and IPv4), answers.cc (ICMP, UDP), arp.cc, out.cc (routes,
-// neighbours, packets that wait for them). Nobody else includes it.
+// The inside of Gate, shared by its files: gate.cc (frames and IPv4), ip6.cc (IPv6), answers.cc and answers6.cc (ICMP, UDP),
+// arp.cc, nd.cc, out.cc (routes, neighbours, packets that wait for them). Nobody else includes it.
 
 #include "dataplane/gate/addresses.h"
 #include "dataplane/gate/gate.h"
 #include "dataplane/gate/neighbours.h"
 #include "dataplane/port/steering.h"
 #include "src/wire/eth.h"
+#include "src/wire/icmp6.h"
 #include "src/wire/ip4.h"
+#include "src/wire/ip6.h"
 
 namespace ringway::gate {
 
@@ -30,7 +32,7 @@ class TokenBucket {
 };
 
 struct Gate::Impl {
-  static constexpr u32 kWaitingMax = 256;              // packets that wait for ARP, per core
+  static constexpr u32 kWaitingMax = 256;              // packets that wait for a neighbour, per core
   static constexpr u32 kWaitingPerNeighbourMax = 16;
   static constexpr u32 kUnreachableMax = 64;
   static constexpr u32 kAnnouncePerTurn = 16;
@@ -51,7 +53,48 @@ struct Gate::Impl {
     return config.steering == nullptr ? config.core : config.steering->owner(tuple, hash, config.core);
   }
   bool ours(wire::Ip4 a) const { return addresses.contains(a); }
+  bool ours(const wire::Ip6& a) const { return addresses.contains(config.book->find(a)); }
   bool never_a_source(wire::Ip4 a, u32 port) const;
+
+  // ip6.cc
+  // A packet of IPv6 behind the Ethernet header, checked; offsets from the frame's begin.
+  struct In6 {
+    wire::Ip6 source, destination;
+    u32 end = 0;         // of the packet
+    u32 at = 0;          // of the transport
+    u8 protocol = 0;
+    u32 named_at = 6;    // of the field that says the transport, from the IPv6 header
+    u32 bytes() const { return end - at; }
+  };
+  bool accept_ip6(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
+  contract::Verdict check_ip6(mbuf::Pkt& pkt, u32 port, In6& in) const;
+  bool walk(mbuf::Pkt& pkt, u32 port, In6& in, TimeUs now_us);  // false: ended, and counted
+  bool accept_tcp6(mbuf::Pkt& pkt, u32 port, const In6& in, Segment& segment, bool owned);
+  u32 owner(const wire::Ip6& local, const wire::Ip6& remote, const wire::FourTuple& ports, u32 hash) const {
+    return config.steering == nullptr ? config.core : config.steering->owner(local, remote, ports, hash, config.core);
+  }
+
+  // answers6.cc
+  bool accept_icmp6(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us, bool owned);
+  bool accept_udp6(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us);
+  bool answer_echo6(mbuf::Pkt& pkt, u32 port, const In6& in);
+  bool note_error6(mbuf::Pkt& pkt, u32 port, const In6& in, bool owned);
+  bool answer_dns6(mbuf::Pkt& pkt, u32 port, const In6& in, u32 query_bytes);
+  bool refuse6(mbuf::Pkt& pkt, u32 port, const In6& in, wire::Icmp6Type type, u8 code, u32 rest, contract::Verdict verdict,
+               TimeUs now_us);
+  void send_icmp6(mbuf::Pkt pkt, u32 port, const wire::Mac& to, const wire::Ip6& source, const wire::Ip6& destination,
+                  u8 hop_limit);
+
+  // nd.cc
+  bool accept_nd(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us, bool owned);
+  bool accept_solicitation(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us);
+  bool accept_advertisement(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us);
+  bool answers_for(u32 port, const wire::Ip6& a) const;
+  bool credible(u32 port, const wire::Ip6& a) const;
+  void send_nd(u32 port, const wire::NdFields& nd, const wire::Ip6& source, const wire::Ip6& destination,
+               const wire::Mac& to);
+  void announce(u32 port, const wire::Ip6& a);
+  void ask(const Neighbours::Request& r);
 
   // arp.cc
   bool accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned);
@@ -70,9 +113,11 @@ struct Gate::Impl {
 
   // out.cc
   bool route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const;
+  bool route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const;
   void send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us);
+  void send6(mbuf::Pkt pkt, TimeUs now_us);
   void send_frame(mbuf::Pkt pkt, u32 port, const wire::Mac& to, u16 type);
-  void wait_for(mbuf::Pkt pkt, u32 port, wire::Ip4 hop, TimeUs now_us);
+  void wait_for(mbuf::Pkt pkt, u32 port, const wire::Ip& hop, TimeUs now_us);
   void send_waiting(TimeUs now_us);
   void ask_due(TimeUs now_us);
   void housekeeping(TimeUs now_us);
@@ -81,7 +126,7 @@ struct Gate::Impl {
   struct Waiting {
     mbuf::Pkt pkt;
     u32 port = 0;
-    wire::Ip4 hop;
+    wire::Ip hop;
     TimeUs ask_again_us = 0;
     TimeUs give_up_us = 0;
   };
@@ -90,9 +135,11 @@ struct Gate::Impl {
   mbuf::Pools& pools;
   contract::CorePage& page;
   const contract::Plan* plan = nullptr;
-  std::vector<wire::Mac> macs;  // by port
+  std::vector<wire::Mac> macs;          // by port
+  std::vector<wire::Ip6> link_locals;   // by port: ours on a link that has IPv6
   Addresses addresses;
-  std::vector<wire::Ip4> to_announce;
+  std::vector<wire::Addr> named;        // what `addresses` holds
+  std::vector<wire::Ip> to_announce;
   TokenBucket icmp_errors{1000, 50};
   std::unique_ptr<Waiting[]> waiting;
   u32 waiting_count = 0;

@@ -16,24 +16,30 @@ wire::Mac Neighbours::unpack(u64 word) {
   return mac;
 }
 
-Neighbours::Entry* Neighbours::existing(u64 key) const {
-  const u32 first = first_place(key);
+Neighbours::Key Neighbours::key_of(u32 port, const wire::Ip& ip) {
+  if (ip.is4()) return key_of(port, ip.ip4());
+  const u64 high = ip.ip6().high(), low = ip.ip6().low();
+  // Not keyed: a neighbour can fill a window whatever we do, and `make` gives up what was confirmed longest ago.
+  const u64 mix = (high ^ (low + 0x9e37'79b9'7f4a'7c15u)) * 0xd6e8'feb8'6659'fd93u;
+  return {kIs6 | (u64{port} + 1) << 32 | mix >> 32, high, low};
+}
+
+Neighbours::Entry* Neighbours::existing(const Key& key) const {
+  const u32 first = first_place(key.word);
   for (u32 i = 0; i < kWindow; ++i) {
     Entry& e = entries_[(first + i) % kEntries];
-    const u64 k = e.key.load(std::memory_order_acquire);
-    if (k == key) return &e;
-    if (k == 0) return nullptr;
+    if (holds(e, key)) return &e;
+    if (e.key.load(std::memory_order_relaxed) == 0) return nullptr;
   }
   return nullptr;
 }
 
-bool Neighbours::find(u32 port, wire::Ip4 ip, wire::Mac& out) const {
-  const u64 key = key_of(port, ip);
+bool Neighbours::find(const Key& key, wire::Mac& out) const {
   const Entry* e = existing(key);
   if (e == nullptr) return false;
   const u64 word = e->mac.load(std::memory_order_acquire);
   // The writer may have given the place to another address in between.
-  if ((word & kValid) == 0 || e->key.load(std::memory_order_relaxed) != key) return false;
+  if ((word & kValid) == 0 || !holds(*e, key)) return false;
   if (e->used.load(std::memory_order_relaxed) == 0) e->used.store(1, std::memory_order_relaxed);
   out = unpack(word);
   return true;
@@ -50,9 +56,9 @@ void Neighbours::list(Entry& entry) {
   live_.push_back(static_cast<u32>(&entry - entries_.get()));
 }
 
-Neighbours::Entry& Neighbours::make(u64 key) {
+Neighbours::Entry& Neighbours::make(const Key& key) {
   if (Entry* e = existing(key)) return *e;
-  const u32 first = first_place(key);
+  const u32 first = first_place(key.word);
   Entry* victim = nullptr;
   for (u32 i = 0; i < kWindow; ++i) {
     Entry& e = entries_[(first + i) % kEntries];
@@ -60,12 +66,16 @@ Neighbours::Entry& Neighbours::make(u64 key) {
       victim = &e;
       break;
     }
-    const bool better = victim == nullptr || (e.state == State::empty) > (victim->state == State::empty) ||
-                        (e.state == victim->state && e.learned_us < victim->learned_us);
+    // A question that has no answer yet was never learned: spoofed addresses push one another out (RFC 6583 7.1).
+    const bool unused = e.state == State::empty;
+    const bool better = victim == nullptr || unused > (victim->state == State::empty) ||
+                        (unused == (victim->state == State::empty) && e.learned_us < victim->learned_us);
     if (better) victim = &e;
   }
   forget(*victim);
-  victim->key.store(key, std::memory_order_release);
+  victim->high.store(key.high, std::memory_order_relaxed);
+  victim->low.store(key.low, std::memory_order_relaxed);
+  victim->key.store(key.word, std::memory_order_release);
   victim->used.store(0, std::memory_order_relaxed);
   victim->learned_us = 0;
   return *victim;
@@ -73,9 +83,12 @@ Neighbours::Entry& Neighbours::make(u64 key) {
 
 void Neighbours::fill(const Entry& entry, bool unicast, Request& out) const {
   const u64 key = entry.key.load(std::memory_order_relaxed);
-  out.port = static_cast<u32>(key >> 32) - 1;
-  out.ip = wire::Ip4{static_cast<u32>(key)};
-  out.to = unicast ? unpack(entry.mac.load(std::memory_order_relaxed)) : wire::kMacBroadcast;
+  out.port = static_cast<u32>((key & ~kIs6) >> 32) - 1;
+  out.ip = (key & kIs6) == 0 ? wire::Ip(wire::Ip4{static_cast<u32>(key)})
+                             : wire::Ip(wire::Ip6::from_halves(entry.high.load(std::memory_order_relaxed),
+                                                               entry.low.load(std::memory_order_relaxed)));
+  out.unicast = unicast;
+  if (unicast) out.to = unpack(entry.mac.load(std::memory_order_relaxed));
 }
 
 // What time does to one entry. True: `out` is to be sent.
@@ -102,7 +115,7 @@ bool Neighbours::step(Entry& entry, TimeUs now_us, Request& out) {
 bool Neighbours::next_request(TimeUs now_us, Request& out) {
   Ask ask;
   while (asks_.pop(ask)) {
-    Entry& e = make(key_of(ask.port, wire::Ip4{ask.ip}));
+    Entry& e = make(key_of(static_cast<u32>(ask.port), ask.ip));
     if (e.state != State::empty) continue;
     list(e);
     e.state = State::asked;
@@ -128,8 +141,8 @@ bool Neighbours::next_request(TimeUs now_us, Request& out) {
   return false;
 }
 
-bool Neighbours::learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solicited, TimeUs now_us) {
-  const u64 key = key_of(port, ip);
+bool Neighbours::learn(u32 port, const wire::Ip& ip, const wire::Mac& mac, bool solicited, TimeUs now_us) {
+  const Key key = key_of(port, ip);
   if (solicited) {
     const Entry* known = existing(key);
     if (known == nullptr || (known->state != State::asked && known->state != State::confirming)) return false;
@@ -144,7 +157,7 @@ bool Neighbours::learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solici
   return true;
 }
 
-bool Neighbours::update(u32 port, wire::Ip4 ip, const wire::Mac& mac, TimeUs now_us) {
+bool Neighbours::update(u32 port, const wire::Ip& ip, const wire::Mac& mac, TimeUs now_us) {
   const Entry* known = existing(key_of(port, ip));
   if (known == nullptr || known->state == State::empty) return false;
   return learn(port, ip, mac, false, now_us);

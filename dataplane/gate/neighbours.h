@@ -1,11 +1,14 @@
 #pragma once
-// Neighbours: which MAC address answers for an IPv4 address on a port (RFC 826). One table for all cores.
+// Neighbours: which MAC address answers for an address on a port, by ARP (RFC 826) or neighbour discovery (RFC 4861). One
+// table for all cores and both families.
 //
 // Core 0 is the only writer: it sends the requests, reads the replies and keeps the time. Every core reads without a
-// lock: an entry is a key word and a MAC word, the key is checked again after the MAC. Other cores ask through a ring.
+// lock: an entry is a key (one word, and the address where that is longer) and a MAC word; the key is checked again after
+// the MAC. Other cores ask through a ring.
 //
 // An address is learned from the answer to a question of ours, or from a request that was addressed to us. An
-// announcement (RFC 5227 3) changes what is known and adds nothing; nothing else is believed. Unanswered questions are repeated (kTries, kRetryUs apart). An entry is good for kReachableUs; then
+// announcement (RFC 5227 3, RFC 4861 7.2.6) changes what is known and adds nothing; nothing else is believed. Unanswered
+// questions are repeated (kTries, kRetryUs apart: RFC 4861 10). An entry is good for kReachableUs; then
 // it is asked for again, by unicast, if somebody used it meanwhile, and dropped if not. The table holds kEntries and
 // looks at kWindow places for an address; a full window gives up its entry that was least recently confirmed.
 
@@ -33,22 +36,24 @@ class Neighbours {
 
   // --- any core
   // True with the MAC when it is known. Marks the entry as in use.
-  bool find(u32 port, wire::Ip4 ip, wire::Mac& out) const;
+  bool find(u32 port, wire::Ip4 ip, wire::Mac& out) const { return find(key_of(port, ip), out); }
+  bool find(u32 port, const wire::Ip& ip, wire::Mac& out) const { return find(key_of(port, ip), out); }
   // Wants `ip` to be asked for. May be repeated; a full ring forgets it.
-  void ask(u32 port, wire::Ip4 ip) { asks_.push({ip.v, port}); }
+  void ask(u32 port, const wire::Ip& ip) { asks_.push({ip, port}); }
 
   // --- core 0 only
   struct Request {
     u32 port = 0;
-    wire::Ip4 ip;
-    wire::Mac to = wire::kMacBroadcast;
+    wire::Ip ip;
+    wire::Mac to;          // with `unicast`; else everybody is asked
+    bool unicast = false;
   };
-  // The next ARP request that is due; false when there is none. Call until false.
+  // The next request that is due; false when there is none. Call until false.
   bool next_request(TimeUs now_us, Request& out);
   // `ip` says that it has `mac`. `solicited`: a reply, believed only if we have asked. False when not believed.
-  bool learn(u32 port, wire::Ip4 ip, const wire::Mac& mac, bool solicited, TimeUs now_us);
+  bool learn(u32 port, const wire::Ip& ip, const wire::Mac& mac, bool solicited, TimeUs now_us);
   // `ip` announces that it has `mac` now. False, and nothing is learned, when we do not use `ip`.
-  bool update(u32 port, wire::Ip4 ip, const wire::Mac& mac, TimeUs now_us);
+  bool update(u32 port, const wire::Ip& ip, const wire::Mac& mac, TimeUs now_us);
   // Entries that hold a MAC now.
   u32 known() const;
 
@@ -58,6 +63,7 @@ class Neighbours {
   struct RW_CACHE_ALIGNED Entry {
     std::atomic<u64> key{0};   // 0: never used
     std::atomic<u64> mac{0};   // kValid | 48 bits; 0: not known
+    std::atomic<u64> high{0}, low{0};  // the address, with kIs6 in the key
     mutable std::atomic<u8> used{0};
     State state = State::empty;
     u8 tries = 0;
@@ -66,21 +72,33 @@ class Neighbours {
     TimeUs learned_us = 0;
   };
   struct Ask {
-    u32 ip = 0;
-    u32 port = 0;
+    wire::Ip ip;
+    u64 port = 0;
+  };
+  // `word`: port and IPv4 address, or port, kIs6 and a mix of the address.
+  struct Key {
+    u64 word = 0, high = 0, low = 0;
   };
   static constexpr u64 kValid = u64{1} << 63;
+  static constexpr u64 kIs6 = u64{1} << 63;
 
-  static u64 key_of(u32 port, wire::Ip4 ip) { return (u64{port} + 1) << 32 | ip.v; }
-  static u32 first_place(u64 key) {
-    return static_cast<u32>(key * 0x9e37'79b9'7f4a'7c15u >> 52);
+  static Key key_of(u32 port, wire::Ip4 ip) { return {(u64{port} + 1) << 32 | ip.v}; }
+  static Key key_of(u32 port, const wire::Ip& ip);
+  static u32 first_place(u64 word) {
+    return static_cast<u32>(word * 0x9e37'79b9'7f4a'7c15u >> 52);
+  }
+  static bool holds(const Entry& e, const Key& key) {
+    return e.key.load(std::memory_order_acquire) == key.word &&
+           ((key.word & kIs6) == 0 || (e.high.load(std::memory_order_relaxed) == key.high &&
+                                       e.low.load(std::memory_order_relaxed) == key.low));
   }
   static_assert(kEntries == 1u << 12);
   static wire::Mac unpack(u64 word);
   static u64 pack(const wire::Mac& mac);
 
-  Entry* existing(u64 key) const;
-  Entry& make(u64 key);
+  bool find(const Key& key, wire::Mac& out) const;
+  Entry* existing(const Key& key) const;
+  Entry& make(const Key& key);
   void list(Entry& entry);
   void forget(Entry& entry);
   bool step(Entry& entry, TimeUs now_us, Request& out);

@@ -1,4 +1,5 @@
-// The way out: route, neighbour, Ethernet header; packets that wait for a neighbour; the clock of ARP.
+// The way out: route, neighbour, Ethernet header; packets that wait for a neighbour; the clock of ARP and of neighbour
+// discovery.
 
 #include <algorithm>
 
@@ -13,7 +14,7 @@ using contract::Verdict;
 bool Gate::Impl::route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const {
   const std::vector<contract::PortNet>& nets = plan->ports;
   for (u32 i = 0; i < nets.size(); ++i) {
-    if (!wire::Ip4Prefix{nets[i].ip, nets[i].prefix_bits}.contains(dst)) continue;
+    if (!nets[i].connects(dst)) continue;
     port = i;
     hop = dst;
     return true;
@@ -22,6 +23,25 @@ bool Gate::Impl::route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const {
     if (nets[i].next_hop.v == 0) continue;
     port = i;
     hop = nets[i].next_hop;
+    return true;
+  }
+  return false;
+}
+
+// Nothing is sent to a link-local address by this way: it would need to know the link.
+bool Gate::Impl::route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const {
+  const std::vector<contract::PortNet>& nets = plan->ports;
+  if (wire::is_multicast(dst) || wire::is_link_local(dst)) return false;
+  for (u32 i = 0; i < nets.size(); ++i) {
+    if (!nets[i].connects(dst)) continue;
+    port = i;
+    hop = dst;
+    return true;
+  }
+  for (u32 i = 0; i < nets.size(); ++i) {
+    if (!nets[i].has6() || nets[i].next_hop6 == wire::Ip6{}) continue;
+    port = i;
+    hop = nets[i].next_hop6;
     return true;
   }
   return false;
@@ -54,10 +74,20 @@ void Gate::Impl::send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us) {
   wait_for(std::move(pkt), port, hop, now_us);
 }
 
-void Gate::Impl::wait_for(mbuf::Pkt pkt, u32 port, wire::Ip4 hop, TimeUs now_us) {
+void Gate::Impl::send6(mbuf::Pkt pkt, TimeUs now_us) {
+  const wire::Ip6 dst = wire::Ip6View(pkt.data()).destination();
+  u32 port = 0;
+  wire::Ip6 hop;
+  if (ours(dst) || !route(dst, port, hop)) return page.count(Verdict::no_route);
+  wire::Mac mac;
+  if (config.neighbours->find(port, hop, mac)) return send_frame(std::move(pkt), port, mac, wire::kEtherTypeIp6);
+  wait_for(std::move(pkt), port, hop, now_us);
+}
+
+void Gate::Impl::wait_for(mbuf::Pkt pkt, u32 port, const wire::Ip& hop, TimeUs now_us) {
   u32 same = 0;
   for (u32 i = 0; i < waiting_count; ++i) same += waiting[i].hop == hop && waiting[i].port == port;
-  if (waiting_count == kWaitingMax || same >= kWaitingPerNeighbourMax) return page.count(Verdict::arp_queue_full);
+  if (waiting_count == kWaitingMax || same >= kWaitingPerNeighbourMax) return page.count(Verdict::neighbour_queue_full);
   waiting[waiting_count++] = {std::move(pkt), port, hop, now_us + Neighbours::kRetryUs, now_us + kWaitUs};
   if (same > 0) return;
   config.neighbours->ask(port, hop);
@@ -70,11 +100,11 @@ void Gate::Impl::send_waiting(TimeUs now_us) {
     Waiting& w = waiting[i];
     wire::Mac mac;
     if (config.neighbours->find(w.port, w.hop, mac)) {
-      send_frame(std::move(w.pkt), w.port, mac, wire::kEtherTypeIp4);
+      send_frame(std::move(w.pkt), w.port, mac, w.hop.is4() ? wire::kEtherTypeIp4 : wire::kEtherTypeIp6);
       continue;
     }
     if (now_us >= w.give_up_us) {
-      drop(w.pkt, Verdict::arp_unresolved);
+      drop(w.pkt, Verdict::neighbour_unresolved);
       continue;
     }
     // The first question may have been lost with a full ring, or given up for an earlier packet.
@@ -91,9 +121,20 @@ void Gate::Impl::send_waiting(TimeUs now_us) {
 void Gate::Impl::ask_due(TimeUs now_us) {
   Neighbours::Request r;
   while (config.neighbours->next_request(now_us, r)) {
-    if (r.port >= plan->ports.size()) continue;
-    send_arp(r.port, wire::kArpRequest, plan->ports[r.port].ip, r.to, wire::Mac{}, r.ip);
+    if (r.port < plan->ports.size()) ask(r);
   }
+}
+
+void Gate::Impl::ask(const Neighbours::Request& r) {
+  const contract::PortNet& net = plan->ports[r.port];
+  if (r.ip.is4()) {
+    const wire::Mac to = r.unicast ? r.to : wire::kMacBroadcast;
+    return send_arp(r.port, wire::kArpRequest, net.ip, to, wire::Mac{}, r.ip.ip4());
+  }
+  const wire::Ip6& target = r.ip.ip6();
+  const wire::Ip6 group = wire::solicited_node(target);
+  send_nd(r.port, {.target = target, .mac = macs[r.port]}, net.ip6, r.unicast ? target : group,
+          r.unicast ? r.to : wire::multicast_mac(group));
 }
 
 void Gate::Impl::housekeeping(TimeUs now_us) {

@@ -2,6 +2,7 @@
 
 #include "src/lookup/flow_hash.h"
 #include "src/wire/ip4.h"
+#include "src/wire/ip6.h"
 #include "src/wire/tcp.h"
 #include "src/wire/tcp_options.h"
 
@@ -78,17 +79,14 @@ Verdict parse_tcp_options(Bytes options, TcpOptions& out) {
   return Verdict::ok;
 }
 
-Verdict parse_segment(Bytes first, u32 ip_bytes, u64 seed, Segment& out) {
-  if (first.size() < wire::kIp4HeaderBytes || ip_bytes < wire::kIp4HeaderBytes) return Verdict::ip4_truncated;
-  const wire::Ip4View ip(first.data());
-  const u32 ip_header = ip.header_bytes();
-  if (ip.version() != 4 || ip_header < wire::kIp4HeaderBytes) return Verdict::ip4_bad_version;
-  if (ip_header > ip_bytes || ip_header > first.size()) return Verdict::ip4_truncated;
+namespace {
 
-  const u32 tcp_bytes = ip_bytes - ip_header;
-  const u32 here = static_cast<u32>(first.size()) - ip_header;
+// The TCP header at `at`; addresses and hash are left alone.
+Verdict parse_tcp(Bytes first, u32 at, u32 ip_bytes, Segment& out) {
+  const u32 tcp_bytes = ip_bytes - at;
+  const u32 here = static_cast<u32>(first.size()) - at;
   if (tcp_bytes < wire::kTcpHeaderBytes || here < wire::kTcpHeaderBytes) return Verdict::tcp_truncated;
-  const wire::TcpView tcp(first.data() + ip_header);
+  const wire::TcpView tcp(first.data() + at);
   const u32 tcp_header = tcp.header_bytes();
   if (tcp_header < wire::kTcpHeaderBytes || tcp_header > tcp_bytes || tcp_header > here) return Verdict::tcp_truncated;
 
@@ -96,23 +94,51 @@ Verdict parse_segment(Bytes first, u32 ip_bytes, u64 seed, Segment& out) {
   const bool contradiction = (flags & kSyn) != 0 && (flags & (kFin | kRst)) != 0;
   if (contradiction || (flags & (kSyn | kFin | kRst | kAck)) == 0) return Verdict::tcp_bad_flags;
 
-  out.tuple = {ip.destination(), ip.source(), tcp.destination_port(), tcp.source_port()};
+  out.tuple.local_port = tcp.destination_port();
+  out.tuple.remote_port = tcp.source_port();
   out.seq = tcp.seq();
   out.ack = tcp.ack();
   out.window = tcp.window();
   out.flags = flags;
-  out.ecn = first[1] & 3;
-  out.payload_offset = static_cast<u16>(ip_header + tcp_header);
+  out.payload_offset = static_cast<u16>(at + tcp_header);
   out.payload_bytes = tcp_bytes - tcp_header;
   out.options = {};
-  const u8* const options = first.data() + ip_header + wire::kTcpHeaderBytes;
+  if (tcp_header == wire::kTcpHeaderBytes) return Verdict::ok;
+  const u8* const options = first.data() + at + wire::kTcpHeaderBytes;
   if (tcp_header == wire::kTcpHeaderBytes + wire::kTcpTimestampBytes && wire::load_be32(options) == kAlignedTimestamps) {
     read_timestamps(options + 2, out.options);
-  } else if (tcp_header > wire::kTcpHeaderBytes) {
-    const Verdict v = parse_tcp_options(
-        first.subspan(ip_header + wire::kTcpHeaderBytes, tcp_header - wire::kTcpHeaderBytes), out.options);
-    if (v != Verdict::ok) return v;
+    return Verdict::ok;
   }
+  return parse_tcp_options(first.subspan(at + wire::kTcpHeaderBytes, tcp_header - wire::kTcpHeaderBytes), out.options);
+}
+
+}  // namespace
+
+Verdict parse_segment(Bytes first, u32 ip_bytes, u64 seed, Segment& out) {
+  if (first.size() < wire::kIp4HeaderBytes || ip_bytes < wire::kIp4HeaderBytes) return Verdict::ip4_truncated;
+  const wire::Ip4View ip(first.data());
+  const u32 ip_header = ip.header_bytes();
+  if (ip.version() != 4 || ip_header < wire::kIp4HeaderBytes) return Verdict::ip4_bad_version;
+  if (ip_header > ip_bytes || ip_header > first.size()) return Verdict::ip4_truncated;
+
+  const Verdict v = parse_tcp(first, ip_header, ip_bytes, out);
+  if (v != Verdict::ok) return v;
+  out.ecn = first[1] & 3;
+  out.tuple.local = ip.destination();
+  out.tuple.remote = ip.source();
+  out.hash = lookup::flow_hash(out.tuple, seed);
+  return Verdict::ok;
+}
+
+Verdict parse_segment6(Bytes first, u32 ip_bytes, u32 at, u64 seed, Segment& out) {
+  if (first.size() < wire::kIp6HeaderBytes || at < wire::kIp6HeaderBytes) return Verdict::ip6_truncated;
+  if (at > ip_bytes || at > first.size()) return Verdict::tcp_truncated;
+  const Verdict v = parse_tcp(first, at, ip_bytes, out);
+  if (v != Verdict::ok) return v;
+  const wire::Ip6View ip(first.data());
+  out.ecn = ip.traffic_class() & 3;
+  out.tuple.local = wire::Ip4{lookup::address_digest(ip.destination(), seed)};
+  out.tuple.remote = wire::Ip4{lookup::address_digest(ip.source(), seed)};
   out.hash = lookup::flow_hash(out.tuple, seed);
   return Verdict::ok;
 }

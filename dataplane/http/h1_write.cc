@@ -11,6 +11,7 @@
 #include "dataplane/http/bytes.h"
 #include "dataplane/http/fields.h"
 #include "src/base/assert.h"
+#include "src/wire/text.h"
 
 namespace ringway::http {
 namespace {
@@ -75,10 +76,15 @@ class Writer {
     bytes(digits.data() + first, digits.size() - first);
   }
 
-  void address(wire::Ip4 ip) {
+  void address(const wire::Ip& ip) {
+    if (!ip.is4()) {
+      char digits[wire::kIpTextBytesMax];
+      return bytes(digits, static_cast<std::size_t>(wire::write_text(digits, ip) - digits));
+    }
+    const wire::Ip4 v4 = ip.ip4();
     for (u32 shift = 32; shift != 0;) {
       shift -= 8;
-      const std::array<char, 4>& octet = kOctets[ip.v >> shift & 0xffu];
+      const std::array<char, 4>& octet = kOctets[v4.v >> shift & 0xffu];
       bytes(octet.data(), static_cast<std::size_t>(octet[3]));
       if (shift != 0) literal(".");
     }

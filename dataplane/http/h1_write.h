@@ -13,7 +13,7 @@ namespace ringway::http {
 // What the gateway changes on the way to an endpoint (RFC 9110 7.6; Service Connect 1.3). Hop-by-hop fields are left
 // out, an absolute-form target becomes origin-form, Host is sent first and is the request's authority.
 struct RequestEdit {
-  wire::Ip4 client_ip;             // appended to X-Forwarded-For
+  wire::Ip client_ip;              // appended to X-Forwarded-For
   std::string_view via;            // pseudonym: "1.1 <via>" is appended to Via
   std::string_view forwarded_proto = "http";  // X-Forwarded-Proto where the request has none
   std::string_view request_id = {};  // X-Request-Id where the request has none; empty leaves it out

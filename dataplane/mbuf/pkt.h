@@ -65,7 +65,7 @@ class Pkt {
     m_->l2_len = 14;
     m_->l3_len = ip_bytes & 0x1ff;
     m_->l4_len = tcp_bytes & 0xff;
-    m_->ol_flags |= RTE_MBUF_F_TX_IPV4;
+    m_->ol_flags |= ip_bytes == 20 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
     if (ip) m_->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
     if (tcp) m_->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
   }

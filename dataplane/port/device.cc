@@ -16,6 +16,7 @@ constexpr u64 kRxWanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP
 constexpr u64 kTxWanted =
     RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 constexpr u64 kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+constexpr u64 kRssWelcome = RTE_ETH_RSS_NONFRAG_IPV6_TCP;  // without it, IPv6 is handed over to its cores
 
 std::string known_ports() {
   std::string list;
@@ -98,7 +99,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   conf.txmode.offloads = tx_offloads(about);
   if (rss) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted;
+    conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted | (kRssWelcome & about.flow_type_rss_offloads);
     conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_RSS_HASH & about.rx_offload_capa;
   }
   // Without scatter a frame must fit one mbuf.
@@ -141,13 +142,19 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   device->started_ = true;
   // Behind the start: some drivers put their own table back when they start.
   if (rss) {
-    device->rss_refusal_ = device->program_rss(config.rss_key, kRssWanted, about.reta_size);
+    device->rss_refusal_ = device->program_rss(config.rss_key, kRssWanted, kRssWelcome & about.flow_type_rss_offloads, about.reta_size);
   } else if (pools.size() > 1) {
     device->rss_refusal_ = "it offers no RSS of TCP over IPv4";
   }
   if (config.promiscuous) {
     if (const int e = rte_eth_promiscuous_enable(id); e != 0 && e != -ENOTSUP) {
       return std::unexpected(where + "promiscuous mode is refused: " + reason(e));
+    }
+  }
+  // IPv6 neighbours ask in groups that follow from our addresses, of which there are many.
+  if (config.multicast) {
+    if (const int e = rte_eth_allmulticast_enable(id); e != 0 && e != -ENOTSUP) {
+      return std::unexpected(where + "receiving multicast is refused: " + reason(e));
     }
   }
   rte_ether_addr mac{};

@@ -38,6 +38,7 @@ struct DeviceConfig {
   u16 tx_descriptors = 1024;
   u16 mtu = 1500;
   bool promiscuous = false;
+  bool multicast = false;  // receive every multicast frame: neighbour discovery of IPv6
   // What a port of several queues shall spread flows by, if it lets us.
   lookup::RssKey rss_key = lookup::kRssKeyMicrosoft;
 };
@@ -90,7 +91,7 @@ class Device {
  private:
   Device() = default;
   // Our key and a table that uses all queues alike; empty when both can be read back, else what was refused.
-  std::string program_rss(const lookup::RssKey& key, u64 functions, u32 reta_entries);
+  std::string program_rss(const lookup::RssKey& key, u64 functions, u64 welcome, u32 reta_entries);
   bool started_ = false;
   bool plugged_ = false;  // we made the vdev
   u16 id_ = 0xffff;

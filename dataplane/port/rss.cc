@@ -28,7 +28,7 @@ void ask_for(RetaGroups& groups, u32 entries) {
 
 }  // namespace
 
-std::string Device::program_rss(const lookup::RssKey& key, u64 functions, u32 reta_entries) {
+std::string Device::program_rss(const lookup::RssKey& key, u64 functions, u64 welcome, u32 reta_entries) {
   if (!std::has_single_bit(reta_entries) || reta_entries > kRetaEntriesMax) {
     return reta_entries == 0 ? "it has no RSS table that can be set"
                              : "its RSS table has " + std::to_string(reta_entries) + " entries";
@@ -37,7 +37,7 @@ std::string Device::program_rss(const lookup::RssKey& key, u64 functions, u32 re
   rte_eth_rss_conf set{};
   set.rss_key = mine.data();
   set.rss_key_len = static_cast<u8>(mine.size());
-  set.rss_hf = functions;
+  set.rss_hf = functions | welcome;
   if (const int e = rte_eth_dev_rss_hash_update(id_, &set); e != 0) return "its RSS key cannot be set: " + reason(e);
   lookup::RssKey told{};
   rte_eth_rss_conf get{};

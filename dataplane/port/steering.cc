@@ -13,7 +13,8 @@ std::string title(const Device& device) { return "port " + device.name() + " (" 
 Steering::Steering(const SteeringConfig& config)
     : cores_(config.cores), all_(config.local_ports), slice_ports_(config.local_ports.count / config.cores),
       slice_reciprocal_((u64{1} << 32) / slice_ports_ + 1), port_addresses_(config.port_addresses),
-      core_addresses_(config.core_addresses) {
+      core_addresses_(config.core_addresses), port_addresses6_(config.port_addresses6) {
+  RW_ASSERT(core_addresses_.empty() || port_addresses6_.empty());
   RW_ASSERT(cores_ >= 1 && cores_ <= contract::kCoresMax && slice_ports_ > 0);
   slices_ = PortSlice{all_.first, static_cast<u16>(slice_ports_ * cores_)};
   if (!core_addresses_.empty()) port_addresses_.clear();

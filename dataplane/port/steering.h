@@ -43,6 +43,7 @@ struct SteeringConfig {
   Wanted wanted = Wanted::automatic;
   std::vector<wire::Ip4> port_addresses{};  // from which upstream connections are opened, by port...
   std::vector<wire::Ip4> core_addresses{};  // ...or, by port, the first of `cores` addresses: one for each core
+  std::vector<wire::Ip6> port_addresses6{};  // the same over IPv6, where cores share a port's address
   PortSlice local_ports = kLocalPorts;      // shared out among the cores, unless they have addresses
 };
 
@@ -70,11 +71,11 @@ class Steering {
   // The rules of mode flow for any one port: the same for all, since a rule names the address.
   std::vector<FlowRule> rules() const;
 
-  // The core that owns the flow; `hash` is the segment's flow hash, the same on every core; `rx_core` received it.
+  // The core that owns the flow, over IPv4; `hash` is the segment's flow hash, the same on every core; `rx_core` received it.
   u32 owner(const wire::FourTuple& tuple, u32 hash, u32 rx_core) const {
     if (mode_ == Mode::single) return rx_core;
     if (mode_ == Mode::rss) {
-      const u32 h = toeplitz_->hash(tuple.remote, tuple.local, tuple.remote_port, tuple.local_port);
+      const u32 h = toeplitz_->hash(tuple.remote.ip4(), tuple.local.ip4(), tuple.remote_port, tuple.local_port);
       return reta_[h & (reta_.size() - 1)];
     }
     for (const wire::Ip4 first : core_addresses_) {
@@ -86,10 +87,25 @@ class Steering {
         if (address == tuple.local) return slice_owner(tuple.local_port);
       }
     }
-    return static_cast<u32>(u64{hash} * cores_ >> 32);
+    return by_hash(hash);
+  }
+  // The same over IPv6, where a tuple does not say the addresses; of `ports` only those count.
+  u32 owner(const wire::Ip6& local, const wire::Ip6& remote, const wire::FourTuple& ports, u32 hash, u32 rx_core) const {
+    if (mode_ == Mode::single) return rx_core;
+    if (mode_ == Mode::rss) {
+      const u32 h = toeplitz_->hash(remote, local, ports.remote_port, ports.local_port);
+      return reta_[h & (reta_.size() - 1)];
+    }
+    if (slices_.contains(ports.local_port)) {
+      for (const wire::Ip6& address : port_addresses6_) {
+        if (address == local) return slice_owner(ports.local_port);
+      }
+    }
+    return by_hash(hash);
   }
 
  private:
+  u32 by_hash(u32 hash) const { return static_cast<u32>(u64{hash} * cores_ >> 32); }
   void use(const Rss& rss);
   // Empty when every device took our key and the same table with a queue for every core.
   std::string rss_refusal(const std::vector<Device*>& devices) const;
@@ -107,6 +123,7 @@ class Steering {
   u64 slice_reciprocal_;       // 2^32 / slice_ports_ rounded up: exact for 16-bit ports, and no division
   std::vector<wire::Ip4> port_addresses_;          // none when there are core_addresses_
   std::vector<wire::Ip4> core_addresses_;
+  std::vector<wire::Ip6> port_addresses6_;
   std::unique_ptr<lookup::Toeplitz> toeplitz_;     // mode rss
   std::vector<u16> reta_;                          // mode rss: core by index
   std::vector<lookup::RssPortChooser> choosers_;   // mode rss: by core

@@ -20,10 +20,10 @@ void Relay::probe(const contract::ProbeRef& ref, const contract::Plan& plan, Tim
   hold(plan);
   page().count(contract::Counter::probes_sent);
   const contract::Endpoint& endpoint = plan.endpoints[ref.endpoint];
-  const wire::Ip4 source = source_address(plan, endpoint.ip, config_.core);
-  const auto conn = source.v == 0 ? std::nullopt
-                                  : engine_.connect(source, endpoint.ip, endpoint.port,
-                                                    owner_tag(Owner::probe, index), now_us);
+  const wire::Ip source = source_address(plan, endpoint.ip, config_.core);
+  const auto conn = source.unset() ? std::nullopt
+                                   : engine_.connect(config_.book->name(source), config_.book->name(endpoint.ip),
+                                                     endpoint.port, owner_tag(Owner::probe, index), now_us);
   if (!conn) return end_probe(index, contract::Outcome::connect_failed, 0);
   p.conn = *conn;
   wheel_.arm(probe_timer_id(index), now_us + plan.services[ref.service].health_check.timeout_us);

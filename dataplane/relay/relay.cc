@@ -89,6 +89,7 @@ void Relay::accept(const tcp::AppEvent& event) {
   Session& s = sessions_[index];
   s.conn = event.id;
   s.tuple = engine_.info(event.id)->tuple;
+  config_.book->hold(s.tuple);
   s.accepted = static_cast<u32>(now_us_ >> 10);
   s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
@@ -107,10 +108,10 @@ void Relay::accept(const tcp::AppEvent& event) {
 const contract::Listener* Relay::find_listener(Session& s) {
   if (s.listener_generation != static_cast<u32>(plan_->generation)) {
     const auto& listeners = plan_->listeners;
-    const auto at = std::lower_bound(listeners.begin(), listeners.end(), s.tuple, [](const auto& l, const auto& t) {
-      return l.ip < t.local || (l.ip == t.local && l.port < t.local_port);
-    });
-    const bool found = at != listeners.end() && at->ip == s.tuple.local && at->port == s.tuple.local_port;
+    const std::pair wanted(config_.book->ip(s.tuple.local), s.tuple.local_port);
+    const auto at = std::lower_bound(listeners.begin(), listeners.end(), wanted,
+                                     [](const auto& l, const auto& w) { return std::pair(l.ip, l.port) < w; });
+    const bool found = at != listeners.end() && at->ip == wanted.first && at->port == wanted.second;
     s.listener = found ? static_cast<u32>(at - listeners.begin()) : kNone32;
     s.listener_generation = static_cast<u32>(plan_->generation);
   }
@@ -216,6 +217,7 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
 
 void Relay::free_session(u32 index) {
   wheel_.cancel(index);
+  config_.book->drop(sessions_[index].tuple);
   sessions_.free(index);
   page().sessions_active.set(sessions_.in_use());
 }
@@ -310,9 +312,9 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   const auto info = engine_.info(s.conn);
   if (!info) return false;
   row = {};
-  row.client = s.tuple.remote;
+  row.client = config_.book->ip(s.tuple.remote);
   row.client_port = s.tuple.remote_port;
-  row.local = s.tuple.local;
+  row.local = config_.book->ip(s.tuple.local);
   row.local_port = s.tuple.local_port;
   row.requests = s.requests;
   row.bytes_in = info->bytes_in;

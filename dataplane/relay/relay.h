@@ -29,6 +29,7 @@
 #include "src/contract/mail.h"
 #include "src/contract/ring.h"
 #include "src/contract/stats.h"
+#include "src/lookup/address_book.h"
 
 namespace ringway::relay {
 
@@ -38,6 +39,7 @@ struct RelayConfig {
   u32 upstreams = 65'536;  // connections to endpoints
   u32 probes = 1024;       // health checks at once
   u64 seed = 1;            // of request ids
+  lookup::AddressBook* book = nullptr;  // the core's
 };
 
 using Outbox = contract::Ring<contract::Mail>;
@@ -180,8 +182,8 @@ class Relay {
   std::unique_ptr<u8[]> written_;   // the head as it goes out
 };
 
-// The address from which core `core` reaches `endpoint`: that of the port whose network holds it, else of the first with
-// a next hop; 0.0.0.0 when there is none.
-wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint, u32 core);
+// The address from which core `core` reaches `endpoint`, of the same family: that of the port whose network holds it, else
+// of the first with a next hop; none when there is none.
+wire::Ip source_address(const contract::Plan& plan, const wire::Ip& endpoint, u32 core);
 
 }  // namespace ringway::relay

@@ -25,12 +25,16 @@ bool is_idempotent(http::Method method) {
 
 }  // namespace
 
-wire::Ip4 source_address(const contract::Plan& plan, wire::Ip4 endpoint, u32 core) {
+wire::Ip source_address(const contract::Plan& plan, const wire::Ip& endpoint, u32 core) {
+  const bool is4 = endpoint.is4();
   for (const contract::PortNet& port : plan.ports) {
-    if (wire::Ip4Prefix{port.ip, port.prefix_bits}.contains(endpoint)) return port.source(core);
+    if (is4 ? port.connects(endpoint.ip4()) : port.connects(endpoint.ip6())) {
+      return is4 ? wire::Ip(port.source(core)) : wire::Ip(port.ip6);
+    }
   }
   for (const contract::PortNet& port : plan.ports) {
-    if (port.next_hop.v != 0) return port.source(core);
+    if (is4 && port.next_hop.v != 0) return port.source(core);
+    if (!is4 && port.has6() && port.next_hop6 != wire::Ip6{}) return port.ip6;
   }
   return {};
 }
@@ -41,7 +45,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   const contract::Plan& plan = *x.plan;
   while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
-    const route::Pick pick = router_.pick(plan, x.service, head, s.tuple.remote, s.tuple.remote_port,
+    const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
     if (pick.endpoint == kNone32) {
       page().count(contract::Counter::no_endpoint);
@@ -75,7 +79,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
 bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   char id[36];
-  http::RequestEdit edit{.client_ip = s.tuple.remote, .via = x.plan->via};
+  http::RequestEdit edit{.client_ip = config_.book->ip(s.tuple.remote), .via = x.plan->via};
   if (x.id_high != 0) {
     http::write_uuid(x.id_high, x.id_low, id);
     edit.request_id = {id, sizeof id};
@@ -126,10 +130,11 @@ u32 Relay::take_idle(const contract::Endpoint& endpoint) {
 }
 
 u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) {
-  const wire::Ip4 source = source_address(*x.plan, endpoint.ip, config_.core);
-  const u32 u = source.v == 0 ? kNone32 : upstreams_.alloc();
+  const wire::Ip source = source_address(*x.plan, endpoint.ip, config_.core);
+  const u32 u = source.unset() ? kNone32 : upstreams_.alloc();
   if (u == kNone32) return kNone32;
-  const auto conn = engine_.connect(source, endpoint.ip, endpoint.port, owner_tag(Owner::upstream, u), now_us_);
+  const auto conn = engine_.connect(config_.book->name(source), config_.book->name(endpoint.ip), endpoint.port,
+                                    owner_tag(Owner::upstream, u), now_us_);
   if (!conn) {
     upstreams_.free(u);
     return kNone32;

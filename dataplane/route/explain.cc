@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dataplane/route/pick_walk.h"
+#include "src/wire/text.h"
 
 namespace ringway::route {
 
@@ -11,12 +12,6 @@ namespace {
 using contract::HashOn;
 using contract::Plan;
 using contract::Service;
-
-std::string dotted(wire::Ip4 ip) {
-  std::string text;
-  for (int shift = 24; shift >= 0; shift -= 8) text += std::to_string(ip.v >> shift & 0xff) + (shift > 0 ? "." : "");
-  return text;
-}
 
 std::string health_words(u32 word) {
   static constexpr std::pair<u32, const char*> kWords[] = {
@@ -57,10 +52,10 @@ struct LookTrace {
   }
 };
 
-std::string input_words(HashOn asked, HashOn used, const std::string& name, std::string_view text, wire::Ip4 client) {
+std::string input_words(HashOn asked, HashOn used, const std::string& name, std::string_view text, const wire::Ip& client) {
   std::string words;
   switch (used) {
-    case HashOn::source: words = "source address " + dotted(client); break;
+    case HashOn::source: words = "source address " + to_string(client); break;
     case HashOn::header: words = "header " + name + ": " + std::string(text); break;
     case HashOn::cookie: words = "cookie " + name + "=" + std::string(text); break;
     case HashOn::path: words = "path " + std::string(text); break;
@@ -112,7 +107,7 @@ void Explainer::tell_pick(const Plan& plan, Explanation& out) const {
 }
 
 Explanation Explainer::explain(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
-                               wire::Ip4 client, u16 client_port) {
+                               const wire::Ip& client, u16 client_port) {
   Explanation out;
   out.match = router_->find_route(plan, listener, head);
   tell_match(plan, listener, out);

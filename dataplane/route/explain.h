@@ -43,7 +43,7 @@ class Explainer {
       : board_(board), stats_(stats), router_(std::make_unique<Router>(board, stats, room)) {}
 
   Explanation explain(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
-                      wire::Ip4 client, u16 client_port);
+                      const wire::Ip& client, u16 client_port);
 
  private:
   void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;

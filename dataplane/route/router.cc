@@ -71,8 +71,13 @@ void Router::count_endpoints(const Plan& plan, const Service& service) {
   census_[service.slot] = c;
 }
 
+// The address as a word, the same on every gateway.
+static u64 source_word(const wire::Ip& client) {
+  return client.is6() ? mix(client.ip6().high()) + client.ip6().low() : client.ip4().v;
+}
+
 // A request that lacks the header, cookie or parameter is hashed on its source, so that it still has a stable home.
-Router::Key Router::key_of(const Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port) {
+Router::Key Router::key_of(const Service& service, const http::RequestHead& head, const wire::Ip& client, u16 client_port) {
   std::optional<std::string_view> text;
   switch (service.hash_on) {
     case HashOn::source: break;
@@ -81,13 +86,13 @@ Router::Key Router::key_of(const Service& service, const http::RequestHead& head
     case HashOn::path: text = head.path_text(); break;
     case HashOn::query: text = inspect::find_query(head, service.hash_name); break;
     case HashOn::request:
-      return {mix(++requests_ ^ u64{client.v} << 32 ^ u64{client_port} << 16 ^ mix(core_)), HashOn::request, {}};
+      return {mix(++requests_ ^ source_word(client) << 32 ^ u64{client_port} << 16 ^ mix(core_)), HashOn::request, {}};
   }
   if (text) return {hash_key(*text), service.hash_on, *text};
-  return {mix(client.v), HashOn::source, {}};
+  return {mix(source_word(client)), HashOn::source, {}};
 }
 
-Pick Router::pick(const Plan& plan, u32 service_index, const http::RequestHead& head, wire::Ip4 client, u16 client_port,
+Pick Router::pick(const Plan& plan, u32 service_index, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
                   std::span<const u32> avoid) {
   RW_ASSERT(service_index < plan.services.size());
   const Service& service = plan.services[service_index];

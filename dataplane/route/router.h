@@ -45,7 +45,7 @@ class Router {
 
   // `client` and `client_port` feed HashOn::source and ::request. Endpoints in `avoid` (plan indexes) are taken only if
   // nothing else is left.
-  Pick pick(const contract::Plan& plan, u32 service, const http::RequestHead& head, wire::Ip4 client, u16 client_port,
+  Pick pick(const contract::Plan& plan, u32 service, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
             std::span<const u32> avoid = {});
 
  private:
@@ -70,7 +70,7 @@ class Router {
     contract::HashOn from;  // what was hashed: the source where the request lacks the rest
     std::string_view text;  // empty for source and request
   };
-  Key key_of(const contract::Service& service, const http::RequestHead& head, wire::Ip4 client, u16 client_port);
+  Key key_of(const contract::Service& service, const http::RequestHead& head, const wire::Ip& client, u16 client_port);
   void count_endpoints(const contract::Plan& plan, const contract::Service& service);
 
   const contract::HealthBoard& board_;

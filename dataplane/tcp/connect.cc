@@ -27,8 +27,10 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.unacked = pools.chain();
   t.rcv_wscale = wscale_ours;
   t.rtt.start(config.rto_initial_us[static_cast<u32>(leg)]);
-  t.iss = initial_sequence(tuple, config.secret, now);
-  t.ts_offset = timestamp_offset(tuple, config.secret);
+  hold(tuple);
+  const wire::FourTuple keyed = digest(tuple);
+  t.iss = initial_sequence(keyed, config.secret, now);
+  t.ts_offset = timestamp_offset(keyed, config.secret);
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
   t.last_sent = timestamp_ticks(now);
   t.heard = t.moved = static_cast<u32>(now >> 10);
@@ -45,8 +47,9 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   t.irs = seg.seq;
   t.rcv_nxt = seg.seq + 1;
   t.rcv_adv = t.rcv_nxt + advertised;
-  const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : std::max(seg.options.mss, kMssFloor);
-  t.snd_mss = std::min(theirs, mss_ours);
+  const u16 unsaid = t.tuple.local.is4() ? wire::kTcpMssDefault : wire::kTcpMssDefault6;
+  const u16 theirs = seg.options.mss == 0 ? unsaid : std::max(seg.options.mss, kMssFloor);
+  t.snd_mss = std::min(theirs, mss_of(t.tuple));
   if (config.sack && seg.options.sack_permitted) t.set(kSack);
   // RFC 3168 6.1.1: a SYN asks by both flags, a SYN|ACK agrees by one.
   const u8 ecn = seg.flags & gate::kAsksForEcn;
@@ -127,7 +130,15 @@ void Engine::Impl::free_block(u32 i) {
   if (t.reassembly != kNone32) holes.free(t.reassembly);
   landed(i);
   if (closed_last == i) closed_last = kNone32;
+  drop(t.tuple);
   tcbs.free(i);
+}
+
+void Engine::Impl::forget_time_wait(u32 record) {
+  const wire::FourTuple tuple = time_wait[record].tuple;
+  flows.erase(hash_of(tuple), record | kRecordBit);
+  drop(tuple);
+  time_wait.remove(record);
 }
 
 // The last acknowledgement goes out as an answer of the record, which takes the block's place in the flow table.
@@ -135,10 +146,10 @@ void Engine::Impl::enter_time_wait(u32 i) {
   Tcb& t = tcbs[i];
   if (time_wait.full()) {
     const u32 oldest = time_wait.oldest();
-    flows.erase(hash_of(time_wait[oldest].tuple), oldest | kRecordBit);
-    time_wait.remove(oldest);
+    forget_time_wait(oldest);
   }
   const u32 r = time_wait.add(t.tuple, t.rcv_nxt, t.snd_max, now);
+  hold(t.tuple);
   time_wait[r].timestamps = t.has(kTimestamps);
   time_wait[r].ts_recent = t.stamp.recent;
   flows.replace(t.hash, i, r | kRecordBit);
@@ -182,6 +193,7 @@ Reply Engine::Impl::reply_of(const Tcb& t, u8 flags) const {
 
 bool Engine::Impl::reply(const Reply& r) {
   if (replies_count == kRepliesMax) return false;
+  hold(r.tuple);
   replies[replies_count++] = r;
   return true;
 }
@@ -205,11 +217,12 @@ void Engine::Impl::reply_reset(const gate::Segment& seg) {
 std::optional<u16> Engine::Impl::choose_port(wire::FourTuple& t) {
   u32 fallback_record = kNone32;
   const lookup::RssPortChooser* const chooser = config.port_chooser;
-  const u32 choices = chooser == nullptr ? config.port_count : chooser->choices(t.remote, t.remote_port, t.local);
+  const wire::Ip remote = address_of(t.remote), local = address_of(t.local);
+  const u32 choices = chooser == nullptr ? config.port_count : chooser->choices(remote, t.remote_port, local);
   for (u32 n = 0; n < choices; ++n) {
     next_port = (next_port + 1) % choices;
     t.local_port = chooser == nullptr ? static_cast<u16>(config.port_first + next_port)
-                                      : chooser->choice(t.remote, t.remote_port, t.local, next_port);
+                                      : chooser->choice(remote, t.remote_port, local, next_port);
     const u32 value = find(t, hash_of(t));
     if (value == kNone32) return t.local_port;
     const u32 record = value & ~kRecordBit;
@@ -219,8 +232,7 @@ std::optional<u16> Engine::Impl::choose_port(wire::FourTuple& t) {
   }
   if (fallback_record == kNone32) return std::nullopt;
   t.local_port = time_wait[fallback_record].tuple.local_port;
-  flows.erase(hash_of(t), fallback_record | kRecordBit);
-  time_wait.remove(fallback_record);
+  forget_time_wait(fallback_record);
   return t.local_port;
 }
 

@@ -28,7 +28,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
     : config(c),
       pools(p),
       page(pg),
-      mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - kIpHeaderBytes - wire::kTcpHeaderBytes)),
+      mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - wire::kIp4HeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
       mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
       receive_share(mbufs_budget),
@@ -127,22 +127,27 @@ u32 Engine::flush(OutBatch& out, TimeUs now_us) {
   return impl_->flush(out);
 }
 
-bool Engine::listen(wire::Ip4 ip, u16 port, u32 tag) { return impl_->listeners.add(ip, port, tag); }
+bool Engine::listen(wire::Addr ip, u16 port, u32 tag) {
+  if (!impl_->listeners.add(ip, port, tag)) return false;
+  impl_->hold(ip);
+  return true;
+}
 
-bool Engine::relisten(wire::Ip4 ip, u16 port, u32 tag) {
+bool Engine::relisten(wire::Addr ip, u16 port, u32 tag) {
   Listener* const there = impl_->listeners.find(ip, port);
   if (there == nullptr) return listen(ip, port, tag);
   there->tag = tag;
   return true;
 }
 
-void Engine::unlisten(wire::Ip4 ip, u16 port) {
+void Engine::unlisten(wire::Addr ip, u16 port) {
   if (impl_->listeners.find(ip, port) == nullptr) return;
   impl_->forget_half_open_of(ip, port);
   impl_->listeners.remove(ip, port);
+  impl_->drop(ip);
 }
 
-std::optional<ConnId> Engine::connect(wire::Ip4 local, wire::Ip4 remote, u16 remote_port, u64 user, TimeUs now_us) {
+std::optional<ConnId> Engine::connect(wire::Addr local, wire::Addr remote, u16 remote_port, u64 user, TimeUs now_us) {
   impl_->now = now_us;
   if (impl_->tcbs.in_use() == impl_->tcbs.capacity()) return std::nullopt;
   wire::FourTuple tuple{local, remote, 0, remote_port};

@@ -20,6 +20,7 @@
 #include "dataplane/tcp/congestion.h"
 #include "src/base/types.h"
 #include "src/contract/stats.h"
+#include "src/lookup/address_book.h"
 #include "src/lookup/toeplitz.h"
 #include "src/wire/addr.h"
 
@@ -49,7 +50,7 @@ struct TxCaps {
 
 struct EngineConfig {
   u32 connections = 65'536;
-  u32 listeners = contract::kListenersMax;
+  u32 listeners = 2 * contract::kListenersMax;  // of both families
   u32 half_open_max = 16'384;         // records of clients that are not connected yet
   u32 half_open_per_listener = 8192;  // of these, at most so many for one listener
   u32 half_open_mark = 12'288;        // above it, and above a listener's share, SYNs are answered by cookies
@@ -76,6 +77,7 @@ struct EngineConfig {
   u16 port_count = 49'152;
   // Chooses local ports instead, so that answers come to this core's queue; outlives the engine.
   const lookup::RssPortChooser* port_chooser = nullptr;
+  lookup::AddressBook* book = nullptr;  // this core's, keyed by secret[1]; null: no IPv6 address ever comes here
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
   bool sack = true;                   // offered and accepted (RFC 2018); with it RACK-TLP
@@ -106,7 +108,7 @@ struct AppEvent {
 // A packet ready for the gate: IPv4 header and all behind it. The gate adds Ethernet.
 struct OutPkt {
   mbuf::Pkt pkt;
-  wire::Ip4 dst;
+  wire::Addr dst;
 };
 
 // Where a flush puts packets; the worker empties it before the next poll.
@@ -116,7 +118,7 @@ struct OutBatch {
   u32 count = 0;
   bool full() const { return count == kCapacity; }
   u32 room() const { return kCapacity - count; }
-  void push(mbuf::Pkt pkt, wire::Ip4 dst) { items[count++] = OutPkt{std::move(pkt), dst}; }
+  void push(mbuf::Pkt pkt, wire::Addr dst) { items[count++] = OutPkt{std::move(pkt), dst}; }
 };
 
 struct ConnInfo {
@@ -160,14 +162,14 @@ class Engine {
 
   // --- above: the application
   // `tag` comes back in AppEvent.listener. False when (ip, port) is taken or the table is full.
-  bool listen(wire::Ip4 ip, u16 port, u32 tag);
+  bool listen(wire::Addr ip, u16 port, u32 tag);
   // Changes the tag of a listener, or opens it. Existing connections stay.
-  bool relisten(wire::Ip4 ip, u16 port, u32 tag);
+  bool relisten(wire::Addr ip, u16 port, u32 tag);
   // Half-open clients of the listener are forgotten; existing connections stay.
-  void unlisten(wire::Ip4 ip, u16 port);
+  void unlisten(wire::Addr ip, u16 port);
   // Starts a connection from `local` (a port is chosen from this core's slice) to `remote`; kConnected or kClosed will
   // follow. Data may be queued at once. Empty when no local port or connection is free.
-  std::optional<ConnId> connect(wire::Ip4 local, wire::Ip4 remote, u16 remote_port, u64 user, TimeUs now_us);
+  std::optional<ConnId> connect(wire::Addr local, wire::Addr remote, u16 remote_port, u64 user, TimeUs now_us);
 
   // Next pending event, every connection at most once per call round; false when there is none.
   bool next_event(AppEvent& out);

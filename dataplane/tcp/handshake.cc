@@ -22,8 +22,9 @@ void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, Se
   }
   if ((half_open.full() || over_share) && !make_room(listener, over_share)) return;
   const u32 h = half_open.add(seg);
+  hold(seg.tuple);
   HalfOpen& r = half_open[h];
-  r.iss = initial_sequence(seg.tuple, config.secret, now);
+  r.iss = initial_sequence(digest(seg.tuple), config.secret, now);
   if (has_above && r.iss <= above) r.iss = above + 0x1'0000;
   flows.insert(seg.hash, h | kHalfOpenBit);
   ++listener.half_open;
@@ -49,11 +50,12 @@ void Engine::Impl::forget_half_open(u32 h) {
   const wire::FourTuple tuple = half_open[h].tuple;
   flows.erase(hash_of(tuple), h | kHalfOpenBit);
   half_open.remove(h);
+  drop(tuple);
   if (Listener* l = listeners.find(tuple.local, tuple.local_port)) --l->half_open;
 }
 
 // A listener that goes takes its half-open clients along.
-void Engine::Impl::forget_half_open_of(wire::Ip4 ip, u16 port) {
+void Engine::Impl::forget_half_open_of(wire::Addr ip, u16 port) {
   for (u32 h = 0; h < half_open.high_water(); ++h) {
     if (!half_open.used(h)) continue;
     const wire::FourTuple& t = half_open[h].tuple;
@@ -63,14 +65,16 @@ void Engine::Impl::forget_half_open_of(wire::Ip4 ip, u16 port) {
 
 void Engine::Impl::answer_by_cookie(const gate::Segment& seg) {
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : seg.options.mss;
-  Reply r{.tuple = seg.tuple, .ack = seg.seq + 1, .flags = gate::kSyn | gate::kAck, .window = static_cast<u16>(syn_window())};
-  r.seq = make_cookie(seg.tuple, seg.seq, std::min(theirs, mss_ours), config.secret, now);
-  r.options.mss = mss_ours;
+  const wire::FourTuple keyed = digest(seg.tuple);
+  Reply r{.tuple = seg.tuple, .ack = seg.seq + 1, .flags = gate::kSyn | gate::kAck,
+          .window = static_cast<u16>(syn_window(seg.tuple))};
+  r.seq = make_cookie(keyed, seg.seq, std::min(theirs, mss_of(seg.tuple)), config.secret, now);
+  r.options.mss = mss_of(seg.tuple);
   if (config.timestamps && seg.options.timestamps) {
     const bool ecn = config.ecn != Ecn::off && (seg.flags & gate::kAsksForEcn) == gate::kAsksForEcn;
     const CookieOptions kept{seg.options.window_scale, config.sack && seg.options.sack_permitted, ecn};
     if (ecn) r.flags |= gate::kEce;
-    stamp(r, timestamp_offset(seg.tuple, config.secret), seg.options.ts_value);
+    stamp(r, timestamp_offset(keyed, config.secret), seg.options.ts_value);
     r.options.ts_value -= timestamp_ticks(now) - cookie_stamp(timestamp_ticks(now), kept);
     r.options.window_scale = kept.window_scale == 0xff ? u8{0xff} : wscale_ours;
     r.options.sack_permitted = kept.sack;
@@ -83,7 +87,7 @@ void Engine::Impl::answer_by_cookie(const gate::Segment& seg) {
 // An ACK for a listener may be the end of a handshake that we remember nothing of. False: it is not.
 bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt) {
   if (seg.has(gate::kSyn | gate::kRst) || now >= cookies_until) return false;
-  const auto mss = read_cookie(seg.ack - 1, seg.tuple, seg.seq - 1, config.secret, now);
+  const auto mss = read_cookie(seg.ack - 1, digest(seg.tuple), seg.seq - 1, config.secret, now);
   if (!mss) {
     count(Verdict::tcp_bad_cookie);
     // Data may have overtaken what ends the handshake: a RST would end it for good, silence lets the first bytes come again.
@@ -102,7 +106,7 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
   r.mss = *mss;
   r.window = seg.window;
   if (config.timestamps && seg.options.timestamps) {
-    const CookieOptions kept = read_cookie_stamp(seg.options.ts_echo - timestamp_offset(seg.tuple, config.secret));
+    const CookieOptions kept = read_cookie_stamp(seg.options.ts_echo - timestamp_offset(digest(seg.tuple), config.secret));
     r.window_scale = kept.window_scale;
     r.ts_value = seg.options.ts_value;
     r.flags = static_cast<u8>(HalfOpen::kTimestamps | (kept.sack ? HalfOpen::kSack : 0) |
@@ -129,7 +133,7 @@ void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& p
   }
   // First: the sequence number.
   const SeqNo rcv_nxt = r.irs + 1;
-  const SeqNo edge = rcv_nxt + syn_window();
+  const SeqNo edge = rcv_nxt + syn_window(r.tuple);
   const u32 length = seg.length();
   const bool fits = length == 0 ? seg.seq >= rcv_nxt && seg.seq <= edge : seg.seq < edge && seg.seq + length > rcv_nxt;
   if (!fits) {
@@ -167,9 +171,9 @@ void Engine::Impl::challenge_half_open(HalfOpen& r) {
   ++r.challenges;
   count(Counter::tcp_challenge_acks);
   Reply answer{.tuple = r.tuple, .seq = r.iss + 1, .ack = r.irs + 1, .flags = gate::kAck,
-               .window = static_cast<u16>(syn_window())};
+               .window = static_cast<u16>(syn_window(r.tuple))};
   if (config.timestamps && r.has(HalfOpen::kTimestamps)) {
-    stamp(answer, timestamp_offset(r.tuple, config.secret), r.ts_value);
+    stamp(answer, timestamp_offset(digest(r.tuple), config.secret), r.ts_value);
   }
   reply(answer);
 }
@@ -209,7 +213,11 @@ void Engine::Impl::fill(Tcb& t, const HalfOpen& r) {
 }
 
 // What a SYN of ours offers: an unscaled window over an empty receive queue.
-u32 Engine::Impl::syn_window() const { return std::min(free_window(Tcb{}), 0xffffu); }
+u32 Engine::Impl::syn_window(const wire::FourTuple& t) const {
+  Tcb empty;
+  empty.tuple = t;
+  return std::min(free_window(empty), 0xffffu);
+}
 
 // The SYN|ACK of a record is built from the block that the record stands for, which exists for just that long.
 bool Engine::Impl::answer_half_open(u32 h, OutBatch& out) {
@@ -217,7 +225,7 @@ bool Engine::Impl::answer_half_open(u32 h, OutBatch& out) {
   Tcb t;
   t.tuple = r.tuple;
   t.address_sum = address_sum(r.tuple);
-  t.ts_offset = timestamp_offset(r.tuple, config.secret);
+  t.ts_offset = timestamp_offset(digest(r.tuple), config.secret);
   fill(t, r);
   mbuf::Pkt pkt = build_syn(t, static_cast<u16>(t.rcv_adv - t.rcv_nxt));
   if (!pkt) return false;

@@ -22,7 +22,10 @@
 #include "dataplane/tcp/time_wait.h"
 #include "src/base/slab.h"
 #include "src/base/wheel.h"
+#include "src/lookup/address_book.h"
 #include "src/lookup/flow_hash.h"
+#include "src/wire/ip4.h"
+#include "src/wire/ip6.h"
 #include "src/wire/tcp.h"
 #include "src/wire/tcp_options.h"
 
@@ -49,10 +52,9 @@ inline constexpr u32 kReserveLows = 3;               // marks of low memory that
 inline constexpr u32 kSharePart = 4;                 // of what is left above them, for one connection and direction
 inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
-inline constexpr u32 kIpHeaderBytes = 20;
 inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
-inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less
+inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less; over IPv6 kIp6MtuMin
 inline constexpr u8 kBlackHoleRetries = 4;           // of full segments, before smaller ones are tried
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
 inline constexpr u32 kPortReuseAgeUs = 1'000'000;    // a TIME-WAIT record younger than this keeps its local port
@@ -82,7 +84,7 @@ struct Engine::Impl {
   EngineConfig config;
   mbuf::Pools& pools;
   contract::CorePage& page;
-  u16 mss_ours;            // what we announce: MTU less IPv4 and TCP headers
+  u16 mss_ours;            // MTU less IPv4 and TCP headers; what we announce is `mss_of`
   u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
   u32 mbufs_budget;        // receive budget in mbufs
   u32 share = kNone32;     // mbufs that a connection may hold each way now; above every budget while memory is ample
@@ -132,13 +134,32 @@ struct Engine::Impl {
   void after_take(u32 i);
 
   // --- connect.cc
-  u32 hash_of(const wire::FourTuple& t) const { return lookup::flow_hash(t, config.secret[1]); }
+  // The same tuple, or, over IPv6, what stands for it where it is hashed.
+  wire::FourTuple digest(const wire::FourTuple& t) const { return t.local.is4() ? t : config.book->digest(t); }
+  u32 hash_of(const wire::FourTuple& t) const { return lookup::flow_hash(digest(t), config.secret[1]); }
+  wire::Ip address_of(wire::Addr a) const { return a.is4() ? wire::Ip(a.ip4()) : config.book->ip(a); }
+  // Names of IPv6 addresses that something of ours keeps.
+  void hold(wire::Addr a) {
+    if (!a.is4()) config.book->hold(a);
+  }
+  void drop(wire::Addr a) {
+    if (!a.is4()) config.book->drop(a);
+  }
+  void hold(const wire::FourTuple& t) {
+    hold(t.local);
+    hold(t.remote);
+  }
+  void drop(const wire::FourTuple& t) {
+    drop(t.local);
+    drop(t.remote);
+  }
   u32 find(const wire::FourTuple& t, u32 hash) const;
   u32 open(const wire::FourTuple& t, u32 hash, Leg leg);  // kNone32: full
   void learn_peer(Tcb& t, const gate::Segment& seg);      // from its SYN
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
+  void forget_time_wait(u32 record);
   void enter_time_wait(u32 i);                            // may free
   void reset(u32 i, CloseReason reason);                  // sends RST; may free
   void queue_fin(u32 i);
@@ -207,11 +228,11 @@ struct Engine::Impl {
   void answer_by_cookie(const gate::Segment& seg);
   bool accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
   void forget_half_open(u32 h);
-  void forget_half_open_of(wire::Ip4 ip, u16 port);
+  void forget_half_open_of(wire::Addr ip, u16 port);
   void challenge_half_open(HalfOpen& r);
   void accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
   void fill(Tcb& t, const HalfOpen& r);
-  u32 syn_window() const;
+  u32 syn_window(const wire::FourTuple& t) const;
   bool answer_half_open(u32 h, OutBatch& out);            // false: there is no mbuf
   u32 expire_half_open(u32 most);
 
@@ -225,8 +246,9 @@ struct Engine::Impl {
   bool shed(bool holding);                                // may free
 
   // --- path.cc
-  u64 path_key(wire::Ip4 remote) const;
+  u64 path_key(wire::Addr remote) const;
   void too_big(u32 i, SeqNo seq, u32 packet_bytes);
+  static u32 packet_least(const Tcb& t) { return t.tuple.local.is4() ? kPacketLeast : wire::kIp6MtuMin; }
   bool shrink_segments(Tcb& t, u32 packet_bytes);
   void suspect_black_hole(Tcb& t);
 
@@ -274,7 +296,15 @@ struct Engine::Impl {
   mbuf::Pkt build_syn(const Tcb& t, u16 window);
   mbuf::Pkt build_reply(const Reply& r);
   void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0);
-  static u16 address_sum(const wire::FourTuple& t);
+  void write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos);
+  u16 address_sum(const wire::FourTuple& t);
+  static u32 ip_header_bytes(const wire::FourTuple& t) {
+    return t.local.is4() ? wire::kIp4HeaderBytes : wire::kIp6HeaderBytes;
+  }
+  // What we announce, and send at most: RFC 6691.
+  u16 mss_of(const wire::FourTuple& t) const {
+    return static_cast<u16>(mss_ours - (ip_header_bytes(t) - wire::kIp4HeaderBytes));
+  }
   u32 stamp_of(const Tcb& t) const { return timestamp_ticks(now) + t.ts_offset; }  // RFC 7323, TSval
 };
 

@@ -82,22 +82,21 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   if (new_syn) {
     Listener* listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
     if (listener != nullptr) {
-      flows.erase(seg.hash, r | kRecordBit);
-      time_wait.remove(r);
-      return input_listen(seg, *listener, record.snd_nxt, true);
+      const SeqNo above = record.snd_nxt;
+      forget_time_wait(r);
+      return input_listen(seg, *listener, above, true);
     }
   }
   count(Verdict::tcp_time_wait);
   if (seg.has(gate::kRst)) {
     if (seg.seq != record.rcv_nxt) return;
-    flows.erase(seg.hash, r | kRecordBit);
-    return time_wait.remove(r);
+    return forget_time_wait(r);
   }
   // A repeated FIN, and whatever else is not acceptable, is acknowledged; a plain acknowledgement at the edge is not,
   // or two ends in TIME-WAIT would talk for ever.
   if (seg.length() == 0 && seg.seq == record.rcv_nxt) return;
   Reply answer{.tuple = record.tuple, .seq = record.snd_nxt, .ack = record.rcv_nxt, .flags = gate::kAck};
-  if (record.timestamps) stamp(answer, timestamp_offset(record.tuple, config.secret), record.ts_recent);
+  if (record.timestamps) stamp(answer, timestamp_offset(digest(record.tuple), config.secret), record.ts_recent);
   reply(answer);
   if (seg.has(gate::kFin)) time_wait.restart(r, now);
 }

@@ -13,7 +13,7 @@
 namespace ringway::tcp {
 
 struct Listener {
-  wire::Ip4 ip;
+  wire::Addr ip;
   u32 tag = 0;
   u32 half_open = 0;
   u16 port = 0;
@@ -26,7 +26,7 @@ class Listeners {
       : capacity_(capacity), mask_(std::bit_ceil(capacity * 2 + 1) - 1), slots_(std::make_unique<Listener[]>(mask_ + 1)) {}
 
   // By pointer, good until the next `add` or `remove`; or nullptr.
-  Listener* find(wire::Ip4 ip, u16 port) {
+  Listener* find(wire::Addr ip, u16 port) {
     for (u32 i = home(ip, port);; i = (i + 1) & mask_) {
       Listener& s = slots_[i];
       if (!s.used) return nullptr;
@@ -35,7 +35,7 @@ class Listeners {
   }
 
   // False when (ip, port) is taken or the table is full.
-  bool add(wire::Ip4 ip, u16 port, u32 tag) {
+  bool add(wire::Addr ip, u16 port, u32 tag) {
     if (size_ == capacity_ || find(ip, port) != nullptr) return false;
     u32 i = home(ip, port);
     while (slots_[i].used) i = (i + 1) & mask_;
@@ -44,7 +44,7 @@ class Listeners {
     return true;
   }
 
-  void remove(wire::Ip4 ip, u16 port) {
+  void remove(wire::Addr ip, u16 port) {
     u32 i = home(ip, port);
     while (slots_[i].used && !(slots_[i].ip == ip && slots_[i].port == port)) i = (i + 1) & mask_;
     if (!slots_[i].used) return;
@@ -67,7 +67,7 @@ class Listeners {
   }
 
  private:
-  u32 home(wire::Ip4 ip, u16 port) const { return (ip.v * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) >> 7 & mask_; }
+  u32 home(wire::Addr ip, u16 port) const { return (ip.v * 0x9e37'79b1u ^ port * 0x85eb'ca6bu) >> 7 & mask_; }
 
   u32 capacity_;
   u32 mask_;

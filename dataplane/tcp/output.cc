@@ -15,6 +15,7 @@ u32 Engine::Impl::flush(OutBatch& out) {
     if (!pkt) break;
     if (replies[done].flags & gate::kRst) count(Counter::tcp_resets_sent);
     out.push(std::move(pkt), replies[done].tuple.remote);
+    drop(replies[done].tuple);
     ++done;
   }
   if (done != 0) {
@@ -265,7 +266,7 @@ void Engine::Impl::acked_peer(u32 i) {
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
   if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min<u32>(mss_ours + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
+  const u32 per_mbuf = std::min<u32>(mss_of(t.tuple) + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
   return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
 }
 

@@ -1,9 +1,10 @@
 // How packets are built: headers in front of the payload's own mbuf where nobody else uses it, else in a fresh mbuf with
 // indirect ones behind it, else copied into one (design: sending without copying). Writes IPv4 (RFC 791; DF set, so the
-// identification may be zero, RFC 6864) and TCP (RFC 9293 3.1). Called by output.cc only.
+// identification may be zero, RFC 6864) or IPv6 (RFC 8200), and TCP (RFC 9293 3.1). Called by output.cc only.
 
 #include "dataplane/tcp/impl.h"
 #include "src/wire/checksum.h"
+#include "src/wire/ip6.h"
 #include "src/wire/tcp_options.h"
 
 namespace ringway::tcp {
@@ -18,7 +19,7 @@ constexpr u64 kIpConstantSum = u64{wire::Be16::from_host(0x4500).raw} + wire::Be
 
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
-void write_ip(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::Be16 checksum) {
+void write_ip4(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::Be16 checksum) {
   constexpr u64 kFirst = u64{wire::Be32::from_host(0x4000).raw} << 32 | wire::Be16::from_host(0x4500).raw;
   wire::store_raw64(p, kFirst | u64{tos} << 8 | u64{total.raw} << 16);
   wire::store_raw64(p + 8, u64{wire::Be32::from_host(t.local.v).raw} << 32 | u64{checksum.raw} << 16 |
@@ -30,28 +31,41 @@ void write_ip(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::B
 
 // Both addresses of `t`, which stand in the IP header and in the pseudo-header.
 u16 Engine::Impl::address_sum(const wire::FourTuple& t) {
-  return wire::fold(wire::pseudo_header_sum(t.local, t.remote, 0, 0));
+  if (t.local.is4()) return wire::fold(wire::pseudo_header_sum(t.local.ip4(), t.remote.ip4(), 0, 0));
+  return wire::fold(wire::pseudo_header_sum(config.book->ip6(t.local), config.book->ip6(t.remote), 0, 0));
 }
 
-// The packet's first f.header_bytes + 20 bytes are ours; TCP options, if any, are there already, with the sum `options`.
+// IPv4 has a checksum of its own; `addresses` as address_sum.
+void Engine::Impl::write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos) {
+  if (t.local.is4()) {
+    const wire::Be16 total_be = wire::Be16::from_host(total);
+    const u64 sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses + (u64{tos} << 8);
+    return write_ip4(p, t, tos, total_be, wire::Be16{static_cast<u16>(~wire::fold(sum))});
+  }
+  wire::write_ip6(p, {.payload_bytes = static_cast<u16>(total - wire::kIp6HeaderBytes), .traffic_class = tos,
+                      .next_header = kProtocolTcp,
+                      .source = config.book->ip6(t.local), .destination = config.book->ip6(t.remote)});
+}
+
+// The packet's first f.header_bytes and those of the IP header are ours; TCP options, if any, are there already, with the
+// sum `options`.
 // The sums are made of what is written, not of the bytes: reading back what was stored a moment ago stalls.
 void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
                                  u64 options, u8 tos) {
   u8* const p = pkt.data();
+  const u32 ip_bytes = ip_header_bytes(t);
   const u16 total = static_cast<u16>(pkt.total_bytes());
-  const wire::Be16 total_be = wire::Be16::from_host(total);
-  const u64 ip_sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses + (u64{tos} << 8);
-  write_ip(p, t, tos, total_be, wire::Be16{static_cast<u16>(~wire::fold(ip_sum))});
+  write_ip(p, t, total, addresses, tos);
 
-  u8* const h = p + kIpHeaderBytes;
+  u8* const h = p + ip_bytes;
   const u64 fields = wire::write_tcp(h, f);
-  const u16 tcp_bytes = static_cast<u16>(total - kIpHeaderBytes);
+  const u16 tcp_bytes = static_cast<u16>(total - ip_bytes);
   const u64 pseudo = u64{addresses} + wire::Be16::from_host(kProtocolTcp).raw + wire::Be16::from_host(tcp_bytes).raw;
   if (config.caps.tcp_checksum) {
     store(h + wire::kTcpChecksumOffset, wire::Checksum(pseudo).partial());
   } else {
     wire::Checksum sum(pseudo + fields + options);
-    const u32 first = pkt.first_bytes() - kIpHeaderBytes - f.header_bytes;
+    const u32 first = pkt.first_bytes() - ip_bytes - f.header_bytes;
     if (first != 0) sum.add({h + f.header_bytes, first});
     for (const rte_mbuf* m = pkt.get()->next; m != nullptr; m = m->next) {
       sum.add({static_cast<const u8*>(m->buf_addr) + m->data_off, m->data_len});
@@ -59,14 +73,15 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
     store(h + wire::kTcpChecksumOffset, sum.value());
   }
   if (config.caps.ip_checksum || config.caps.tcp_checksum) {
-    pkt.set_tx_offload(kIpHeaderBytes, f.header_bytes, config.caps.ip_checksum, config.caps.tcp_checksum);
+    pkt.set_tx_offload(ip_bytes, f.header_bytes, config.caps.ip_checksum && t.local.is4(), config.caps.tcp_checksum);
   }
 }
 
 mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes,
                               u32 blocks) {
   const u32 tcp_bytes = t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
-  const u32 header_bytes = kIpHeaderBytes + tcp_bytes;
+  const u32 ip_bytes = ip_header_bytes(t.tuple);
+  const u32 header_bytes = ip_bytes + tcp_bytes;
   mbuf::Pkt pkt;
   if (bytes == 0) {
     pkt = pools.alloc();
@@ -97,9 +112,9 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
   }
   u64 option_sum = 0;
   if (t.has(kTimestamps)) {
-    option_sum = wire::write_timestamps(pkt.data() + kIpHeaderBytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
+    option_sum = wire::write_timestamps(pkt.data() + ip_bytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
   }
-  if (blocks != 0) option_sum += write_sack(pkt.data() + kIpHeaderBytes + t.tcp_header_bytes(), blocks);
+  if (blocks != 0) option_sum += write_sack(pkt.data() + ip_bytes + t.tcp_header_bytes(), blocks);
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
                 option_sum, ect);
@@ -179,7 +194,7 @@ mbuf::Pkt Engine::Impl::build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 b
 mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   const bool answer = t.state == State::syn_rcvd;
   // RFC 7323 2.2, 3.2: an answer offers a scale and timestamps only if the peer's SYN did.
-  wire::SynOptions options{.mss = mss_ours, .window_scale = answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
+  wire::SynOptions options{.mss = mss_of(t.tuple), .window_scale = answer && !t.has(kScaling) ? u8{0xff} : wscale_ours};
   options.sack_permitted = answer ? t.has(kSack) : config.sack;
   options.timestamps = answer ? t.has(kTimestamps) : config.timestamps;
   options.ts_value = stamp_of(t);
@@ -190,8 +205,8 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
     count(Verdict::no_mbuf);
     return pkt;
   }
-  u8* const p = pkt.append(kIpHeaderBytes + tcp_bytes);
-  u8* const at = p + kIpHeaderBytes + wire::kTcpHeaderBytes;
+  const u32 ip_bytes = ip_header_bytes(t.tuple);
+  u8* const at = pkt.append(ip_bytes + tcp_bytes) + ip_bytes + wire::kTcpHeaderBytes;
   const u32 option_bytes = wire::write_syn_options(at, options);
   u8 flags = answer ? gate::kSyn | gate::kAck : gate::kSyn;
   if (answer && t.has(kEcn)) flags |= gate::kEce;
@@ -212,7 +227,8 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
   const bool syn = (r.flags & gate::kSyn) != 0;
   const u32 option_bytes = syn ? wire::syn_option_bytes(r.options) : r.options.timestamps ? wire::kTcpTimestampBytes : 0;
   const u32 tcp_bytes = wire::kTcpHeaderBytes + option_bytes;
-  u8* const at = pkt.append(kIpHeaderBytes + tcp_bytes) + kIpHeaderBytes + wire::kTcpHeaderBytes;
+  const u32 ip_bytes = ip_header_bytes(r.tuple);
+  u8* const at = pkt.append(ip_bytes + tcp_bytes) + ip_bytes + wire::kTcpHeaderBytes;
   if (syn) {
     wire::write_syn_options(at, r.options);
   } else if (r.options.timestamps) {

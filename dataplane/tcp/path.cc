@@ -1,4 +1,4 @@
-// The path's largest packet: learned from ICMP "fragmentation needed" (RFC 1191; RFC 5927 section 7 for what is believed),
+// The path's largest packet: learned from ICMP "fragmentation needed" (RFC 1191) and "packet too big" (RFC 8201; RFC 5927 section 7 for what is believed),
 // guessed where full segments vanish, and remembered for connections to come.
 
 #include "dataplane/tcp/impl.h"
@@ -6,9 +6,15 @@
 
 namespace ringway::tcp {
 
-u64 Engine::Impl::path_key(wire::Ip4 remote) const {
+u64 Engine::Impl::path_key(wire::Addr remote) const {
   SipHash h(config.secret[1], config.secret[0]);
-  h.block(u64{4} << 56 | remote.v);
+  if (remote.is4()) {
+    h.block(u64{4} << 56 | remote.v);
+  } else {
+    h.block(config.book->ip6(remote).high());
+    h.block(config.book->ip6(remote).low());
+    h.block(u64{16} << 56);
+  }
   return h.finish();
 }
 
@@ -18,7 +24,7 @@ void Engine::Impl::too_big(u32 i, SeqNo seq, u32 packet_bytes) {
   if (!in(t.state, kSynchronised) || seq < t.snd_una || seq >= t.snd_max) return count(Counter::tcp_icmp_disbelieved);
   if (!shrink_segments(t, packet_bytes)) return;
   count(Counter::tcp_path_mtu_reduced);
-  paths.learn(path_key(t.tuple.remote), static_cast<u16>(std::clamp<u32>(packet_bytes, kPacketLeast, 0xffff)),
+  paths.learn(path_key(t.tuple.remote), static_cast<u16>(std::clamp<u32>(packet_bytes, packet_least(t), 0xffff)),
               timestamp_ticks(now));
   t.clear(kTimingRtt);
   if (watch(i)) {
@@ -30,10 +36,10 @@ void Engine::Impl::too_big(u32 i, SeqNo seq, u32 packet_bytes) {
   want_output(i);
 }
 
-// From now on no packet of `t` is larger than `packet_bytes`, or than every host takes (RFC 791). False: none was.
+// From now on no packet of `t` is larger than `packet_bytes`, or than every path takes (RFC 791, RFC 8200 5). False: none was.
 bool Engine::Impl::shrink_segments(Tcb& t, u32 packet_bytes) {
-  const u32 headers = kIpHeaderBytes + t.tcp_header_bytes();
-  const u32 mss = std::max(packet_bytes, kPacketLeast) - headers;
+  const u32 headers = ip_header_bytes(t.tuple) + t.tcp_header_bytes();
+  const u32 mss = std::max(packet_bytes, packet_least(t)) - headers;
   if (mss >= t.snd_mss) return false;
   t.snd_mss = static_cast<u16>(mss);
   return true;
@@ -42,8 +48,8 @@ bool Engine::Impl::shrink_segments(Tcb& t, u32 packet_bytes) {
 // Several timeouts in a row of full segments: perhaps smaller ones get there, and no router says so.
 void Engine::Impl::suspect_black_hole(Tcb& t) {
   if (t.retries < kBlackHoleRetries || t.in_flight() < t.snd_mss) return;
-  const u32 now_bytes = t.snd_mss + kIpHeaderBytes + t.tcp_header_bytes();
-  if (shrink_segments(t, smaller_packet(now_bytes, kPacketLeast))) count(Counter::tcp_black_holes);
+  const u32 now_bytes = t.snd_mss + ip_header_bytes(t.tuple) + t.tcp_header_bytes();
+  if (shrink_segments(t, smaller_packet(now_bytes, packet_least(t)))) count(Counter::tcp_black_holes);
 }
 
 }  // namespace ringway::tcp

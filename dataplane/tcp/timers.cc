@@ -144,8 +144,7 @@ void Engine::Impl::on_idle_timer(u32 i) {
 u32 Engine::Impl::expire_time_wait(u32 most) {
   u32 done = 0;
   for (u32 r; done < most && (r = time_wait.due(now)) != kNone32; ++done) {
-    flows.erase(hash_of(time_wait[r].tuple), r | kRecordBit);
-    time_wait.remove(r);
+    forget_time_wait(r);
   }
   return done;
 }

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <optional>
 
-#include "control/config/load.h"
 #include "dataplane/http/h1_read.h"
+#include "src/wire/text.h"
 
 namespace ringway::app {
 
@@ -34,8 +34,12 @@ std::optional<Url> read_url(std::string text) {
   url.authority = text.substr(0, end);
   url.target = text.substr(end, text.find('#') - end);
   if (!url.target.starts_with('/')) url.target.insert(0, "/");
-  const std::size_t colon = url.authority.find(':');
+  // "[fd00::1]:80": the colons within the brackets are the address's.
+  const std::size_t bracket = url.authority.starts_with('[') ? url.authority.find(']') : 0;
+  if (bracket == std::string::npos) return std::nullopt;
+  const std::size_t colon = url.authority.find(':', bracket);
   url.host = url.authority.substr(0, colon);
+  if (bracket != 0) url.host = url.host.substr(1, bracket - 1);
   std::transform(url.host.begin(), url.host.end(), url.host.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (url.host.empty()) return std::nullopt;
@@ -47,9 +51,28 @@ std::optional<Url> read_url(std::string text) {
   return url;
 }
 
+// "10.0.0.1", "10.0.0.1:4711", "fd00::1", "[fd00::1]:4711".
+bool read_source(const std::string& text, wire::Ip& ip, u16& port) {
+  if (const auto alone = wire::parse_ip(text)) {
+    ip = *alone;
+    return true;
+  }
+  const bool literal = text.starts_with('[');
+  const std::size_t end = literal ? text.find("]:") : text.find(':');
+  if (end == std::string::npos) return false;
+  const std::string address = literal ? text.substr(1, end - 1) : text.substr(0, end);
+  const auto read = literal ? wire::parse_ip6(address).transform([](const auto& a) { return wire::Ip(a); })
+                            : wire::parse_ip4(address).transform([](const auto& a) { return wire::Ip(a); });
+  const auto read_port = port_of(text.substr(end + (literal ? 2 : 1)));
+  if (!read || !read_port) return false;
+  ip = *read;
+  port = *read_port;
+  return true;
+}
+
 // The listener that the client's connection would reach, or null with `error` set.
 const contract::Listener* find_listener(const contract::Plan& plan, const Url& url, std::string& error) {
-  std::optional<wire::Ip4> ip = config::parse_ip4(url.host);
+  std::optional<wire::Ip> ip = wire::parse_ip(url.host);
   for (const auto& name : plan.dns_names)
     if (!ip && name.name == url.host) ip = name.ip;
   const contract::Listener* only = nullptr;
@@ -62,7 +85,7 @@ const contract::Listener* find_listener(const contract::Plan& plan, const Url& u
   }
   // A name that we do not serve still reaches a shared listener when the client resolves it elsewhere.
   if (!ip && on_port == 1) return only;
-  error = ip ? "nothing listens on " + admin::ip_text(*ip) + ":" + std::to_string(url.port)
+  error = ip ? "nothing listens on " + to_string(*ip, url.port)
              : url.host + " is not a name of this gateway, and " + std::to_string(on_port) + " listeners have port " +
                    std::to_string(url.port);
   return nullptr;
@@ -86,12 +109,11 @@ std::optional<std::string> request_bytes(const admin::ExplainRequest& request, c
 Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& request) {
   const auto url = read_url(request.url);
   if (!url) return {{"error", "this is not a URL like http://auth-service:4000/validate: " + request.url}};
-  const std::string& source = request.source;
-  const std::size_t colon = source.find(':');
-  const auto client = source.empty() ? wire::Ip4{} : config::parse_ip4(source.substr(0, colon));
-  if (source.size() != 0 && !client) return {{"error", "source is not an IPv4 address: " + source}};
+  wire::Ip client;
   u16 client_port = 0;
-  if (colon != std::string::npos) client_port = port_of(source.substr(colon + 1)).value_or(0);
+  if (!request.source.empty() && !read_source(request.source, client, client_port)) {
+    return {{"error", "source is neither an address nor one with a port: " + request.source}};
+  }
 
   std::string error;
   const contract::Listener* listener = find_listener(plan, *url, error);
@@ -106,20 +128,20 @@ Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& re
     return {{"error", "the gateway would refuse this request: " + std::string(http::text_of(read.reject).sentence)}};
   }
 
-  const route::Explanation e = explainer_.explain(plan, *listener, head, client.value_or(wire::Ip4{}), client_port);
+  const route::Explanation e = explainer_.explain(plan, *listener, head, client, client_port);
   Json looks = Json::array();
   for (const route::Look& look : e.looks) {
     const Json slot = look.maglev_slot == kNone32 ? Json(nullptr) : Json(look.maglev_slot);
     looks.push_back({{"endpoint", look.id}, {"maglev_slot", slot}, {"outcome", look.outcome}});
   }
-  const bool known = config::parse_ip4(url->host) || std::any_of(plan.dns_names.begin(), plan.dns_names.end(), [&](const auto& n) {
+  const bool known = wire::parse_ip(url->host) || std::any_of(plan.dns_names.begin(), plan.dns_names.end(), [&](const auto& n) {
                        return n.name == url->host;
                      });
   const std::string note = known ? "" : url->host + " is not a name of this gateway; its only listener on port " +
                                             std::to_string(url->port) + " is assumed";
   char hash[19];
   std::snprintf(hash, sizeof(hash), "0x%016llx", static_cast<unsigned long long>(e.pick.hash));
-  return {{"listener", e.listener}, {"address", admin::ip_text(listener->ip) + ":" + std::to_string(listener->port)},
+  return {{"listener", e.listener}, {"address", to_string(listener->ip, listener->port)},
           {"route", e.route}, {"rule", e.rule}, {"why", e.why}, {"note", note}, {"scanned", e.match.scanned}, {"service", e.service},
           {"policy", e.policy}, {"hash_input", e.hash_input}, {"hash", hash},
           {"slot", e.pick.slot == kNone32 ? Json(nullptr) : Json(e.pick.slot)}, {"walked", e.pick.walked},

@@ -86,7 +86,8 @@ std::string Gateway::open_ports(const config::GatewayConfig& config) {
   steering.wanted = wanted(config.steering);
   for (const auto& device : devices_) steering.devices.push_back(device.get());
   for (const config::PortConfig& port : config.ports) {
-    steering.port_addresses.push_back(port.address);
+    if (port.address.v != 0) steering.port_addresses.push_back(port.address);
+    if (port.address6 != wire::Ip6{}) steering.port_addresses6.push_back(port.address6);
     if (port.core_addresses.v != 0) steering.core_addresses.push_back(port.core_addresses);
   }
   steering_ = std::make_unique<port::Steering>(steering);
@@ -113,6 +114,7 @@ std::string Gateway::open_port(const config::PortConfig& port) {
     device.tx_descriptors = port.tx_descriptors;
     device.mtu = port.mtu;
     device.promiscuous = port.promiscuous;
+    device.multicast = port.address6 != wire::Ip6{};
     device.rss_key = rss_key_;
     std::vector<mbuf::Pools*> pools;
     for (u32 c = 0; c < cores(); c++)

@@ -27,7 +27,7 @@ inline constexpr std::array<std::string_view, static_cast<u32>(ConnectionStage::
     "idle", "reading_request", "waiting_for_endpoint", "exchanging", "tunnel", "closing"};
 
 struct ConnectionRow {
-  wire::Ip4 client, local;  // host order
+  wire::Ip client, local;
   u16 client_port = 0, local_port = 0;
   ConnectionStage stage = ConnectionStage::idle;
   u8 reserved[3] = {};

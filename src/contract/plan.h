@@ -41,12 +41,12 @@ struct HealthCheck {
 
 // One task: an address that serves. `slot` indexes HealthBoard and the per-endpoint counters.
 struct Endpoint {
-  wire::Ip4 ip;
+  wire::Ip ip;
   u16 port = 0;
   u16 weight = 1;  // 1..65535, relative within the service
   EndpointSlot slot = 0;
   u32 incarnation = 0;  // changes when the slot gets a new owner: pooled connections compare it
-  std::string id;       // "service/10.0.0.1:80": identity for hashing and for people
+  std::string id;       // "service/10.0.0.1:80", "service/[fd00::1]:80": identity for hashing and for people
   std::string zone;     // empty when not said
 };
 
@@ -75,29 +75,35 @@ struct Service {
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
 };
 
-// Where clients connect: a VIP of an alias, or a shared listener with a route table.
+// Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
 struct Listener {
-  wire::Ip4 ip;
+  wire::Ip ip;
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
   std::string name;           // "auth-service:4000"
 };
 
-// A name of the DNS responder: lower case, without the final dot, and its A record.
+// A name of the DNS responder: lower case, without the final dot, and its A or AAAA record.
 struct DnsName {
   std::string name;
-  wire::Ip4 ip;
+  wire::Ip ip;
 };
 
-// One port's place in the network; the order is that of the configured ports.
+// One port's place in the network; the order is that of the configured ports. At least one family has an address.
 struct PortNet {
-  wire::Ip4 ip;
+  wire::Ip4 ip;        // 0.0.0.0 when there is none
   u8 prefix_bits = 24;
   wire::Ip4 next_hop;  // 0.0.0.0 when there is none
   u16 mtu = 1500;
   wire::Ip4 core_addresses;  // core i opens its connections from this + i; 0.0.0.0: all of them from `ip`
+  wire::Ip6 ip6;        // :: when there is none
+  u8 prefix6_bits = 64;
+  wire::Ip6 next_hop6;  // :: when there is none
   wire::Ip4 source(u32 core) const { return core_addresses.v == 0 ? ip : wire::Ip4{core_addresses.v + core}; }
+  bool has6() const { return ip6 != wire::Ip6{}; }
+  bool connects(wire::Ip4 a) const { return ip.v != 0 && wire::Ip4Prefix{ip, prefix_bits}.contains(a); }
+  bool connects(const wire::Ip6& a) const { return has6() && wire::Ip6Prefix{ip6, prefix6_bits}.contains(a); }
 };
 
 struct Limits {
@@ -122,8 +128,9 @@ struct RW_CACHE_ALIGNED PlanUse {
 struct Plan {
   u64 generation = 0;
   std::vector<PortNet> ports;
-  std::vector<wire::Ip4> addresses;  // every address that is ours: ports, VIPs, listeners; sorted
-  wire::Ip4 dns_ip;                  // 0.0.0.0 when the responder is off
+  std::vector<wire::Ip> addresses;   // every address that is ours: ports, VIPs, listeners; sorted
+  wire::Ip4 dns_ip;                  // 0.0.0.0 when the responder has none, or is off
+  wire::Ip6 dns_ip6;                 // :: alike
   u32 dns_ttl_s = 5;
   std::vector<DnsName> dns_names;    // sorted by name
   std::vector<std::string> dns_zones;  // suffixes for which an unknown name is NXDOMAIN instead of REFUSED

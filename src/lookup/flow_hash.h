@@ -34,6 +34,15 @@ inline u32 flow_hash(const wire::FourTuple& flow, u64 seed) {
   return static_cast<u32>(twice ^ twice >> 32);
 }
 
+// An IPv6 address in 32 bits that a stranger without the seed cannot choose; it takes the place of an IPv4 address where a
+// tuple is hashed (lookup/address_book.h).
+inline u32 address_digest(const wire::Ip6& ip, u64 seed) {
+  constexpr u64 kRoot3 = 0xbb67'ae85'84ca'a73b;
+  const u64 once = fold_multiply(ip.high() ^ seed, ip.low() ^ kRoot3);
+  const u64 twice = fold_multiply(once ^ ip.low() ^ kRoot3, seed | 1);
+  return static_cast<u32>(twice ^ twice >> 32);
+}
+
 u64 hash_bytes(std::string_view bytes, u64 seed);
 
 }  // namespace ringway::lookup

@@ -65,49 +65,61 @@ RssPortChooser::RssPortChooser(const RssKey& key, std::span<const u16> reta, u16
     if (reta[index] == queue) wanted_.push_back(index);
   }
 
-  // Counting sort of the ports by bucket.
-  bucket_begin_.assign(reta.size() + 1, 0);
-  const auto bucket_of = [&](u32 port) { return toeplitz_.of_destination_port(static_cast<u16>(port)) & mask_; };
-  for (u32 port = first_port; port <= last_port; port++) bucket_begin_[bucket_of(port) + 1]++;
-  for (u32 bucket = 0; bucket <= mask_; bucket++) bucket_begin_[bucket + 1] += bucket_begin_[bucket];
-  ports_.resize(bucket_begin_.back());
-  std::vector<u32> next(bucket_begin_.begin(), bucket_begin_.end() - 1);
-  for (u32 port = first_port; port <= last_port; port++) ports_[next[bucket_of(port)]++] = static_cast<u16>(port);
+  of4_ = sort_ports(first_port, last_port, [&](u16 port) { return toeplitz_.of_destination_port(port) & mask_; });
+  of6_ = sort_ports(first_port, last_port, [&](u16 port) { return toeplitz_.of_destination_port6(port) & mask_; });
 }
 
-u16 RssPortChooser::pick(wire::Ip4 upstream, u16 upstream_port, wire::Ip4 local, u32 draw) const {
+// A counting sort.
+template <class P>
+RssPortChooser::Buckets RssPortChooser::sort_ports(u16 first_port, u16 last_port, P&& index_of) const {
+  Buckets out;
+  out.begin.assign(u64{mask_} + 2, 0);
+  for (u32 port = first_port; port <= last_port; port++) out.begin[index_of(static_cast<u16>(port)) + 1]++;
+  for (u32 bucket = 0; bucket <= mask_; bucket++) out.begin[bucket + 1] += out.begin[bucket];
+  out.ports.resize(out.begin.back());
+  std::vector<u32> next(out.begin.begin(), out.begin.end() - 1);
+  for (u32 port = first_port; port <= last_port; port++) {
+    out.ports[next[index_of(static_cast<u16>(port))]++] = static_cast<u16>(port);
+  }
+  return out;
+}
+
+u16 RssPortChooser::pick(const wire::Ip& upstream, u16 upstream_port, const wire::Ip& local, u32 draw) const {
   const u32 count = static_cast<u32>(wanted_.size());
   if (count == 0) return 0;
+  const Buckets& sorted = buckets(local);
   const u32 h = base(upstream, upstream_port, local);
   u32 at = take_below(draw, count);
   for (u32 tries = 0; tries < count; tries++) {
     const u32 bucket = (wanted_[at] ^ h) & mask_;
-    const u32 size = bucket_size(bucket);
-    if (size != 0) return ports_[bucket_begin_[bucket] + take_below(draw, size)];
+    const u32 size = sorted.size(bucket);
+    if (size != 0) return sorted.ports[sorted.begin[bucket] + take_below(draw, size)];
     at = at + 1 == count ? 0 : at + 1;
   }
   return 0;
 }
 
-u32 RssPortChooser::choices(wire::Ip4 upstream, u16 upstream_port, wire::Ip4 local) const {
+u32 RssPortChooser::choices(const wire::Ip& upstream, u16 upstream_port, const wire::Ip& local) const {
+  const Buckets& sorted = buckets(local);
   const u32 h = base(upstream, upstream_port, local);
   u32 sum = 0;
-  for (const u32 index : wanted_) sum += bucket_size((index ^ h) & mask_);
+  for (const u32 index : wanted_) sum += sorted.size((index ^ h) & mask_);
   return sum;
 }
 
-u16 RssPortChooser::choice(wire::Ip4 upstream, u16 upstream_port, wire::Ip4 local, u32 n) const {
+u16 RssPortChooser::choice(const wire::Ip& upstream, u16 upstream_port, const wire::Ip& local, u32 n) const {
+  const Buckets& sorted = buckets(local);
   const u32 h = base(upstream, upstream_port, local);
   for (const u32 index : wanted_) {
     const u32 bucket = (index ^ h) & mask_;
-    if (n < bucket_size(bucket)) return ports_[bucket_begin_[bucket] + n];
-    n -= bucket_size(bucket);
+    if (n < sorted.size(bucket)) return sorted.ports[sorted.begin[bucket] + n];
+    n -= sorted.size(bucket);
   }
   return 0;
 }
 
-bool RssPortChooser::lands(wire::Ip4 upstream, u16 upstream_port, wire::Ip4 local, u16 local_port) const {
-  return leads_there_[(base(upstream, upstream_port, local) ^ toeplitz_.of_destination_port(local_port)) & mask_];
+bool RssPortChooser::lands(const wire::Ip& upstream, u16 upstream_port, const wire::Ip& local, u16 local_port) const {
+  return leads_there_[toeplitz_.hash(upstream, local, upstream_port, local_port) & mask_];
 }
 
 }  // namespace ringway::lookup

@@ -122,6 +122,12 @@ inline u64 pseudo_header_sum(Ip4 source, Ip4 destination, u8 protocol, u16 bytes
          Be16::from_host(bytes).raw;
 }
 
+// The same over IPv6, of ICMPv6 as well (RFC 8200 8.1).
+inline u64 pseudo_header_sum(const Ip6& source, const Ip6& destination, u8 protocol, u32 bytes) {
+  return checksum_detail::sum_tail(source.b.data(), 16) + checksum_detail::sum_tail(destination.b.data(), 16) +
+         Be16::from_host(protocol).raw + Be32::from_host(bytes).raw;
+}
+
 // A checksum over pieces. A piece behind an odd number of bytes is summed with its bytes in the other place of each
 // word, which is the byte-swapped sum (RFC 1071 2(B)).
 class Checksum {

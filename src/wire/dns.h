@@ -18,6 +18,7 @@ inline constexpr u32 kDnsUdpBytesDefault = 512;  // RFC 1035 2.3.4: without EDNS
 
 inline constexpr u16 kDnsTypeA = 1;
 inline constexpr u16 kDnsTypeSoa = 6;
+inline constexpr u16 kDnsTypeAaaa = 28;  // RFC 3596
 inline constexpr u16 kDnsTypeOpt = 41;
 inline constexpr u16 kDnsTypeAny = 255;
 inline constexpr u16 kDnsClassIn = 1;

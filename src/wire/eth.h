@@ -11,6 +11,7 @@ namespace ringway::wire {
 inline constexpr u32 kEthHeaderBytes = 14;
 inline constexpr u16 kEtherTypeIp4 = 0x0800;
 inline constexpr u16 kEtherTypeArp = 0x0806;
+inline constexpr u16 kEtherTypeIp6 = 0x86dd;  // RFC 2464
 
 inline Mac load_mac(const u8* p) {
   Mac m;

@@ -14,6 +14,7 @@ inline constexpr u32 kTcpHeaderBytes = 20;      // without options
 inline constexpr u32 kTcpHeaderBytesMax = 60;   // data offset 15
 inline constexpr u32 kTcpChecksumOffset = 16;
 inline constexpr u16 kTcpMssDefault = 536;      // RFC 9293 3.7.1: when the peer names none
+inline constexpr u16 kTcpMssDefault6 = 1220;    // the same over IPv6
 inline constexpr u8 kTcpWindowScaleMax = 14;    // RFC 7323 2.3
 
 class TcpView {

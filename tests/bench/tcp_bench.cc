@@ -16,7 +16,7 @@ void FlowTableFind(benchmark::State& state) {
   const u32 flows = static_cast<u32>(state.range(0));
   tcp::FlowTable t(flows);
   const auto hash = [](u32 i) {
-    return lookup::flow_hash({{i}, {7}, 80, static_cast<u16>(i)}, 42);
+    return lookup::flow_hash({wire::Ip4{i}, wire::Ip4{7}, 80, static_cast<u16>(i)}, 42);
   };
   for (u32 i = 0; i < flows; ++i) t.insert(hash(i), i);
   u32 x = 1, sum = 0;
@@ -46,7 +46,7 @@ void RequestAnswer(benchmark::State& state) {
   config.secret[1] = 5;
   tcp::Engine engine(config, *pools, *page);
   auto batch = std::make_unique<tcp::OutBatch>();
-  engine.listen({1}, 80, 0);
+  engine.listen(wire::Ip4{1}, 80, 0);
   TimeUs now = 1'000'000;
   std::vector<Client> all(clients);
   std::vector<tcp::ConnId> ids(clients);
@@ -63,7 +63,7 @@ void RequestAnswer(benchmark::State& state) {
   };
   for (u32 i = 0; i < clients; ++i) {
     gate::Segment& s = all[i].seg;
-    s.tuple = {{1}, {1000 + i}, 80, 4000};
+    s.tuple = {wire::Ip4{1}, wire::Ip4{1000 + i}, 80, 4000};
     s.hash = lookup::flow_hash(s.tuple, config.secret[1]);
     s.flags = gate::kSyn;
     s.options.mss = 1460;

@@ -42,7 +42,7 @@ inline void fill(u8* to, u32 n, const wire::FourTuple& from, wire::SeqNo seq) {
 // The tuple of a packet as its receiver sees it.
 inline wire::FourTuple read_tuple(const Wire& w) {
   const wire::TcpView h(w.data() + 20);
-  return {{wire::load_be32(&w[16])}, {wire::load_be32(&w[12])}, h.destination_port(), h.source_port()};
+  return {wire::Ip4{wire::load_be32(&w[16])}, wire::Ip4{wire::load_be32(&w[12])}, h.destination_port(), h.source_port()};
 }
 
 struct Crafted {
@@ -122,7 +122,7 @@ struct Crafted {
     const bool syn = (flags & gate::kSyn) != 0;
     for (u32 at = from; at < w.size(); ++at) w[at] = stream_byte(tuple, seq + (syn ? 1u : 0u) + (at - from));
     const u16 n = static_cast<u16>(w.size() - 20);
-    wire::Checksum sum(wire::pseudo_header_sum(tuple.local, tuple.remote, 6, n));
+    wire::Checksum sum(wire::pseudo_header_sum(tuple.local.ip4(), tuple.remote.ip4(), 6, n));
     sum.add({w.data() + 20, n});
     const wire::Be16 value = sum.value();
     std::memcpy(&w[36], &value.raw, 2);

@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools")
 from raw_tcp import Flow, Peer  # noqa: E402
 from ringway_lab.mesh import GATEWAY_IP, Mesh, Service  # noqa: E402
 from ringway_lab.net import Lab, LabError, wait_until  # noqa: E402
-from ringway_lab.task import CONF, NginxTask, OddTask  # noqa: E402
+from ringway_lab.task import NginxTask, OddTask  # noqa: E402
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs", "tcp-compliance.md")
 NETWORKS = ("10.77.5.", "10.77.6.")  # of the peer as it meets Ringway, Linux
@@ -83,7 +83,7 @@ class ServerTask(NginxTask):
         with open(conf) as f:
             text = f.read()
         listen = f"listen {self.ip}:{self.port} backlog=4096;"
-        assert listen in CONF.format(dir="", ip=self.ip, port=self.port, name="", files="", log="")
+        assert listen in text
         with open(conf, "w") as f:
             f.write(text.replace(listen, f"listen {self.ip}:{self.port} backlog=4096 so_keepalive=4s:1s:2;"
                                          f" listen {self.ip}:{self.port + 1} backlog={COOKIE_SHARE // 4};"))
@@ -167,7 +167,7 @@ class World:
                 raise LabError(f"{name} never answered:\n{self.mesh.gateway.process.log()}")
         raw = lab.namespace("raw")
         self.mesh.plug(raw)
-        self.peer = Peer(raw, NETWORKS, lambda ip: GATEWAY_IP if ip.startswith("10.78.") else ip)
+        self.peer = Peer(raw, NETWORKS, lambda ip: GATEWAY_IP[4] if ip.startswith("10.78.") else ip)
 
     @staticmethod
     def active_ip(slot):

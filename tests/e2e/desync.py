@@ -42,7 +42,7 @@ def judge(mesh, corpus):
     program = os.path.join(shared(), "suites", "desync.py")
     file = os.path.join(shared(), "data", "suites", corpus + ".dev.json")
     # The judge runs on the origin's host and reaches the service address over the gateway like any client.
-    done = origin.namespace.run("/usr/bin/python3", program, f"{service.vip}:{service.port}",
+    done = origin.namespace.run("/usr/bin/python3", program, f"{service.authority}",
                                 f"{origin.ip}:{origin.port}", file, "--name", corpus, timeout=600)
     match = re.search(r"passed (\d+) of (\d+)(.*)", done.stdout)
     if not match or match[3] or done.returncode != 0:

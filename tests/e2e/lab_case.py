@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools")
 from ringway_lab.load import BadAnswer, HttpClient, Load, wrk  # noqa: E402,F401
 from ringway_lab.mesh import Mesh, Service  # noqa: E402
 from ringway_lab.net import Lab, LabError, wait_until  # noqa: E402,F401
+from ringway_lab.plan import authority, vip  # noqa: E402,F401
 from ringway_lab.task import NginxTask, OddTask  # noqa: E402
 
 # Another gateway in the same place, to see whether a test or Ringway is wrong.
@@ -21,11 +22,25 @@ class LoggedTask(NginxTask):
     log = True
 
 
+def in_family(options, family):
+    """The options of a Mesh, with the service addresses that they name in the clients' family."""
+    if isinstance(options, dict):
+        return {key: in_family(value, family) for key, value in options.items()}
+    if isinstance(options, list):
+        return [in_family(value, family) for value in options]
+    match = re.fullmatch(r"10\.78\.0\.(\d+)", options) if isinstance(options, str) else None
+    return vip(family, match[1]) if match else options
+
+
 class LabCase(unittest.TestCase):
-    """One lab for all tests of a class. The gateway must still run at the end of every test."""
+    """One lab for all tests of a class. The gateway must still run at the end of every test.
+
+    run.py makes another class of each, whose clients and tasks speak IPv6, unless `ip4_only` says why not."""
 
     options = {}      # for Mesh: queues, settings, port...
     starts = True
+    families = (4, 4)  # of the clients, of the tasks
+    ip4_only = ""
 
     @staticmethod
     def services():
@@ -34,7 +49,8 @@ class LabCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.lab = cls.enterClassContext(Lab())
-        cls.mesh = Mesh(cls.lab, cls.services(), GATEWAY, **(cls.options if GATEWAY == "ringway" else {}))
+        options = in_family(cls.options, cls.families[0]) if GATEWAY == "ringway" else {}
+        cls.mesh = Mesh(cls.lab, cls.services(), GATEWAY, families=cls.families, **options)
         cls.gateway = cls.mesh.gateway
         if cls.starts:
             cls.mesh.start()

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""run.py [-k WORD] [--json FILE] [-v]: the end-to-end tests, against build/ (or RINGWAY_BUILD). Needs root."""
+"""run.py [-k WORD] [--family 4|6] [--json FILE]: the end-to-end tests, against build/ (or RINGWAY_BUILD). Needs root.
+
+Every class runs twice, over IPv4 and, as CLASSOverIp6, over IPv6."""
 
 import argparse
 import json
@@ -26,18 +28,45 @@ class Timed(unittest.TextTestResult):
         self.stream.writeln(f"    {time.monotonic() - self.at:.1f} s")
 
 
+def cases(suite):
+    for part in suite:
+        if isinstance(part, unittest.TestSuite):
+            yield from cases(part)
+        else:
+            yield part
+
+
+def over_ip6(loader, suite):
+    """The same tests over IPv6."""
+    out, seen = unittest.TestSuite(), set()
+    for case in cases(suite):
+        made = type(case)
+        if made in seen or getattr(made, "families", None) != (4, 4) or made.ip4_only:
+            continue
+        seen.add(made)
+        other = type(made.__name__ + "OverIp6", (made,), {"families": (6, 6), "__module__": made.__module__,
+                                                          "__qualname__": made.__qualname__ + "OverIp6"})
+        out.addTests(loader.loadTestsFromTestCase(other))
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-k", action="append", help="only tests whose name contains this word")
+    parser.add_argument("--family", choices=("4", "6"), help="only over this one; both when not said")
     parser.add_argument("--json", help="write the counts there")
     args = parser.parse_args()
     if os.geteuid() != 0:
         print("e2e: needs root for network namespaces; skipped")
         return 77  # meson: skipped
     loader = unittest.TestLoader()
+    tests = loader.discover(HERE, "test_*.py")
     if args.k:
         loader.testNamePatterns = [f"*{word}*" for word in args.k]
-    result = unittest.TextTestRunner(verbosity=2, resultclass=Timed).run(loader.discover(HERE, "test_*.py"))
+    six = over_ip6(loader, tests)
+    four = loader.discover(HERE, "test_*.py")
+    chosen = unittest.TestSuite({"4": [four], "6": [six]}.get(args.family, [four, six]))
+    result = unittest.TextTestRunner(verbosity=2, resultclass=Timed).run(chosen)
     bad = [str(test) for test, _ in result.failures + result.errors]
     if args.json:
         with open(args.json, "w") as f:

@@ -196,7 +196,7 @@ class NoBackend(LabCase):
     @classmethod
     def auth_answers(cls):
         auth = cls.mesh.service("auth-service")
-        return cls.mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{auth.vip}:{auth.port}/",
+        return cls.mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{auth.authority}/",
                              timeout=1).stdout == "200"
 
     def test_service_without_endpoints_is_503(self):
@@ -208,5 +208,5 @@ class NoBackend(LabCase):
     def test_port_that_nobody_listens_on_is_refused_at_once(self):
         began = time.monotonic()
         with self.assertRaises(ConnectionRefusedError):
-            self.mesh.client.connect("10.78.0.1", 4001, 3)
+            self.mesh.client.connect(self.mesh.service("auth-service").vip, 4001, 3)
         self.assertLess(time.monotonic() - began, 1)

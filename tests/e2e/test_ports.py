@@ -32,7 +32,7 @@ class Traffic:
 
     def test_load_loses_nothing(self):
         auth = self.mesh.service("auth-service")
-        report = wrk(self.mesh.client, f"http://{auth.vip}:{auth.port}/counted/", seconds=3, connections=32)
+        report = wrk(self.mesh.client, f"http://{auth.authority}/counted/", seconds=3, connections=32)
         self.assertEqual((report.socket_errors, report.bad_status), (0, 0), report)
         self.assertGreater(report.requests, 1000)
 
@@ -66,6 +66,7 @@ class TwoCoresAfPacket(Traffic, LabCase):
     """Each core with an address of its own towards the tasks."""
 
     options = {"port": "af_packet", "queues": 2, "port_options": {"coreAddresses": "10.77.0.101"}}
+    ip4_only = "core addresses are IPv4"
 
     def test_tasks_see_the_addresses_of_both_cores(self):
         seen = {json.loads(self.mesh.curl("http://odd-service:7000/echo").stdout)["peer"] for _ in range(40)}

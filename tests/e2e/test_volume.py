@@ -50,7 +50,7 @@ class Volume(LabCase):
         auth = self.mesh.service("auth-service")
         done = served = 0
         while served < 100_000:
-            report = wrk(self.mesh.client, f"http://{auth.vip}:{auth.port}/counted/{done}/", seconds=4, connections=64)
+            report = wrk(self.mesh.client, f"http://{auth.authority}/counted/{done}/", seconds=4, connections=64)
             self.assertEqual((report.socket_errors, report.bad_status), (0, 0), report)
             # wrk leaves at most one request per connection unanswered when its time is up.
             arrived = sum(task.requests(f"/counted/{done}/") for task in auth.members)

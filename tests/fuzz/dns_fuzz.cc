@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, std::size_t n)
   static const contract::Plan* const plan = [] {
     auto* p = new contract::Plan;
     p->dns_names = {{"api-service", wire::Ip4{1}}, {"auth-service", wire::Ip4{2}}, {"x.mesh.local", wire::Ip4{3}}};
-    for (u32 i = 0; i < 40; ++i) p->dns_names.push_back({"zz", wire::Ip4{i}});
+    for (u32 i = 0; i < 40; ++i) p->dns_names.push_back({"zz", wire::Ip4{i + 1}});
+    for (u32 i = 0; i < 40; ++i) p->dns_names.push_back({"zz", wire::Ip6::from_halves(1, i)});
     p->dns_zones = {"local", "mesh.local"};
     return p;
   }();

@@ -1,9 +1,10 @@
-// Fuzzes parse_segment: any bytes, any claimed total length. What is accepted lies within the packet.
+// Fuzzes parse_segment, and the walk over extension headers in front of parse_segment6: any bytes, any claimed total length. What is accepted lies within the packet.
 
 #include <cstdlib>
 
 #include "dataplane/gate/segment_parse.h"
 #include "src/wire/addr.h"
+#include "src/wire/ip6.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, std::size_t n) {
   using namespace ringway;
@@ -14,7 +15,15 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, std::size_t n)
   u8* const packet = static_cast<u8*>(std::malloc(n - 2 > 0 ? n - 2 : 1));
   for (std::size_t i = 2; i < n; ++i) packet[i - 2] = bytes[i];
   gate::Segment s;
-  const contract::Verdict v = gate::parse_segment({packet, n - 2}, ip_bytes, 1, s);
+  contract::Verdict v;
+  if (n >= 2 + wire::kIp6HeaderBytes && ip_bytes >= wire::kIp6HeaderBytes && packet[0] >> 4 == 6) {
+    const wire::Ip6Walk w = wire::walk_ip6({packet, n - 2}, ip_bytes);
+    if (w.outcome == wire::Ip6Walked::transport && (w.offset > n - 2 || w.offset > ip_bytes)) std::abort();
+    if (w.offset > wire::kIp6HeaderBytes + wire::kIp6ExtensionBytesMax + 255 * 8u) std::abort();
+    v = gate::parse_segment6({packet, n - 2}, ip_bytes, w.offset, 1, s);
+  } else {
+    v = gate::parse_segment({packet, n - 2}, ip_bytes, 1, s);
+  }
   if (v == contract::Verdict::ok) {
     if (s.payload_offset + s.payload_bytes != ip_bytes) std::abort();
     if (s.payload_offset > n - 2 || s.payload_offset < 40) std::abort();

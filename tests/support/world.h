@@ -45,10 +45,10 @@ class Host {
     RW_ASSERT(opened.has_value());
     device_ = std::move(*opened);
     queue_ = std::make_unique<port::Queue>(*device_, u16{0}, *pools_, stats_.page);
-    gate_ = std::make_unique<gate::Gate>(gate::GateConfig{.seed = 9, .queues = {queue_.get()}, .neighbours = &neighbours_}, *pools_,
-                                         stats_.page);
+    gate_ = std::make_unique<gate::Gate>(gate::GateConfig{.seed = 9, .book = &book_, .queues = {queue_.get()}, .neighbours = &neighbours_},
+                                         *pools_, stats_.page);
     plan_.ports.push_back({.ip = addresses[0], .prefix_bits = 24, .next_hop = gateway});
-    plan_.addresses = addresses;
+    plan_.addresses.assign(addresses.begin(), addresses.end());
     std::sort(plan_.addresses.begin(), plan_.addresses.end());
     config.secret[0] = 7;
     config.secret[1] = 9;
@@ -127,6 +127,7 @@ class Host {
   contract::CoreStats stats_;
   contract::Plan plan_;
   gate::Neighbours neighbours_;
+  lookup::AddressBook book_{9, 65'536};
   std::unique_ptr<port::Device> device_;
   std::unique_ptr<port::Queue> queue_;
   std::unique_ptr<gate::Gate> gate_;

@@ -11,7 +11,9 @@
 
 #include "dataplane/gate/segment.h"
 #include "dataplane/mbuf/pools.h"
+#include "src/lookup/address_book.h"
 #include "src/wire/checksum.h"
+#include "src/wire/ip6.h"
 #include "src/wire/tcp.h"
 
 namespace ringway::test {
@@ -25,23 +27,35 @@ inline std::vector<u8> gather(const mbuf::Pkt& pkt) {
   return out;
 }
 
-// An IPv4 packet with TCP as a Segment seen by its receiver; payload_offset counts from the IPv4 header. Empty, with
-// `why`, when a receiver would refuse it.
-inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string& why) {
+// An IPv4 packet with TCP, or, with a book to name its addresses, an IPv6 one, as a Segment seen by its receiver;
+// payload_offset counts from the IP header. Empty, with `why`, when a receiver would refuse it.
+inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string& why, lookup::AddressBook* book = nullptr) {
   const auto refuse = [&](const char* reason) {
     why = reason;
     return std::nullopt;
   };
-  if (b.size() < 40 || b[0] != 0x45 || wire::load_be16(&b[2]) != b.size()) return refuse("IPv4 lengths");
-  if (wire::fold(wire::sum_words(b.data(), 20)) != 0xffff) return refuse("IPv4 checksum");
   gate::Segment s;
-  s.tuple.remote = {wire::load_be32(&b[12])};
-  s.tuple.local = {wire::load_be32(&b[16])};
-  const u16 bytes = static_cast<u16>(b.size() - 20);
-  wire::Checksum sum(wire::pseudo_header_sum(s.tuple.remote, s.tuple.local, 6, bytes));
-  sum.add({b.data() + 20, bytes});
+  const bool is6 = book != nullptr && b.size() >= 60 && b[0] >> 4 == 6;
+  const u32 at = is6 ? 40 : 20;
+  const u16 bytes = static_cast<u16>(b.size() - at);
+  u64 pseudo = 0;
+  if (is6) {
+    const wire::Ip6View ip(b.data());
+    if (ip.payload_bytes() != bytes || ip.next_header() != 6 || ip.hop_limit() != 64) return refuse("IPv6 header");
+    s.tuple.remote = book->name(ip.source());
+    s.tuple.local = book->name(ip.destination());
+    pseudo = wire::pseudo_header_sum(ip.source(), ip.destination(), 6, bytes);
+  } else {
+    if (b.size() < 40 || b[0] != 0x45 || wire::load_be16(&b[2]) != b.size()) return refuse("IPv4 lengths");
+    if (wire::fold(wire::sum_words(b.data(), 20)) != 0xffff) return refuse("IPv4 checksum");
+    s.tuple.remote = wire::Ip4{wire::load_be32(&b[12])};
+    s.tuple.local = wire::Ip4{wire::load_be32(&b[16])};
+    pseudo = wire::pseudo_header_sum(s.tuple.remote.ip4(), s.tuple.local.ip4(), 6, bytes);
+  }
+  wire::Checksum sum(pseudo);
+  sum.add({b.data() + at, bytes});
   if (!sum.verifies()) return refuse("TCP checksum");
-  const wire::TcpView h(b.data() + 20);
+  const wire::TcpView h(b.data() + at);
   if (h.header_bytes() < 20 || h.header_bytes() > bytes) return refuse("TCP data offset");
   s.tuple.remote_port = h.source_port();
   s.tuple.local_port = h.destination_port();
@@ -49,10 +63,10 @@ inline std::optional<gate::Segment> decode(const std::vector<u8>& b, std::string
   s.ack = h.ack();
   s.window = h.window();
   s.flags = h.flags();
-  s.ecn = b[1] & 3;
-  s.payload_offset = static_cast<u16>(20 + h.header_bytes());
+  s.ecn = is6 ? b[1] >> 4 & 3 : b[1] & 3;
+  s.payload_offset = static_cast<u16>(at + h.header_bytes());
   s.payload_bytes = static_cast<u32>(b.size()) - s.payload_offset;
-  for (const u8 *p = b.data() + 40, *end = b.data() + s.payload_offset; p < end && *p != 0;) {
+  for (const u8 *p = b.data() + at + 20, *end = b.data() + s.payload_offset; p < end && *p != 0;) {
     if (*p == 1) {
       ++p;
       continue;

@@ -69,6 +69,7 @@ class Wire {
     pools_ = mbuf::Pools::make({.name = "w" + std::to_string(serial++), .packets = mbufs, .indirect = 511,
                                 .slices = 4096, .cache = 0}, error);
     RW_ASSERT(pools_ != nullptr);
+    config_.book = &book;
     engine_ = std::make_unique<tcp::Engine>(config_, *pools_, *page_);
     batch_ = std::make_unique<tcp::OutBatch>();
     tuple = {kOurs, kTheirs, kOurPort, kTheirPort};
@@ -174,9 +175,9 @@ class Wire {
   void close() { engine_->close(id); }
   void abort() { engine_->abort(id); }
   void listen(u32 tag = 7) { EXPECT_TRUE(engine_->listen(kOurs, kOurPort, tag)); }
-  void connect(u64 user = 1) {
+  void connect(u64 user = 1, wire::Addr local = kOurs, wire::Addr remote = kTheirs) {
     poll();
-    const auto c = engine_->connect(kOurs, kTheirs, 8080, user, now);
+    const auto c = engine_->connect(local, remote, 8080, user, now);
     ASSERT_TRUE(c.has_value());
     id = *c;
     tuple = engine_->info(id)->tuple;
@@ -237,6 +238,13 @@ class Wire {
     out("A seq=2 ack=2");
     EXPECT_TRUE(saw(tcp::kClosed)) << log_;
     EXPECT_EQ(reason, CloseReason::finished);
+  }
+
+  // The peer's address goes by another name from now on.
+  void rename(wire::Addr remote) {
+    auto isn = isn_.extract(tuple);
+    isn.key().remote = tuple.remote = remote;
+    isn_.insert(std::move(isn));
   }
 
   // --- looking inside
@@ -305,7 +313,7 @@ class Wire {
     std::memcpy(pkt.data() + 40, data.data(), data.size());
     seg.payload_offset = 40;
     seg.payload_bytes = static_cast<u32>(data.size());
-    seg.hash = lookup::flow_hash(from, config_.secret[1]);
+    seg.hash = lookup::flow_hash(book.digest(from), config_.secret[1]);
     engine_->input(seg, std::move(pkt), now);
   }
   static std::vector<std::pair<u32, u32>> ranges(const std::string& text) {
@@ -328,6 +336,7 @@ class Wire {
 
   TimeUs now = 1'000'000;
   wire::FourTuple tuple;
+  lookup::AddressBook book{small().secret[1], 1024};
   ConnId id;
   Sent last;
   u8 seen = 0;
@@ -353,7 +362,7 @@ class Wire {
       EXPECT_LE(pkt.segments(), std::max<u32>(config_.caps.segs_max, 1));
       const std::vector<u8> b = gather(pkt);
       std::string why;
-      const auto seg = decode(b, why);
+      const auto seg = decode(b, why, &book);
       if (!seg) {
         ADD_FAILURE() << "a packet that no receiver takes: " << why << "\n" << log_;
         continue;

@@ -206,7 +206,8 @@ def serve(sock, name):
 
 def main():
     address, _, port = sys.argv[1].rpartition(":")
-    listener = socket.create_server((address, int(port)), backlog=1024)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, int(port)), family=family, backlog=1024)
     while True:
         sock, _ = listener.accept()
         threading.Thread(target=serve, args=(sock, sys.argv[2]), daemon=True).start()

@@ -42,7 +42,7 @@ class Gateway:
     def serving(self):
         """Every service answers a request of the worker."""
         for service in self.mesh.services:
-            done = self.mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{service.vip}:{service.port}/health",
+            done = self.mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{service.authority}/health",
                                   timeout=1)
             if done.stdout != "200":
                 return False

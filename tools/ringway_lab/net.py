@@ -141,6 +141,14 @@ class Namespace:
         with open(self.resolver_dir + "/hosts", "w") as f:
             f.write("127.0.0.1 localhost\n" + "".join(f"{ip} {name}\n" for name, ip in (hosts or {}).items()))
 
+    def enable_ip6(self):
+        """Static addresses only: no router is waited for, no address checked for others who might have it, and none lost
+        when a cable is pulled."""
+        for key, value in (("accept_ra", 0), ("accept_dad", 0), ("dad_transmits", 0), ("router_solicitations", 0),
+                           ("keep_addr_on_down", 1), ("disable_ipv6", 0)):
+            for interface in ("all", "default", "eth0"):
+                _call(*self.command("sysctl", "-qw", f"net.ipv6.conf.{interface}.{key}={value}"), check=False)
+
     def delete(self):
         for pid in _call("ip", "netns", "pids", self.name, check=False).split():
             with contextlib.suppress(ProcessLookupError):

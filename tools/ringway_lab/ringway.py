@@ -11,6 +11,7 @@ import yaml
 
 from .gateway import Gateway, built
 from .net import LabError, wait_until
+from .plan import GATEWAY_IP, VIP_RANGE
 
 
 def merged(base, extra):
@@ -38,7 +39,6 @@ class Ringway(Gateway):
     One core per queue."""
 
     kind = "ringway"
-    dns_ip = "10.77.0.2"
 
     def __init__(self, mesh, cpu=None, queues=1, settings=None, listeners=(), port="af_xdp", port_options=None):
         super().__init__(mesh, None, queues)  # pins its cores itself
@@ -47,6 +47,8 @@ class Ringway(Gateway):
         self.cores = [(first + i) % cpus for i in range(queues)]
         self.settings, self.listeners, self.port = settings or {}, list(listeners), port
         self.port_options = port_options or {}
+        self.dns_ips = {4: "10.77.0.2", 6: "fd77::2"}
+        self.dns_ip = self.dns_ips[mesh.client_family]
 
     def port_entry(self):
         if self.port == "af_xdp":
@@ -57,14 +59,16 @@ class Ringway(Gateway):
             entry = {"device": f"net_af_packet0,iface=eth0,qpairs={self.queues}"}
         else:
             entry = {"device": "net_tap0,iface=rwtap0"}
-        return {**entry, "address": "10.77.0.1/16", **self.port_options}
+        ip6 = {"address6": f"{GATEWAY_IP[6]}/64"} if self.mesh.has6 else {}
+        return {**entry, "address": f"{GATEWAY_IP[4]}/16", **ip6, **self.port_options}
 
     def service_entry(self, service):
         return merged({
             "portName": service.short,
             "discoveryName": service.name,
             "appProtocol": "http",
-            "clientAliases": [{"dnsName": service.name, "port": service.port, "vip": service.vip}],
+            "clientAliases": [{"dnsName": service.name, "port": service.port, "vip": service.vips[4],
+                               **({"vip6": service.vips[6]} if self.mesh.has6 else {})}],
             "endpoints": [{"address": t.ip, "port": t.port} for t in service.members],
             "healthCheck": {"protocol": "http", "path": "/health", "intervalSeconds": 1, "timeoutSeconds": 0.5,
                             "healthyThreshold": 1, "unhealthyThreshold": 2},
@@ -75,8 +79,10 @@ class Ringway(Gateway):
         gateway = merged({
             "name": "lab-gw",
             "ports": [self.port_entry()],
-            "vipRange": "10.78.0.0/24",
-            "dns": {"address": self.dns_ip, "zones": ["internal"]},
+            "vipRange": VIP_RANGE[4],
+            "vipRange6": VIP_RANGE[6] if self.mesh.has6 else None,
+            "dns": {"address": self.dns_ips[4], **({"address6": self.dns_ips[6]} if self.mesh.has6 else {}),
+                    "zones": ["internal"]},
             "cores": self.cores,
             "idle": "backoff",
             "memory": {"hugepages": False, "megabytes": 512},

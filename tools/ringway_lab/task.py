@@ -9,6 +9,7 @@ import os
 import sys
 
 from .net import LabError, wait_until
+from .plan import authority
 
 FILES = (1, 1024, 10_240, 102_400, 1_048_576)
 
@@ -21,8 +22,7 @@ http {{
   proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   log_format task '$request_method $request_uri $status';
   server {{
-    listen {ip}:{port} backlog=4096;
-    add_header X-Backend {name};
+{listen}    add_header X-Backend {name};
     location / {{ access_log {log}; return 200 "{name} $request_uri\\n"; }}
     location = /health {{ return 200 "ok\\n"; }}
     location /bytes/ {{ access_log {log}; alias {files}/; }}
@@ -36,6 +36,7 @@ class Task:
 
     def __init__(self, namespace, service, name, ip, port, cpu=None):
         self.namespace, self.service, self.name, self.ip, self.port, self.cpu = namespace, service, name, ip, port, cpu
+        self.ips = [ip]  # all that it listens on
         self.process = None
 
     def start(self):
@@ -76,7 +77,8 @@ class NginxTask(Task):
         self.log_path = os.path.join(self.dir, "requests.log")
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w") as f:
-            f.write(CONF.format(dir=self.dir, ip=self.ip, port=self.port, name=self.name, files=files,
+            listen = "".join(f"    listen {authority(ip, self.port)} backlog=4096;\n" for ip in self.ips)
+            f.write(CONF.format(dir=self.dir, listen=listen, name=self.name, files=files,
                                 log=f"{self.log_path} task" if self.log else "off"))
         return ["nginx", "-c", conf, "-e", os.path.join(self.dir, "error.log")]
 

@@ -160,7 +160,7 @@ TEST(Vips, FullRange_UsesEveryHostOnceAndNeverTheEnds) {
   const auto vips = assign_vips(load(named({"a", "b", "c", "d", "e", "f"}), "10.80.64.0/29"));
   ASSERT_TRUE(vips);
   std::vector<u32> hosts;
-  for (const auto& [name, ip] : *vips) hosts.push_back(ip.v & 7);
+  for (const auto& [name, vip] : *vips) hosts.push_back(vip.v4.ip4().v & 7);
   std::ranges::sort(hosts);
   EXPECT_EQ(hosts, (std::vector<u32>{1, 2, 3, 4, 5, 6}));
 }
@@ -180,8 +180,60 @@ TEST(Vips, Reload_KeepsWhatWasAssigned) {
 }
 
 TEST(Vips, PreviousOutsideTheNewRange_IsReplaced) {
-  const auto vips = assign_vips(load(named({"a"})), {{"a", wire::Ip4::of(10, 9, 9, 9)}});
-  EXPECT_TRUE((wire::Ip4Prefix{wire::Ip4::of(10, 80, 64, 0), 24}.contains(vips->at("a"))));
+  const auto vips = assign_vips(load(named({"a"})), {{"a", {wire::Ip4::of(10, 9, 9, 9), {}}}});
+  EXPECT_TRUE((wire::Ip4Prefix{wire::Ip4::of(10, 80, 64, 0), 24}.contains(vips->at("a").v4.ip4())));
+}
+
+const std::string kSix =
+    "gateway:\n  ports: [ { device: net_null0, address: 10.80.0.1/24, address6: fd00::1/64, nextHop6: fe80::1 } ]\n"
+    "  vipRange: 10.80.64.0/24\n  vipRange6: fd00:64::/120\n  dns: { address6: fd00::53 }\n  cores: [1]\n"
+    "services:\n"
+    "  - { portName: a, clientAliases: [ { port: 80 } ], endpoints: [ { address: \"fd00::b\", port: 80 }, { address: 10.80.0.11, port: 80 } ] }\n"
+    "  - { portName: b, clientAliases: [ { port: 81, vip6: \"fd00:64::9\" } ], endpoints: [] }\n"
+    "listeners: [ { name: l, address: \"fd00::1\", port: 8080, service: a } ]\n";
+
+TEST(Compile, BothFamilies_EveryNameHasAVipAndAListenerInEach) {
+  registry::Registry registry;
+  const auto config = config::parse(kSix, "f.yaml");
+  ASSERT_TRUE(config) << config::to_string(config.error()[0]);
+  const auto plan = plan_of(*config, registry);
+  ASSERT_EQ(plan->listeners.size(), 5u);
+  EXPECT_TRUE(std::ranges::is_sorted(plan->listeners, {}, [](const auto& l) { return std::pair(l.ip, l.port); }));
+  const wire::Ip6Prefix range{wire::Ip6::of(0xfd00, 0x64, 0, 0, 0, 0, 0, 0), 120};
+  ASSERT_EQ(plan->dns_names.size(), 4u);
+  EXPECT_EQ(plan->dns_names[0].name, "a");
+  EXPECT_TRUE(plan->dns_names[0].ip.is4());
+  EXPECT_EQ(plan->dns_names[1].name, "a");
+  EXPECT_TRUE(range.contains(plan->dns_names[1].ip.ip6()));
+  EXPECT_EQ(plan->dns_names[3].ip, wire::Ip(wire::Ip6::of(0xfd00, 0x64, 0, 0, 0, 0, 0, 9)));
+  EXPECT_EQ(plan->dns_ip6, wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 0x53));
+  EXPECT_EQ(plan->ports[0].ip6, wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 1));
+  EXPECT_EQ(plan->ports[0].next_hop6, wire::Ip6::of(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+  EXPECT_EQ(plan->endpoints[0].id, "a/10.80.0.11:80");
+  EXPECT_EQ(plan->endpoints[1].id, "a/[fd00::b]:80");
+  EXPECT_TRUE(std::ranges::binary_search(plan->addresses, wire::Ip(plan->dns_ip6)));
+}
+
+TEST(Vips, Ipv6Range_GivesDistinctAddressesThatStay) {
+  const auto config = config::parse(kSix, "f.yaml");
+  const auto first = assign_vips(*config);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(*assign_vips(*config), *first);
+  EXPECT_EQ(*assign_vips(*config, *first), *first);
+  EXPECT_NE(first->at("a").v6, first->at("b").v6);
+}
+
+TEST(Compile, Ipv6Alone_NeedsNoIpv4Address) {
+  registry::Registry registry;
+  const auto config = config::parse(
+      "gateway:\n  ports: [ { device: net_null0, address6: fd00::1/64 } ]\n  vipRange6: fd00:64::/64\n  cores: [1]\n"
+      "services: [ { portName: a, clientAliases: [ { port: 80 } ], endpoints: [ { address: \"fd00::b\", port: 80 } ] } ]\n", "f.yaml");
+  ASSERT_TRUE(config) << config::to_string(config.error()[0]);
+  const auto plan = plan_of(*config, registry);
+  ASSERT_EQ(plan->listeners.size(), 1u);
+  EXPECT_TRUE(plan->listeners[0].ip.is6());
+  EXPECT_EQ(plan->addresses.size(), 2u);
+  EXPECT_EQ(plan->dns_ip.v, 0u);
 }
 
 }  // namespace

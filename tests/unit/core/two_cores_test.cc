@@ -180,7 +180,7 @@ class TwoCores : public testing::Test {
   static Card by_rss(const port::Rss& rss) {
     return [nic = std::make_shared<lookup::Toeplitz>(rss.key), reta = rss.reta](const wire::FourTuple* t) {
       if (t == nullptr) return 0u;
-      return u32{reta[nic->hash(t->remote, t->local, t->remote_port, t->local_port) % reta.size()]};
+      return u32{reta[nic->hash(t->remote.ip4(), t->local.ip4(), t->remote_port, t->local_port) % reta.size()]};
     };
   }
   static Card by_chance() {
@@ -189,7 +189,7 @@ class TwoCores : public testing::Test {
   static Card by_rules(std::vector<port::FlowRule> rules) {
     return [rules = std::move(rules), otherwise = by_chance()](const wire::FourTuple* t) {
       for (const port::FlowRule& r : rules) {
-        if (t != nullptr && r.matches(t->local, t->local_port)) return u32{r.queue};
+        if (t != nullptr && r.matches(t->local.ip4(), t->local_port)) return u32{r.queue};
       }
       return otherwise(t);
     };

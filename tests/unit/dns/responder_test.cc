@@ -98,6 +98,25 @@ TEST_F(Responder, Rfc4343_CaseIsIgnoredAndEchoedAsSent) {
   EXPECT_TRUE(std::equal(q.begin() + 12, q.end(), r.begin() + 12));
 }
 
+TEST_F(Responder, Rfc3596_EachFamilyHasItsRecordAndTheOtherIsNoData) {
+  const wire::Ip6 vip6 = wire::Ip6::of(0xfd00, 9, 0, 0, 0, 0, 0, 7);
+  plan.dns_names.insert(plan.dns_names.begin() + 2, {"auth-service", vip6});
+  plan.dns_names.insert(plan.dns_names.begin() + 3, {"both-not", vip6});
+  const Message aaaa = reply(ask({.type = wire::kDnsTypeAaaa}));
+  EXPECT_EQ(answers(aaaa), 1);
+  EXPECT_EQ(wire::load_be16(&aaaa[aaaa.size() - 26]), wire::kDnsTypeAaaa);
+  EXPECT_EQ(wire::load_be16(&aaaa[aaaa.size() - 18]), 16);
+  EXPECT_EQ(wire::load_ip6(&aaaa[aaaa.size() - 16]), vip6);
+  const Message a = reply(ask({}));
+  EXPECT_EQ(answers(a), 1);
+  EXPECT_EQ(wire::load_be32(&a[a.size() - 4]), wire::Ip4::of(10, 9, 0, 1).v);
+  EXPECT_EQ(answers(reply(ask({.type = wire::kDnsTypeAny}))), 2);
+  const Message none = reply(ask({.name = "both-not"}));
+  EXPECT_EQ(rcode(none), DnsRcode::no_error);
+  EXPECT_EQ(answers(none), 0);
+  EXPECT_EQ(authorities(none), 1);
+}
+
 TEST_F(Responder, Rfc2308_KnownNameOfAnotherTypeIsNoDataWithSoa) {
   const Message r = reply(ask({.type = 28}));
   EXPECT_EQ(rcode(r), DnsRcode::no_error);

@@ -139,16 +139,16 @@ TEST_F(ArpTest, QuestionIsRepeatedThreeTimesASecondApartAndThenThePacketDropped)
   EXPECT_EQ(requests, 3u);
   EXPECT_NEAR(static_cast<double>(at[1] - at[0]), 1e6, 2e5);
   EXPECT_NEAR(static_cast<double>(at[2] - at[1]), 1e6, 2e5);
-  EXPECT_EQ(count(Verdict::arp_unresolved), 1u);
+  EXPECT_EQ(count(Verdict::neighbour_unresolved), 1u);
   send(kPeer);
   expect_request(sent(), kPeer);
 }
 
 TEST_F(ArpTest, NoMoreThanABoundedNumberWaitsForOneNeighbour) {
   for (int i = 0; i < 20; ++i) send(kPeer);
-  EXPECT_EQ(count(Verdict::arp_queue_full), 4u);
+  EXPECT_EQ(count(Verdict::neighbour_queue_full), 4u);
   send(kHop);
-  EXPECT_EQ(count(Verdict::arp_queue_full), 4u);
+  EXPECT_EQ(count(Verdict::neighbour_queue_full), 4u);
 }
 
 TEST_F(ArpTest, ManyNeighboursShareOneBoundedQueue) {
@@ -156,7 +156,7 @@ TEST_F(ArpTest, ManyNeighboursShareOneBoundedQueue) {
     plan_.ports[0].prefix_bits = 16;
     send(Ip4{Ip4::of(10, 0, 1, 0).v + i});
   }
-  EXPECT_EQ(count(Verdict::arp_queue_full), 4u);
+  EXPECT_EQ(count(Verdict::neighbour_queue_full), 4u);
 }
 
 TEST_F(ArpTest, EntryInUseIsConfirmedByUnicastAndForgottenWithoutAnAnswer) {

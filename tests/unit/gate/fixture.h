@@ -52,6 +52,7 @@ class GateTest : public testing::Test {
       GateConfig c;
       c.core = core;
       c.seed = 5;
+      c.book = &books_[core];
       c.queues = {queues_[core].get()};
       c.neighbours = &neighbours_;
       c.steering = steering;
@@ -63,6 +64,7 @@ class GateTest : public testing::Test {
     mac_ = port_->device().mac();
   }
   void TearDown() override {
+    accepted_.reset();
     for (auto& g : gates_) g.reset();
     for (auto& q : queues_) q.reset();
     for (auto* ring : {&handover_[0], &handover_[1], &punt_}) {
@@ -139,6 +141,7 @@ class GateTest : public testing::Test {
   Segment segment_;
   mbuf::Pkt accepted_;
   Neighbours neighbours_;
+  lookup::AddressBook books_[2]{{5, 1024}, {5, 1024}};
   HandoverRing handover_[2]{HandoverRing(7), HandoverRing(7)};
   HandoverRing punt_{7};
   std::unique_ptr<port::Steering> steering_;

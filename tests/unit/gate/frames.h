@@ -8,7 +8,9 @@
 #include "src/wire/checksum.h"
 #include "src/wire/eth.h"
 #include "src/wire/icmp.h"
+#include "src/wire/icmp6.h"
 #include "src/wire/ip4.h"
+#include "src/wire/ip6.h"
 #include "src/wire/tcp.h"
 #include "src/wire/udp.h"
 
@@ -85,6 +87,58 @@ inline Frame arp(u16 operation, const wire::Mac& sender_mac, wire::Ip4 sender, w
   wire::write_arp(f.data(), {.operation = operation, .sender_mac = sender_mac, .sender_ip = sender, .target_mac = {},
                              .target_ip = target});
   return f;
+}
+
+// --- IPv6. `checksum_at`: where in `body` the transport's checksum stands.
+inline Frame ip6(wire::Ip6 from, wire::Ip6 to, u8 next_header, const Frame& body, u8 hop_limit = 64) {
+  Frame f(wire::kIp6HeaderBytes);
+  wire::write_ip6(f.data(), {.payload_bytes = static_cast<u16>(body.size()), .next_header = next_header,
+                             .hop_limit = hop_limit, .source = from, .destination = to});
+  append(f, body);
+  return f;
+}
+
+inline Frame summed6(wire::Ip6 from, wire::Ip6 to, u8 protocol, Frame body, std::size_t checksum_at) {
+  wire::Checksum sum(wire::pseudo_header_sum(from, to, protocol, static_cast<u32>(body.size())));
+  sum.add(body);
+  store_sum(body.data() + checksum_at, sum.value());
+  return body;
+}
+
+// Of TCP, without the IPv6 header.
+inline Frame tcp6_body(wire::Ip6 from, u16 from_port, wire::Ip6 to, u16 to_port, u8 flags, const Frame& payload = {}) {
+  Frame f(wire::kTcpHeaderBytes);
+  wire::write_tcp(f.data(), {.source_port = from_port, .destination_port = to_port, .seq = wire::SeqNo{1000},
+                             .ack = wire::SeqNo{2000}, .header_bytes = wire::kTcpHeaderBytes, .flags = flags,
+                             .window = 4096});
+  append(f, payload);
+  return summed6(from, to, wire::kIpProtoTcp, f, wire::kTcpChecksumOffset);
+}
+inline Frame tcp6(wire::Ip6 from, u16 from_port, wire::Ip6 to, u16 to_port, u8 flags, const Frame& payload = {}) {
+  return ip6(from, to, wire::kIpProtoTcp, tcp6_body(from, from_port, to, to_port, flags, payload));
+}
+
+inline Frame udp6(wire::Ip6 from, u16 from_port, wire::Ip6 to, u16 to_port, const Frame& payload) {
+  Frame f(wire::kUdpHeaderBytes);
+  wire::write_udp(f.data(), from_port, to_port, static_cast<u16>(f.size() + payload.size()));
+  append(f, payload);
+  return ip6(from, to, wire::kIpProtoUdp, summed6(from, to, wire::kIpProtoUdp, f, 6));
+}
+
+inline Frame icmp6(wire::Ip6 from, wire::Ip6 to, wire::Icmp6Type type, u8 code, const Frame& payload, u32 rest = 0x10002,
+                   u8 hop_limit = 64) {
+  Frame f(wire::kIcmp6HeaderBytes);
+  wire::write_icmp6(f.data(), type, code, rest);
+  append(f, payload);
+  return ip6(from, to, wire::kIpProtoIcmp6, summed6(from, to, wire::kIpProtoIcmp6, f, 2), hop_limit);
+}
+
+inline Frame nd(wire::Ip6 from, wire::Ip6 to, const wire::NdFields& fields, u8 hop_limit = wire::kIp6HopLimitLink,
+                const Frame& more_options = {}) {
+  Frame f(wire::kNdBytes + wire::kNdOptionBytes);
+  f.resize(wire::write_nd(f.data(), fields));
+  append(f, more_options);
+  return ip6(from, to, wire::kIpProtoIcmp6, summed6(from, to, wire::kIpProtoIcmp6, f, 2), hop_limit);
 }
 
 }  // namespace ringway::test

@@ -58,7 +58,7 @@ TEST_F(GateTest, EthernetVerdicts) {
   expect_verdict(Verdict::eth_truncated, Frame(13));
   expect_verdict(Verdict::eth_not_for_us, test::eth(Mac{{2, 9, 9, 9, 9, 9}}, kPeerMac, wire::kEtherTypeIp4, syn()));
   expect_verdict(Verdict::eth_not_for_us, test::eth(wire::kMacBroadcast, kPeerMac, wire::kEtherTypeIp4, syn()));
-  expect_verdict(Verdict::eth_unknown_type, from_peer(Frame(40), 0x86dd));
+  expect_verdict(Verdict::eth_unknown_type, from_peer(Frame(40), 0x88cc));
 }
 
 TEST_F(GateTest, Ip4Verdicts) {
@@ -216,7 +216,7 @@ TEST_F(GateTest, DnsQuestionIsAnsweredOverUdpWithARightChecksum) {
 
 TEST_F(GateTest, WhatIsNotOursIsPuntedWhenThereIsATapAndDroppedWhenItIsFull) {
   make_gates(nullptr, &punt_);
-  const Frame f = from_peer(Frame(40), 0x86dd);
+  const Frame f = from_peer(Frame(40), 0x88cc);
   for (int i = 0; i < 7; ++i) expect_verdict(Verdict::punted, f);
   expect_verdict(Verdict::eth_unknown_type, f);
 }

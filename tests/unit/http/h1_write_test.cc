@@ -36,6 +36,16 @@ std::string sent_response(const std::string& head, ResponseEdit edit, Method met
   return out.substr(0, write_response(parsed, edit, {reinterpret_cast<u8*>(out.data()), out.size()}));
 }
 
+TEST(WriteRequest, AnIpv6ClientIsForwardedForByItsAddressAlone) {
+  RequestEdit edit = usual_edit();
+  edit.client_ip = wire::Ip6::of(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x1234);
+  EXPECT_EQ(sent("GET / HTTP/1.1\r\nHost: [fd00::1]:80\r\n", edit),
+            "GET / HTTP/1.1\r\nHost: [fd00::1]:80\r\n" + tail("2001:db8::1234"));
+  edit.client_ip = wire::Ip6::of(0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff);
+  EXPECT_EQ(sent("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.1\r\n", edit),
+            "GET / HTTP/1.1\r\nHost: x\r\n" + tail("10.0.0.1, ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"));
+}
+
 TEST(WriteRequest, HostComesFirstAndTheRestKeepsItsOrderAndBytes) {
   EXPECT_EQ(sent("GET /a?b HTTP/1.1\r\nA: 1\r\nB:\t2 \r\nHost: x:1\r\nC:3\r\n"),
             "GET /a?b HTTP/1.1\r\nHost: x:1\r\nA: 1\r\nB:\t2 \r\nC:3\r\n" + tail());

@@ -39,6 +39,50 @@ TEST(Toeplitz, MicrosoftsVectors_AreReproduced) {
   }
 }
 
+// The same source's vectors of TCP over IPv6.
+TEST(Toeplitz, MicrosoftsIpv6Vectors_AreReproduced) {
+  using wire::Ip6;
+  const Toeplitz t(kRssKeyMicrosoft);
+  struct {
+    Ip6 destination;
+    u16 destination_port;
+    Ip6 source;
+    u16 source_port;
+    u32 with_ports;
+  } const vectors[] = {
+      {Ip6::of(0x3ffe, 0x2501, 0x200, 3, 0, 0, 0, 1), 1766, Ip6::of(0x3ffe, 0x2501, 0x200, 0x1fff, 0, 0, 0, 7), 2794,
+       0x40207d3d},
+      {Ip6::of(0xff02, 0, 0, 0, 0, 0, 0, 1), 4739, Ip6::of(0x3ffe, 0x501, 8, 0, 0x260, 0x97ff, 0xfe40, 0xefab), 14230,
+       0xdde51bbf},
+      {Ip6::of(0xfe80, 0, 0, 0, 0x200, 0xf8ff, 0xfe21, 0x67cf), 38024,
+       Ip6::of(0x3ffe, 0x1900, 0x4545, 3, 0x200, 0xf8ff, 0xfe21, 0x67cf), 44251, 0x02d1feef},
+  };
+  for (const auto& v : vectors) {
+    EXPECT_EQ(t.hash(v.source, v.destination, v.source_port, v.destination_port), v.with_ports);
+  }
+}
+
+TEST(RssPortChooser, Ipv6PortsOfEachQueue_LandThereAndTogetherAreAllPorts) {
+  const wire::Ip ours = wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 1), theirs = wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+  std::vector<u16> reta(128);
+  for (u32 i = 0; i < reta.size(); ++i) reta[i] = static_cast<u16>(i % 3);
+  const Toeplitz t(kRssKeyMicrosoft);
+  u32 all = 0;
+  for (u16 queue = 0; queue < 3; ++queue) {
+    const RssPortChooser chooser(kRssKeyMicrosoft, reta, queue, 20'000, 20'999);
+    const u32 choices = chooser.choices(theirs, 443, ours);
+    all += choices;
+    for (u32 n = 0; n < choices; ++n) {
+      const u16 port = chooser.choice(theirs, 443, ours, n);
+      ASSERT_EQ(reta[t.hash(theirs.ip6(), ours.ip6(), 443, port) & 127], queue);
+      ASSERT_TRUE(chooser.lands(theirs, 443, ours, port));
+    }
+    const u16 drawn = chooser.pick(theirs, 443, ours, 0x9abc'def0u);
+    EXPECT_TRUE(chooser.lands(theirs, 443, ours, drawn));
+  }
+  EXPECT_EQ(all, 1000u);
+}
+
 RssKey random_key(u64 seed) {
   std::mt19937_64 random(seed);
   RssKey key;

@@ -81,6 +81,25 @@ Rss spread(u32 queues, u32 entries, const lookup::RssKey& key = lookup::kRssKeyM
   return rss;
 }
 
+TEST(Steering, Ipv6_IsOwnedByHashOrByTheLocalPortOfAPortsAddress) {
+  const wire::Ip6 ours = wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 1), peer = wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+  const Steering handover({.cores = 2, .port_addresses = {kOurs}, .port_addresses6 = {ours}});
+  for (u32 core = 0; core < 2; ++core) {
+    const wire::FourTuple ports{{}, {}, handover.slice(core).first, 80};
+    EXPECT_EQ(handover.owner(ours, peer, ports, core << 31, 1 - core), core);
+    EXPECT_EQ(handover.owner(peer, ours, ports, core << 31, 1 - core), core);
+    EXPECT_EQ(handover.owner(ours, peer, {{}, {}, 443, 80}, core << 31, 1 - core), core);
+  }
+  const Rss rss = spread(3, 128);
+  const Steering by_rss({.cores = 3}, rss);
+  const lookup::Toeplitz nic(rss.key);
+  for (u32 core = 0; core < 3; ++core) {
+    const u16 local = by_rss.port_chooser(core)->pick(peer, 80, ours, 0x8765'4321u * (core + 1));
+    EXPECT_EQ(rss.reta[nic.hash(peer, ours, 80, local) % 128], core);
+    EXPECT_EQ(by_rss.owner(ours, peer, {{}, {}, local, 80}, 0, 2 - core), core);
+  }
+}
+
 TEST(Steering, Regret16_InModeRssEveryPortThatACoreChoosesHashesHome) {
   std::mt19937 random(16);
   for (const u32 cores : {2u, 3u, 6u, 16u}) {
@@ -92,12 +111,12 @@ TEST(Steering, Regret16_InModeRssEveryPortThatACoreChoosesHashesHome) {
       for (u32 i = 0; i < 2000; ++i) {
         const u32 core = i % cores;
         wire::FourTuple t{kOurs, wire::Ip4{static_cast<u32>(random())}, 0, static_cast<u16>(random())};
-        const u32 choices = s.port_chooser(core)->choices(t.remote, t.remote_port, t.local);
+        const u32 choices = s.port_chooser(core)->choices(t.remote.ip4(), t.remote_port, t.local.ip4());
         ASSERT_GT(choices, 49'152 / cores / 2);
         const u32 n = static_cast<u32>(random()) % choices;
-        t.local_port = s.port_chooser(core)->choice(t.remote, t.remote_port, t.local, n);
+        t.local_port = s.port_chooser(core)->choice(t.remote.ip4(), t.remote_port, t.local.ip4(), n);
         ASSERT_GE(t.local_port, 16'384);
-        const u32 queue = rss.reta[nic.hash(t.remote, t.local, t.remote_port, t.local_port) % 128];
+        const u32 queue = rss.reta[nic.hash(t.remote.ip4(), t.local.ip4(), t.remote_port, t.local_port) % 128];
         ASSERT_EQ(queue, core);
         for (u32 rx = 0; rx < cores; ++rx) ASSERT_EQ(s.owner(t, static_cast<u32>(random()), rx), core);
       }

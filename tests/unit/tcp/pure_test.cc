@@ -17,6 +17,8 @@
 namespace ringway::tcp {
 namespace {
 
+constexpr wire::Ip4 kHost{1};
+
 using wire::SeqNo;
 
 // --- table.def
@@ -160,13 +162,13 @@ TEST(Listeners, AddFindRemoveAgreeWithASet) {
     x = x * 1664525 + 1013904223;
     const u16 port = static_cast<u16>(x >> 16 & 127);
     if (x & 0x80) {
-      EXPECT_EQ(l.add({1}, port, port), is.size() < 64 && !is.contains(port));
+      EXPECT_EQ(l.add(kHost, port, port), is.size() < 64 && !is.contains(port));
       if (is.size() < 64) is.insert(port);
     } else {
-      l.remove({1}, port);
+      l.remove(kHost, port);
       is.erase(port);
     }
-    for (u16 p = 0; p < 128; p = static_cast<u16>(p + 13)) EXPECT_EQ(l.find({1}, p) != nullptr, is.contains(p));
+    for (u16 p = 0; p < 128; p = static_cast<u16>(p + 13)) EXPECT_EQ(l.find(kHost, p) != nullptr, is.contains(p));
   }
   EXPECT_EQ(l.size(), is.size());
 }
@@ -196,7 +198,7 @@ TEST(Isn, SipHashGivesThePublishedVector) {
 
 TEST(Isn, DependsOnTupleSecretAndClock) {
   const u64 s1[2] = {1, 2}, s2[2] = {1, 3};
-  const wire::FourTuple t{{1}, {2}, 3, 4}, u{{1}, {2}, 3, 5};
+  const wire::FourTuple t{kHost, wire::Ip4{2}, 3, 4}, u{kHost, wire::Ip4{2}, 3, 5};
   EXPECT_EQ(initial_sequence(t, s1, 4000) - initial_sequence(t, s1, 0), 1000);
   EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(u, s1, 0).v);
   EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(t, s2, 0).v);
