@@ -326,10 +326,11 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   }
 }
 
-// SND.WND, WL1, WL2: only a segment that is not older than the last one may set the window.
+// SND.WND, WL1, WL2: only a segment that is not older than the last one may set the window. One that acknowledges more
+// than all before it is not old whatever its sequence number: the last one may have been forged ahead of the peer.
 void Engine::Impl::on_window(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
-  if (t.snd_wl1 > seg.seq || (t.snd_wl1 == seg.seq && t.snd_wl2 > seg.ack)) return;
+  if (t.snd_wl2 >= seg.ack && (t.snd_wl1 > seg.seq || (t.snd_wl1 == seg.seq && t.snd_wl2 > seg.ack))) return;
   const u32 before = t.snd_wnd;
   t.snd_wnd = u32{seg.window} << (t.has(kScaling) ? t.snd_wscale : 0);
   t.snd_wnd_max = std::max(t.snd_wnd_max, t.snd_wnd);

@@ -89,7 +89,7 @@ void ToeplitzHash(benchmark::State& state) {
   u32 at = 0, sum = 0;
   for (auto _ : state) {
     const FourTuple& f = flows[at++ & 1023];
-    sum ^= t.hash(f.remote, f.local, f.remote_port, f.local_port);
+    sum ^= t.hash(f.remote.ip4(), f.local.ip4(), f.remote_port, f.local_port);
   }
   benchmark::DoNotOptimize(sum);
 }
@@ -114,7 +114,7 @@ void PortChooserPick(benchmark::State& state) {
   for (auto _ : state) {
     const FourTuple& f = flows[at++ & 1023];
     draw = draw * 1'664'525u + 1'013'904'223u;
-    sum += chooser.pick(f.remote, f.remote_port, f.local, draw);
+    sum += chooser.pick(f.remote.ip4(), f.remote_port, f.local.ip4(), draw);
   }
   benchmark::DoNotOptimize(sum);
 }
@@ -129,7 +129,7 @@ void PortByTrying(benchmark::State& state) {
   u16 port = 1024;
   for (auto _ : state) {
     const FourTuple& f = flows[at++ & 1023];
-    while (reta[t.hash(f.remote, f.local, f.remote_port, ++port) & 127] != 3) {
+    while (reta[t.hash(f.remote.ip4(), f.local.ip4(), f.remote_port, ++port) & 127] != 3) {
     }
     sum += port;
   }

@@ -89,6 +89,21 @@ TEST(ZeroWindow, ProbeThatWasTakenGoesOnBehindIt) {
   w.audit();
 }
 
+// A segment from beyond what the peer has sent, whoever made it, must not make every window after it look old.
+TEST(ZeroWindow, SetBySegmentAheadIsReplacedByWhoeverAcknowledgesNewData) {
+  Wire w;
+  w.established();
+  w.in("A seq=1000 ack=1 win=0");
+  w.send("waiting");
+  w.quiet();
+  w.after(250ms);
+  w.out("A seq=1 data=w");
+  w.in("A seq=1 ack=2 win=100");
+  w.out("A seq=2 data=aiting");
+  w.in("A seq=1 ack=8 win=100");
+  w.audit();
+}
+
 TEST(ZeroWindow, PeerThatNeverAnswersIsGivenUp) {
   auto c = Wire::small();
   c.retransmits_max = 3;
