@@ -91,7 +91,7 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
   if (!mss) {
     count(Verdict::tcp_bad_cookie);
     // Data may have overtaken what ends the handshake: a RST would end it for good, silence lets the first bytes come again.
-    if (seg.length() == 0) reply_reset(seg);
+    if (seg.payload_bytes == 0) reply_reset(seg);
     return true;
   }
   if (!block_to_be_had()) {

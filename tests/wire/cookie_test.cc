@@ -214,6 +214,17 @@ TEST(SynCookies, DataThatOvertakesTheLastAckDoesNotEndTheHandshake) {
   w.audit();
 }
 
+TEST(SynCookies, FinOfNoConnectionIsRefusedAlthoughCookiesAreOut) {
+  Wire w(cookies_only());
+  w.listen();
+  w.in("S seq=0");
+  w.out("SA");
+  w.in("FA seq=101 ack=1");
+  w.out("R");
+  EXPECT_EQ(w.verdict(Verdict::tcp_bad_cookie), 1u);
+  w.audit();
+}
+
 TEST(SynCookies, NoneIsTakenWhenNoneWasSent) {
   auto c = Wire::small();
   Wire w(c);
