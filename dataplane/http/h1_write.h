@@ -20,6 +20,7 @@ struct RequestEdit {
   u64 expected_timeout_ms = 0;     // X-Envoy-Expected-Rq-Timeout-Ms; 0 leaves it out
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
+  bool from_h2 = false;            // the request came by HTTP/2: Via says so
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
@@ -32,6 +33,7 @@ struct ResponseEdit {
   bool chunked_to_close = false;
   bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
+  bool from_h2 = false;           // the response came by HTTP/2: Via says so
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 
@@ -44,6 +46,7 @@ struct LocalAnswer {
   std::string_view date = {};        // Date, as RFC 9110 5.6.7 writes it; empty leaves it out
   bool head_only = false;       // answers HEAD
   bool close = true;
+  i32 grpc_status = -1;         // from 0 on: the request is gRPC, its answer is HTTP 200 with grpc-status and grpc-message
 };
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out);
 
