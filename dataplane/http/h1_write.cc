@@ -8,9 +8,10 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/http/copy_text.h"
+#include "dataplane/http/decimal.h"
 #include "dataplane/http/fields.h"
 #include "dataplane/http/head_edit.h"
-#include "dataplane/http/text.h"
 #include "src/base/assert.h"
 #include "src/wire/text.h"
 

@@ -12,12 +12,13 @@
 #include <cstring>
 
 #include "dataplane/http/bytes.h"
+#include "dataplane/http/copy_text.h"
+#include "dataplane/http/decimal.h"
 #include "dataplane/http/fields.h"
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h1_target.h"
 #include "dataplane/http/h1_write.h"
 #include "dataplane/http/head_edit.h"
-#include "dataplane/http/text.h"
 #include "src/base/assert.h"
 
 namespace ringway::http {
@@ -318,7 +319,7 @@ void H2HeadText::finish_response(bool end, Method request_method, std::string_vi
     return write_upgrade(protocol);
   }
   std::array<char, kFirstLineBytesMax> line;
-  u8* at = reinterpret_cast<u8*>(line.data());
+  char* at = line.data();
   const auto add = [&at](std::string_view text) {
     copy_text(at, text.data(), text.size());
     at += text.size();
@@ -329,7 +330,7 @@ void H2HeadText::finish_response(bool end, Method request_method, std::string_vi
   add(" ");
   add(reason_phrase(code_));
   add("\r\n");
-  write_first_line({line.data(), static_cast<std::size_t>(at - reinterpret_cast<u8*>(line.data()))});
+  write_first_line({line.data(), static_cast<std::size_t>(at - line.data())});
 
   const bool bodyless = head_edit::has_no_body(code_) || request_method == Method::head;
   if (!bodyless) {

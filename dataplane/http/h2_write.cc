@@ -6,9 +6,10 @@
 #include <array>
 
 #include "dataplane/http/bytes.h"
+#include "dataplane/http/copy_text.h"
+#include "dataplane/http/decimal.h"
 #include "dataplane/http/fields.h"
 #include "dataplane/http/head_edit.h"
-#include "dataplane/http/text.h"
 #include "src/base/assert.h"
 #include "src/wire/text.h"
 
@@ -56,7 +57,7 @@ class Joined {
  public:
   void add(std::string_view part) {
     RW_ASSERT(part.size() <= bytes_.size() - size_);
-    copy_text(reinterpret_cast<u8*>(bytes_.data()) + size_, part.data(), part.size());
+    copy_text(bytes_.data() + size_, part.data(), part.size());
     size_ += part.size();
   }
   std::string_view text() const { return {bytes_.data(), size_}; }
