@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "dataplane/http/head.h"
+#include "dataplane/http/hpack_index.h"
 #include "dataplane/http/hpack_table.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
@@ -49,7 +50,7 @@ class HpackDecoder {
     return decode_block(pieces, scratch, const_cast<void*>(static_cast<const void*>(&sink)),
                         [](void* target, const HpackField& field) { (*static_cast<Target*>(target))(field); });
   }
-  static constexpr u32 scratch_bytes(u32 block_bytes) { return 2 * block_bytes + 2 * contract::kHpackTableBytesMax; }
+  static constexpr u64 scratch_bytes(u64 block_bytes) { return 2 * block_bytes + 2 * contract::kHpackTableBytesMax; }
 
   u32 table_bytes() const { return table_.bytes(); }      // size of the table as RFC 7541 4.1 counts it
   u32 table_entries() const { return table_.entries(); }
@@ -94,6 +95,7 @@ class HpackEncoder {
   u32 update_bytes_min_ = kNone32;  // smallest size that was asked for since the last block; kNone32: nothing is owed
   u32 table_bytes_max_ = 0;         // what was asked for last
   HpackTable table_;
+  HpackIndex index_;
 };
 
 }  // namespace ringway::http
