@@ -173,9 +173,9 @@ class Talk {
     check();
     return i == kNone32 ? 0 : engine_->id(i);
   }
-  void wait(u32 id) {
+  Talk& wait(u32 id) {
     engine_->wait_writable(stream(id));
-    check();
+    return check();
   }
   Talk& after(u64 ms) {
     now += ms * 1000;
@@ -242,11 +242,15 @@ class Talk {
     return sent_.size();
   }
   // Drops whatever was sent.
-  void drop_sent() {
+  Talk& drop_sent() {
     collect();
     sent_.clear();
+    return *this;
   }
-  void drop_events() { events_.clear(); }
+  Talk& drop_events() {
+    events_.clear();
+    return *this;
+  }
   size_t events_waiting() const { return events_.size(); }
 
   Speaker speaker;

@@ -9,7 +9,7 @@
 //
 // HEADERS take `pad=`, `on=` (PRIORITY flag), and `split=N`: N octets of the block, without END_HEADERS; what is left
 // goes with CONTINUATION, which takes `split=` alike. `block=HEX` is a block as it is, `payload=HEX` a payload as it is,
-// `length=N` a length that lies, `flags=N` flags beside. A field's value may hold %XX. "preface" is the client's.
+// `length=N` a length that lies, `flags=N` flags beside. Fields may hold %XX. "preface" is the client's.
 
 #include <gtest/gtest.h>
 
@@ -159,7 +159,7 @@ class Speaker {
     u32 n = encoder.begin_block({reinterpret_cast<u8*>(out.data()), out.size()});
     const auto field = [&](const std::string& name, const std::string& value) {
       const MutBytes room{reinterpret_cast<u8*>(out.data()) + n, out.size() - n};
-      n += encoder.encode(FieldId::other, name, unescaped(value), index, room);
+      n += encoder.encode(FieldId::other, unescaped(name), unescaped(value), index, room);
     };
     for (size_t i = 0; i < words.size(); ++i) {
       const std::string& w = words[i];
