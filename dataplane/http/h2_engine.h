@@ -103,6 +103,7 @@ class H2Engine {
   // Asks whether the peer is there; the answer counts as input.
   void ping(u32 conn);
 
+  bool failed(u32 conn) const;            // over: the event was seen
   u32 streams(u32 conn) const;            // that exist, in use by either side
   bool accepts_streams(u32 conn) const;   // client role: open_stream would succeed
   bool settings_acknowledged(u32 conn) const;

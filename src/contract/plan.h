@@ -73,6 +73,8 @@ struct Service {
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
+  // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).
+  bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };
 
 // Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
