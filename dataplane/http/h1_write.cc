@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "dataplane/http/bytes.h"
+#include "dataplane/http/copy_text.h"
 #include "dataplane/http/fields.h"
 #include "src/base/assert.h"
 #include "src/wire/text.h"
@@ -29,29 +30,6 @@ constexpr std::array<std::array<char, 4>, 256> make_octets() {
   return table;
 }
 constexpr std::array<std::array<char, 4>, 256> kOctets = make_octets();
-
-// Copies without the call where a text is as short as most parts of a head are.
-inline void copy_text(u8* to, const char* from, std::size_t count) {
-  const auto both_ends = [&](auto word) {
-    decltype(word) tail;
-    std::memcpy(&word, from, sizeof word);
-    std::memcpy(&tail, from + count - sizeof tail, sizeof tail);
-    std::memcpy(to, &word, sizeof word);
-    std::memcpy(to + count - sizeof tail, &tail, sizeof tail);
-  };
-  using Vector = unsigned __int128;
-  if (count > 2 * sizeof(Vector)) {
-    std::memcpy(to, from, count);
-  } else if (count >= sizeof(Vector)) {
-    both_ends(Vector{});
-  } else if (count >= sizeof(u64)) {
-    both_ends(u64{});
-  } else if (count >= sizeof(u32)) {
-    both_ends(u32{});
-  } else {
-    for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<u8>(from[i]);
-  }
-}
 
 // Appends to the caller's buffer; once something did not fit nothing more is written and the result is 0.
 // `roomy`: the caller has shown that everything fits, so that no part is measured again.

@@ -29,6 +29,11 @@ inline constexpr u32 kConnectionOptionsMax = 32;  // names in the Connection fie
 inline constexpr u32 kChunkLineBytesMax = 512;    // chunk size with its extensions
 inline constexpr u32 kTrailerBytesMax = 8192;
 
+// HPACK, RFC 7541: the dynamic table of each direction of an HTTP/2 connection. 4096 is what a peer may use before any
+// SETTINGS (RFC 9113 6.5.2); we never offer or use more.
+inline constexpr u32 kHpackTableBytesMax = 4096;
+inline constexpr u32 kHpackEntryBytes = 32;  // what an entry counts beside its text, RFC 7541 4.1
+
 // Balancing.
 inline constexpr u32 kMaglevSlotsDefault = 65'537;
 inline constexpr u32 kMaglevSlotsMax = 5'000'011;
