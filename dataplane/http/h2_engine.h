@@ -20,6 +20,7 @@
 
 #include "dataplane/http/h1_write.h"
 #include "dataplane/http/h2_frame.h"
+#include "dataplane/http/h2_head.h"
 #include "dataplane/http/head.h"
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/mbuf/pools.h"
