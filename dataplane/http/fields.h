@@ -23,6 +23,7 @@ inline constexpr std::array<std::string_view, kIds> kNames{
     "connection",    "content-length", "content-type",    "cookie",
     "date",          "expect",         "forwarded",       "host",
     "http2-settings", "keep-alive",    "proxy-connection", "retry-after",
+    "sec-websocket-accept",            "sec-websocket-key",
     "server",        "te",             "trailer",         "transfer-encoding",
     "upgrade",       "user-agent",     "via",             "x-envoy-expected-rq-timeout-ms",
     "x-envoy-upstream-service-time",   "x-forwarded-for", "x-forwarded-proto", "x-request-id"};

@@ -15,9 +15,6 @@
 namespace ringway::http {
 namespace {
 
-constexpr u64 kLengthMax = ~u64{0} >> 1;  // some peers count in signed 64-bit numbers
-constexpr u32 kLengthDigitsMax = 19;
-
 // `more`: the bytes end inside the element that is read.
 enum class Step : u8 { ok, more, bad };
 
@@ -68,18 +65,6 @@ Step read_version(Reader& r, Head& head) {
   if (*r.at != '0' && *r.at != '1') return r.refuse(Reject::bad_version);
   head.minor_version = static_cast<u8>(*r.at++ - '0');
   return Step::ok;
-}
-
-// Decimal digits only, at most 19 of them, at most 2^63 - 1 (RFC 9112 6.3: anything else is unrecoverable).
-bool read_length(std::string_view text, u64& length) {
-  if (text.empty() || text.size() > kLengthDigitsMax) return false;
-  u64 value = 0;
-  for (const char c : text) {
-    if (!is_digit(static_cast<u8>(c))) return false;
-    value = value * 10 + static_cast<u64>(c - '0');
-  }
-  length = value;
-  return value <= kLengthMax;
 }
 
 // Judges a field that decides about framing or routing; `index` is its place in `head.fields`.
@@ -208,18 +193,6 @@ Reject read_connection(Head& head, Options& options) {
     }
   }
   return Reject::none;
-}
-
-// One protocol name that may become a tunnel. HTTP/2 in clear text and TLS would carry requests past every route.
-bool is_tunnel_protocol(std::string_view protocol) {
-  if (protocol.empty() || equals_ignoring_case(protocol, "h2c") || equals_ignoring_case(protocol, "h2")) return false;
-  for (const std::string_view refused : {std::string_view("http/"), std::string_view("tls/")}) {
-    if (equals_ignoring_case(protocol.substr(0, refused.size()), refused)) return false;
-  }
-  for (const char c : protocol) {
-    if (!is_token_byte(static_cast<u8>(c)) && c != '/') return false;
-  }
-  return true;
 }
 
 // RFC 9112 9.3 and RFC 9110 7.8.
@@ -380,6 +353,30 @@ ReadResult finish(const Reader& r, Step step, const HeadLimits& limits) {
 }
 
 }  // namespace
+
+bool read_length(std::string_view text, u64& length) {
+  constexpr u64 kLengthMax = ~u64{0} >> 1;
+  constexpr u32 kLengthDigitsMax = 19;
+  if (text.empty() || text.size() > kLengthDigitsMax) return false;
+  u64 value = 0;
+  for (const char c : text) {
+    if (!is_digit(static_cast<u8>(c))) return false;
+    value = value * 10 + static_cast<u64>(c - '0');
+  }
+  length = value;
+  return value <= kLengthMax;
+}
+
+bool is_tunnel_protocol(std::string_view protocol) {
+  if (protocol.empty() || equals_ignoring_case(protocol, "h2c") || equals_ignoring_case(protocol, "h2")) return false;
+  for (const std::string_view refused : {std::string_view("http/"), std::string_view("tls/")}) {
+    if (equals_ignoring_case(protocol.substr(0, refused.size()), refused)) return false;
+  }
+  for (const char c : protocol) {
+    if (!is_token_byte(static_cast<u8>(c)) && c != '/') return false;
+  }
+  return true;
+}
 
 ReadResult read_request(Bytes in, const HeadLimits& limits, RequestHead& out) {
   Reader r = start(in, limits);

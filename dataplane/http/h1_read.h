@@ -31,4 +31,12 @@ ReadResult read_request(Bytes in, const HeadLimits& limits, RequestHead& out);
 // Reads a response head that answers `request_method`, which decides about its body (RFC 9112 6.3).
 ReadResult read_response(Bytes in, Method request_method, const HeadLimits& limits, ResponseHead& out);
 
+// Value of a Content-Length field: decimal digits only, at most 19 of them, at most 2^63 - 1 (RFC 9112 6.3: anything
+// else is unrecoverable; some peers count in signed 64-bit numbers).
+bool read_length(std::string_view text, u64& length);
+
+// One protocol name that may become a tunnel (RFC 9110 7.8, RFC 8441 4). HTTP/2 in clear text and TLS would carry
+// requests past every route.
+bool is_tunnel_protocol(std::string_view protocol);
+
 }  // namespace ringway::http

@@ -8,14 +8,17 @@
 #include <array>
 #include <cstring>
 
-#include "dataplane/http/bytes.h"
 #include "dataplane/http/copy_text.h"
+#include "dataplane/http/decimal.h"
 #include "dataplane/http/fields.h"
+#include "dataplane/http/head_edit.h"
 #include "src/base/assert.h"
 #include "src/wire/text.h"
 
 namespace ringway::http {
 namespace {
+
+using namespace head_edit;
 
 // 0 to 255 in decimal, the number of digits in the last byte.
 constexpr std::array<std::array<char, 4>, 256> make_octets() {
@@ -45,13 +48,8 @@ class Writer {
   void text(std::string_view text) { bytes(text.data(), text.size()); }
 
   void number(u64 value) {
-    std::array<char, 20> digits;
-    std::size_t first = digits.size();
-    do {
-      digits[--first] = static_cast<char>('0' + value % 10);
-      value /= 10;
-    } while (value != 0);
-    bytes(digits.data() + first, digits.size() - first);
+    Digits digits;
+    text(decimal(value, digits));
   }
 
   void address(const wire::Ip& ip) {
@@ -95,12 +93,6 @@ class Writer {
   bool fits_ = true;
 };
 
-// Fields of the input that the gateway writes itself or leaves out.
-constexpr u32 kOwnRequestFields = kHopByHop | bit(FieldId::host) | bit(FieldId::content_length) | bit(FieldId::via) |
-                                  bit(FieldId::x_forwarded_for) | bit(FieldId::x_envoy_expected_rq_timeout_ms);
-constexpr u32 kOwnResponseFields = kHopByHop | bit(FieldId::content_length) | bit(FieldId::via) |
-                                   bit(FieldId::x_envoy_upstream_service_time);
-
 // Copies every field line that is not in `own` and not hop-by-hop, neighbours in one go. Lines end where the next
 // one begins; the last ends before the empty line.
 template <class W>
@@ -110,7 +102,7 @@ void copy_fields(W& w, const Head& head, u32 own) {
   u32 run_end = 0;
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
-    if (field.hop_by_hop || (own & bit(field.id)) != 0) continue;
+    if (is_left_out(field, own)) continue;
     const u32 line_start = field.name.offset;
     const u32 line_end = i + 1u < head.field_count ? head.fields[i + 1].name.offset : end_of_fields;
     if (line_start != run_end) {
@@ -125,71 +117,36 @@ void copy_fields(W& w, const Head& head, u32 own) {
 // Writes the values of every field of that kind with ", " behind each, so that the gateway's own value can follow.
 template <class W>
 void join_values(W& w, const Head& head, FieldId id) {
-  if (!head.has(id)) return;
-  for (u32 i = head.first[static_cast<u32>(id)] - 1u; i < head.field_count; ++i) {
-    if (head.fields[i].id != id || head.fields[i].hop_by_hop || head.fields[i].value.length == 0) continue;
+  each_kept(head, id, [&](u32 i) {
     w.text(head.value(i));
     w.literal(", ");
-  }
+  });
 }
 
-// RFC 9110 7.6.3: the protocol is the one that the message came in.
 template <class W>
-void write_via(W& w, const Head& head, std::string_view pseudonym) {
+void write_via(W& w, const Head& head, std::string_view pseudonym, bool from_h2) {
   w.literal("Via: ");
   join_values(w, head, FieldId::via);
-  if (head.minor_version == 0) {
-    w.literal("1.0 ");
-  } else {
-    w.literal("1.1 ");
-  }
+  w.text(received_protocol(head, from_h2));
   w.text(pseudonym);
   w.literal("\r\n");
 }
 
-bool forwards(const Head& head, FieldId id) {
-  const u8 at = head.first[static_cast<u32>(id)];
-  return at != 0 && !head.fields[at - 1u].hop_by_hop;
-}
-
-std::string_view span_of(const Head& head, u32 from, u32 to) {
-  return {reinterpret_cast<const char*>(head.base) + from, to - from};
-}
-
 template <class W>
 void write_request_line(W& w, const RequestHead& head, std::string_view fallback_host) {
-  const u32 path_end = head.path.offset + u32{head.path.length};
-  const u32 target_end = head.has_query ? head.query.offset + u32{head.query.length} : path_end;
   if (!head.absolute_form) {
-    w.text(span_of(head, head.method_text.offset, target_end));
+    const u32 method = head.method_text.offset;
+    w.text({reinterpret_cast<const char*>(head.base) + method, target_end(head) - method});
   } else {
+    const Target target = target_of(head);
     w.text(head.text(head.method_text));
     w.literal(" ");
-    if (head.path.length == 0) {
-      // RFC 9112 3.2.4: the last proxy turns "OPTIONS http://host" into "OPTIONS *".
-      const bool asterisk = head.method == Method::options && !head.has_query;
-      w.text(asterisk ? std::string_view("*") : std::string_view("/"));
-    }
-    w.text(span_of(head, head.path.offset, target_end));
+    w.text(target.lead);
+    w.text(target.sent);
   }
   w.literal(" HTTP/1.1\r\nHost: ");
   w.text(head.authority.length == 0 ? fallback_host : head.text(head.authority));
   w.literal("\r\n");
-}
-
-// "TE: trailers" is the one option that survives a hop (RFC 9110 10.1.4).
-bool accepts_trailers(const Head& head) {
-  constexpr std::string_view wanted = "trailers";
-  if (!head.has(FieldId::te)) return false;
-  for (u32 i = head.first[static_cast<u32>(FieldId::te)] - 1u; i < head.field_count; ++i) {
-    if (head.fields[i].id != FieldId::te) continue;
-    std::string_view rest = head.value(i);
-    while (!rest.empty()) {
-      const std::string_view option = take_list_element(rest);
-      if (equals_ignoring_case(option, wanted)) return true;
-    }
-  }
-  return false;
 }
 
 template <class W>
@@ -293,11 +250,7 @@ constexpr std::array kPhrases{
 template <class W>
 u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
   write_request_line(w, head, edit.fallback_host);
-  // An HTTP/1.0 client cannot take the 100 that an Expect would bring (RFC 9110 10.1.1); trailers need chunks.
-  u32 own = kOwnRequestFields;
-  if (head.minor_version == 0) own |= bit(FieldId::expect);
-  if (head.framing != Framing::chunked) own |= bit(FieldId::trailer);
-  copy_fields(w, head, own);
+  copy_fields(w, head, own_fields(head));
   write_framing(w, head);
   if (edit.upgrade || head.has(FieldId::te)) write_request_connection(w, head, edit.upgrade);
   w.literal("X-Forwarded-For: ");
@@ -319,7 +272,7 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
     w.number(edit.expected_timeout_ms);
     w.literal("\r\n");
   }
-  write_via(w, head, edit.via);
+  write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
 }
@@ -331,8 +284,7 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   write_status_line(w, head.status, head.text(head.reason));
   copy_fields(w, head, kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u));
   if (!unwrapped) write_framing(w, head);
-  if (head.framing == Framing::none && !interim && head.status != 204 && head.has(FieldId::content_length)) {
-    // What a GET would have brought: the answer to HEAD, or 304 (RFC 9110 8.6).
+  if (announces_length(head)) {
     w.literal("Content-Length: ");
     w.number(head.content_length);
     w.literal("\r\n");
@@ -351,7 +303,7 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
-  write_via(w, head, edit.via);
+  write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
 }
@@ -376,15 +328,25 @@ u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes 
 
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
   Writer<false> w(out);
-  write_status_line(w, answer.status, reason_phrase(answer.status));
-  const bool bodyless = answer.status < 200 || answer.status == 204 || answer.status == 304;
-  if (answer.status >= 200) {
+  const bool grpc = answer.grpc_status >= 0;
+  const u16 status = grpc ? u16{200} : answer.status;
+  write_status_line(w, status, reason_phrase(status));
+  const bool bodyless = grpc || has_no_body(status);
+  if (status >= 200) {
     w.literal("Server: ringway\r\n");
     if (!answer.date.empty()) {
       w.literal("Date: ");
       w.text(answer.date);
       w.literal("\r\n");
     }
+  }
+  if (grpc) {
+    std::array<char, kGrpcMessageBytesMax> message;
+    w.literal("Content-Type: application/grpc\r\nContent-Length: 0\r\ngrpc-status: ");
+    w.number(static_cast<u64>(answer.grpc_status));
+    w.literal("\r\ngrpc-message: ");
+    w.text(grpc_message(answer.text, message));
+    w.literal("\r\n");
   }
   if (!bodyless) {
     w.literal("Content-Type: text/plain\r\nContent-Length: ");
@@ -398,12 +360,12 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.text(answer.flag_value);
     w.literal("\r\n");
   }
-  if (answer.status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
-  if (answer.status >= 200 && (answer.close || answer.status == 426)) {
+  if (status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
+  if (status >= 200 && (answer.close || status == 426)) {
     w.literal("Connection: ");
     if (answer.close) w.literal("close");
-    if (answer.close && answer.status == 426) w.literal(", ");
-    if (answer.status == 426) w.literal("upgrade");
+    if (answer.close && status == 426) w.literal(", ");
+    if (status == 426) w.literal("upgrade");
     w.literal("\r\n");
   }
   w.literal("\r\n");

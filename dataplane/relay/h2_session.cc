@@ -45,7 +45,6 @@ void Relay::begin_multiplexing(u32 index) {
   s.state = SessionState::multiplexing;
   s.h2 = h2;
   s.waiting_since_us = now_us_;
-  page().count(contract::Counter::h2_connections);
   on_multiplexed(index, {});
 }
 
@@ -68,7 +67,6 @@ u32 Relay::upgrade_to_h2(u32 index) {
   engine_.send(s.conn, std::move(answer));
   s.state = SessionState::multiplexing;
   s.h2 = upgraded.conn;
-  page().count(contract::Counter::h2_connections);
   flush_h2(s.h2, s.conn);
   request_head_.upgrade = false;
   return upgraded.stream;

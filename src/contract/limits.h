@@ -34,6 +34,20 @@ inline constexpr u32 kTrailerBytesMax = 8192;
 inline constexpr u32 kHpackTableBytesMax = 4096;
 inline constexpr u32 kHpackEntryBytes = 32;  // what an entry counts beside its text, RFC 7541 4.1
 
+// HTTP/2, RFC 9113: what one connection may have, and what a peer may do that brings nothing (section 10.5). Tokens pay
+// for such frames: earned by useful work, and by time, one in 8 ms.
+inline constexpr u32 kH2StreamsDefault = 128;      // 6.5.2 advises at least 100
+inline constexpr u32 kH2StreamsMax = 1024;
+inline constexpr u32 kH2TokensMax = 1000;
+inline constexpr u32 kH2TokenBytes = 256;          // so many octets of payload, either way, earn one
+inline constexpr u32 kH2TokensPerStream = 16;      // that ended in order
+inline constexpr u32 kH2TokensPerData = 2;         // sent by us and not cut short by a window: WINDOW_UPDATEs will come
+inline constexpr u32 kH2ResetsMax = 100;           // early resets at once; a stream that ends in order earns one, so do 131 ms
+inline constexpr u32 kH2ContinuationsMax = 64;     // of one header block
+inline constexpr u32 kH2EmptyContinuationsMax = 4;
+inline constexpr u32 kH2DecodedBytesMax = 4 * kHeadBytesMax;  // of one header block, as 6.5.2 counts a field section
+inline constexpr u32 kH2AnswersMax = 512;         // owed to the peer and not taken by whoever sends
+
 // Balancing.
 inline constexpr u32 kMaglevSlotsDefault = 65'537;
 inline constexpr u32 kMaglevSlotsMax = 5'000'011;
@@ -42,6 +56,7 @@ inline constexpr u32 kPickWalkMax = 64;  // slots looked at before any healthy e
 
 static_assert(kFieldsDefault <= kFieldsMax);
 static_assert(kHeadBytesDefault <= kHeadBytesMax);
+static_assert(kH2StreamsDefault <= kH2StreamsMax);
 static_assert(kMaglevSlotsDefault <= kMaglevSlotsMax);
 
 }  // namespace ringway::contract
