@@ -155,6 +155,7 @@ struct HealthCheckConfig {
   contract::HealthCheckKind kind = contract::HealthCheckKind::tcp;
   std::string path = "/";         // kind http
   std::string host;               // Host field; "" is the discoveryName
+  std::string grpc_service;       // kind grpc: the name that is asked about; "" is the server as a whole
   u64 interval_us = 10'000'000;
   u64 timeout_us = 2'000'000;
   u32 healthy_threshold = 1;

@@ -49,7 +49,7 @@ inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
-inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"intervalSeconds"}, {"timeoutSeconds"},
+inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};

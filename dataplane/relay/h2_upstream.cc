@@ -1,9 +1,16 @@
 // Endpoints that speak HTTP/2: few connections for each, many streams on each. The pick comes first; among the picked
 // endpoint's connections the first that takes a stream is used, and a new one is opened when none does.
 
+#include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
 namespace ringway::relay {
+
+namespace {
+
+std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
 
 void Relay::list(u32 u) {
   upstreams_[u].listed = true;
@@ -130,6 +137,9 @@ void Relay::on_endpoint_event(u32 u, const http::H2Event& event) {
     case Kind::head: read_stream_response(index, event); break;
     case Kind::data: pump_response(index); break;
     case Kind::trailers:
+      if (const Exchange& x = exchanges_[index]; x.grpc) {
+        note_grpc_status(x, http::grpc_status(as_text(event.text)).value_or(static_cast<u32>(http::GrpcStatus::unknown)));
+      }
       on_stream_trailers(exchanges_[index].response_body, event.text);
       pump_response(index);
       break;

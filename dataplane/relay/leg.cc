@@ -67,6 +67,11 @@ Bytes Relay::contiguous(const mbuf::Chain& bytes) {
 
 // Takes at most `budget` bytes of a body off its leg, in the form in which they go on.
 Relay::Moved Relay::take_body(const Leg& from, BodyWay& way, u32 budget) {
+  if (!way.again.empty()) {
+    Moved moved{way.again.take_front(budget)};
+    moved.short_of_memory = moved.bytes.empty();
+    return moved;
+  }
   if (from.h2()) {
     Moved moved{h2_.take(from.stream, budget)};
     const bool left = !h2_.received(from.stream).empty();

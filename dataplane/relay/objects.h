@@ -83,6 +83,7 @@ struct BodyWay {
   http::BodyReader reader;        // from HTTP/1.1: finds the end
   http::ChunkWriter chunks;       // to HTTP/1.1 from HTTP/2, where the length is not known
   bool unwrap = false;            // chunk framing of the source is left out
+  mbuf::Chain again;              // goes out before anything new: another try
   mbuf::Chain trailers;           // between two protocols: "name: value" CRLF each
 };
 
@@ -105,7 +106,7 @@ struct Exchange {
   bool request_done = false;      // its last byte is with the endpoint's connection
   bool request_chunked = false;   // chunks are put around its body (from HTTP/2 to HTTP/1.1)
   bool response_chunked = false;
-  bool body_started = false;      // bytes of the body have left: the request cannot be repeated
+  bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
   bool response_started = false;  // a final head went to the client
   bool response_done = false;
   bool grpc = false;              // the request is gRPC: our own answers are too
@@ -120,7 +121,9 @@ struct Exchange {
   http::NeverIndexed never_indexed;  // lines of the request head (RFC 7541 6.2.3)
   http::H2Error reset = http::H2Error::no_error;  // what a stream that ends early is told
   mbuf::Chain head;               // the request head as received, kept until a response begins
+  mbuf::Chain kept;               // what of the body has left, while it may have to leave again
   TimeUs started_us = 0;          // head complete
+  u64 grpc_timeout_us = 0;        // the call's own deadline from then on; 0: none
   TimeUs request_done_us = 0;
   TimeUs attempt_started_us = 0;
   TimeUs active_us = 0;           // last byte in either direction
@@ -129,10 +132,12 @@ struct Exchange {
 
 struct Probe {
   tcp::ConnId conn;
+  u32 h2 = kNone32;  // over HTTP/2: the connection's place in H2Engine
   contract::ProbeRef ref;
   const contract::Plan* plan = nullptr;
   TimeUs started_us = 0;
   bool sent = false;
+  u16 status = 0;    // of a gRPC call that goes on
 };
 
 // What `user` of a TCP connection says: whose it is.

@@ -133,6 +133,7 @@ class Relay {
   Exchange& open_exchange(u32 session, u32 stream, u32 service);
   void begin_exchange(u32 session, u32 stream, bool ended);
   void pump_request(u32 exchange);
+  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);
   void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
@@ -192,6 +193,8 @@ class Relay {
   void send_response_head(u32 exchange, const http::ResponseEdit& edit, bool end);
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void bad_response(u32 exchange, http::Reject reject);
+  void note_grpc_status(const Exchange& exchange, u32 status);
+  bool try_elsewhere(u32 exchange);
   void break_response(u32 exchange, const Moved& moved);
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
@@ -210,6 +213,11 @@ class Relay {
   void end_tunnel(u32 exchange);
 
   // probe.cc
+  void begin_call(u32 index);
+  void read_probe(u32 index);
+  void read_call(u32 index);
+  void on_call_event(u32 index, const http::H2Event& event);
+  contract::Outcome outcome_of(const Probe& probe, u16 status) const;
   void on_probe(u32 index, const tcp::AppEvent& event);
   void probe_timer(u32 index);
   void end_probe(u32 index, contract::Outcome outcome, u16 status);

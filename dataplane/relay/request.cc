@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
 namespace ringway::relay {
@@ -10,27 +11,6 @@ namespace ringway::relay {
 namespace {
 
 constexpr u32 kEagerHeadBytes = 2048;  // below this, a head is looked at again whenever a byte has come
-
-// The code of google.rpc that stands for an HTTP status of ours (gRPC over HTTP2, "http-grpc-status-mapping"; 504 is a
-// deadline of ours, so DEADLINE_EXCEEDED).
-i32 grpc_status_of(u16 status) {
-  switch (status) {
-    case 400: return 13;                                // INTERNAL
-    case 401: return 16;                                // UNAUTHENTICATED
-    case 403: return 7;                                 // PERMISSION_DENIED
-    case 404: return 12;                                // UNIMPLEMENTED
-    case 413: case 431: return 8;                       // RESOURCE_EXHAUSTED
-    case 408: case 504: return 4;                       // DEADLINE_EXCEEDED
-    case 429: case 502: case 503: return 14;            // UNAVAILABLE
-    default: return 2;                                  // UNKNOWN
-  }
-}
-
-bool is_grpc(const http::RequestHead& head) {
-  constexpr std::string_view type = "application/grpc";
-  const std::string_view sent = head.value_of(http::FieldId::content_type);
-  return sent.starts_with(type) && (sent.size() == type.size() || sent[type.size()] == '+' || sent[type.size()] == ';');
-}
 
 }  // namespace
 
@@ -126,7 +106,7 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
 
 // The same on a stream, which ends by it.
 void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool grpc) {
-  if (grpc) answer.grpc_status = grpc_status_of(answer.status);
+  if (grpc) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
   const bool sent = h2_.send_local_answer(stream, answer);
   count_answer(answer.status);
   h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
@@ -145,7 +125,7 @@ void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, 
   const http::RequestHead& head = request_head_;
   http::LocalAnswer reply{.status = status, .text = text, .flag = flag, .flag_value = flag_value,
                           .head_only = head.method == http::Method::head};
-  if (stream != kNone32) return answer_stream(index, stream, reply, is_grpc(head));
+  if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
   reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;
@@ -207,7 +187,8 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   x.client_keep_alive = head.keep_alive;
   x.has_body = !ended;
   x.wants_upgrade = head.upgrade && !service.multiplexed();
-  x.grpc = is_grpc(head);
+  x.grpc = http::is_grpc(head);
+  if (x.grpc) x.grpc_timeout_us = http::grpc_timeout_us(head).value_or(0);
   x.never_indexed = std::exchange(stream_never_, {});
   x.request_body.reader.begin(head.framing, head.content_length);
   x.request_body.unwrap = stream == kNone32 && service.multiplexed();
@@ -227,6 +208,21 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   }
   if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
   dispatch(exchange, head);
+}
+
+// `bytes` of the body are about to leave. A gRPC message is kept until its answer comes, so that a call which was not
+// processed can be made again; any other body cannot be repeated from here on.
+void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
+  if (x.grpc && !x.body_started && x.kept.bytes() + bytes.bytes() <= contract::kReplayBytesMax) {
+    mbuf::Chain copy = bytes.share();
+    if (copy.bytes() == bytes.bytes()) {
+      if (x.kept.pool() == nullptr) x.kept = pools_.chain();
+      return x.kept.append(std::move(copy));
+    }
+  }
+  x.body_started = true;
+  x.head.clear();
+  x.kept.clear();
 }
 
 // Request body towards the endpoint, as far as its leg has space. Waits until the connection is open, so that a request
@@ -261,8 +257,7 @@ void Relay::pump_request(u32 index) {
     }
     if (!moved.bytes.empty()) {
       x.active_us = now_us_;
-      x.body_started = true;
-      x.head.clear();
+      keep_body(x, moved.bytes);
       stats_.services[x.plan->services[x.service].slot].bytes_in.add(moved.bytes.bytes());
     }
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);

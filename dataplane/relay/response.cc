@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
 namespace ringway::relay {
@@ -93,12 +94,21 @@ void Relay::begin_response(u32 index, bool ended) {
   const bool to_h2 = x.stream != kNone32;
   const bool chunked_to_1_0 = !to_h2 && x.client_minor == 0 && head.framing == http::Framing::chunked;
 
+  const auto grpc_status = x.grpc ? http::grpc_status(head) : std::nullopt;
+  if (grpc_status == static_cast<u32>(http::GrpcStatus::unavailable) && ended && try_elsewhere(index)) return;
+
   x.status = head.status;
   count_status(x, head.status);
-  tell_control(x.plan->endpoints[x.endpoint],
-               head.status >= 500 ? contract::Outcome::bad_status : contract::Outcome::success);
+  if (head.status >= 500) {
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+  } else if (grpc_status) {
+    note_grpc_status(x, *grpc_status);
+  } else if (!x.grpc) {
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
+  }
   x.response_started = true;
   x.head.clear();
+  x.kept.clear();
   x.keep_upstream = head.keep_alive && head.framing != http::Framing::until_close;
   x.response_body.reader.begin(head.framing, head.content_length);
   x.response_body.unwrap = !from_h2 && (to_h2 || chunked_to_1_0);
@@ -132,6 +142,25 @@ void Relay::begin_response(u32 index, bool ended) {
   if (moved.reject != http::Reject::none || moved.short_of_memory) return break_response(index, moved);
   if (moved.end || ended) return response_end(index);
   pump_response(index);
+}
+
+// What a call came to, for the endpoint's health and for the counters.
+void Relay::note_grpc_status(const Exchange& x, u32 status) {
+  const bool failure = http::is_grpc_failure(status);
+  tell_control(x.plan->endpoints[x.endpoint], failure ? contract::Outcome::bad_status : contract::Outcome::success);
+  page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
+}
+
+// The endpoint says that it cannot serve the call now (UNAVAILABLE, before any message): another may. False when there is
+// no other try; then the answer stands.
+bool Relay::try_elsewhere(u32 index) {
+  Exchange& x = exchanges_[index];
+  const bool tries_left = x.attempts < std::min(x.plan->limits.attempts, kAttemptsMax);
+  if (!tries_left || x.head.empty() || x.body_started) return false;
+  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+  release_upstream(index, After::keep);
+  dispatch_again(index);
+  return true;
 }
 
 // The body cannot go on because of what the endpoint sent or because memory is short.
@@ -243,7 +272,7 @@ void Relay::time_out(u32 index) {
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   page().count(contract::Counter::request_timeouts);
   if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);
-  if (x.request_done) return fail_exchange(index, 504, "the service did not answer in time", "UT");
+  if (x.request_done || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
   fail_exchange(index, 408, "the request body did not arrive in time", "SI");
 }
 
@@ -254,6 +283,7 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
   if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
     deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
   }
+  if (x.grpc_timeout_us != 0) deadline = std::min(deadline, x.started_us + x.grpc_timeout_us);
   return deadline;
 }
 

@@ -287,6 +287,11 @@ void Relay::dispatch_again(u32 index) {
     request_head_ = {};
     return dispatch(index, request_head_);
   }
+  if (!x.kept.empty()) {
+    x.request_done = false;
+    x.request_body.chunks = {};
+    x.request_body.again = std::move(x.kept);
+  }
   const contract::Limits& limits = x.plan->limits;
   const auto again = http::read_request(contiguous(x.head), {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
   RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits

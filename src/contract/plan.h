@@ -24,7 +24,7 @@ namespace ringway::contract {
 enum class AppProtocol : u8 { tcp, http, http2, grpc };  // ECS appProtocol; absent means tcp
 enum class BalancePolicy : u8 { maglev, round_robin };
 enum class HashOn : u8 { source, header, cookie, path, query, request };
-enum class HealthCheckKind : u8 { none, tcp, http };
+enum class HealthCheckKind : u8 { none, tcp, http, grpc };
 
 // One active health check, ready to be sent by a core.
 struct HealthCheck {
@@ -36,7 +36,9 @@ struct HealthCheck {
   u32 jitter_percent = 10;
   u16 status_min = 200;  // inclusive
   u16 status_max = 299;  // inclusive
-  std::string request;   // the bytes of the whole HTTP/1.1 request, for kind http
+  bool h2 = false;       // http: over HTTP/2; grpc always is
+  std::string request;   // http and grpc: the head as HTTP/1.1 text; with HTTP/1.1 it is sent as it stands
+  std::string body;      // grpc: the message of grpc.health.v1.Health/Check with its prefix
 };
 
 // One task: an address that serves. `slot` indexes HealthBoard and the per-endpoint counters.
