@@ -21,6 +21,9 @@ constexpr TimeUs kLastStreamsUs = 1'000'000;  // from the notice of GOAWAY to th
 
 http::H2Settings Relay::h2_settings() const {
   http::H2Settings settings;
+  settings.streams_max = plan_->limits.h2_streams_per_connection;
+  settings.stream_window_bytes = plan_->limits.h2_stream_window_bytes;
+  settings.held_bytes_max = plan_->limits.h2_connection_window_bytes;
   settings.head_bytes_max = plan_->limits.head_bytes;
   settings.fields_max = plan_->limits.fields;
   return settings;

@@ -120,6 +120,9 @@ struct Limits {
   u64 upstream_idle_us = 60'000'000;       // idle connection in the pool
   u32 upstream_idle_per_endpoint = 64;     // per core
   u32 requests_per_connection = 0;         // 0 is unlimited
+  u32 h2_streams_per_connection = 128;     // SETTINGS_MAX_CONCURRENT_STREAMS
+  u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
+  u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
