@@ -30,6 +30,8 @@ inline constexpr u32 kH2CopyBreakSlices = 4;
 inline constexpr u32 kH2CrowdedSlices = 8;       // of bytes that wait for the rest of a frame or block
 inline constexpr u32 kH2MbufCharge = 2304;       // what one held slice counts against the memory of a connection
 inline constexpr u32 kH2IdlePriorities = 8;      // of streams that were given one before they were opened
+inline constexpr u32 kH2LingeringLeast = 8;      // streams that are over and not let go of, beside as many as may be open
+inline constexpr u8 kH2NotSaid = 2;              // of a setting that is 0 or 1
 inline constexpr u32 kH2PeerStreamsUnknown = 100;  // what an endpoint is believed to take before its SETTINGS come
 // Room that TCP and what is below need in front of bytes to send them from where they are: Ethernet, IPv6, TCP with
 // timestamps.
@@ -40,9 +42,10 @@ enum class H2Reading : u8 { preface, header, payload, data, padding, skipped };
 
 // A header block that has begun: what for, decided when its HEADERS came.
 struct H2Block {
-  enum class For : u8 { nothing, new_stream, refused_stream, existing_stream, nobody };
+  enum class For : u8 { nothing, new_stream, existing_stream, nobody };
   For purpose = For::nothing;
   bool end_stream = false;
+  H2Error fault = H2Error::no_error;  // what its stream is to be reset with once it is decoded
   u32 stream = 0;       // identifier
   mbuf::Chain bytes;    // of frames before the one that ends it
 };
@@ -72,7 +75,7 @@ struct H2Conn {
   u32 peer_frame_bytes = kH2FrameBytesLeast;
   u32 peer_streams_max = kH2PeerStreamsUnknown;
   bool peer_extended_connect = false;
-  u8 peer_no_priorities = 2;           // 2: not said
+  u8 peer_no_priorities = kH2NotSaid;
   i32 send_window = kH2WindowInitial;
 
   // --- what we allow
@@ -81,7 +84,9 @@ struct H2Conn {
   u32 held_bytes = 0, held_slices = 0;  // received(), all streams
 
   // --- streams
-  IndexList<&H2Stream::all> streams;
+  IndexList<&H2Stream::all> streams;   // by identifier
+  IndexList<&H2Stream::all> unnamed;   // client role: whose request was not sent yet
+  u32 unsent_streams = 0;              // that have `unsent`
   std::array<IndexList<&H2Stream::ready>, kUrgencies> ready;
   std::array<u32, kH2Buckets> buckets;
   u32 last_served = 0;      // identifier
@@ -116,6 +121,9 @@ struct H2Conn {
   bool goaway_has_come() const { return goaway_received <= kH2StreamIdMost; }
 };
 
+// What reading comes to: there is more to read, an event, more bytes are needed.
+enum class H2Step : u8 { again, event, wait };
+
 struct H2Engine::Impl {
   Impl(const H2EngineConfig& config, mbuf::Pools& p, contract::CorePage& pg);
 
@@ -123,14 +131,14 @@ struct H2Engine::Impl {
   contract::CorePage& page;
   Slab<H2Conn> conns;
   Slab<H2Stream> streams;
-  mbuf::Chain shelf;  // one slice: the packet that frame headers without a place of their own are written to
+  mbuf::Pkt shelf;  // where frame headers without a place of their own are written, one behind another
   TimeUs now = 0;
   u32 text_bytes;
-  std::unique_ptr<u8[]> text;      // of the head that an event shows
-  std::unique_ptr<u8[]> block;     // a header block that is being written, or gathered
-  std::unique_ptr<u8[]> scratch;   // HPACK's
-  NeverIndexed never;
-  // What the last decoded block said beside its text.
+  std::unique_ptr<u8[]> text;     // of the head that an event shows
+  std::unique_ptr<u8[]> block;    // a header block that is written, behind room for a frame header, or gathered; a payload
+  std::unique_ptr<u8[]> scratch;  // HPACK's
+  std::array<Bytes, kH2PiecesMax> pieces_;
+  // What the block that was decoded last said beside its text.
   struct Said {
     u64 unfolded = 0;
     H2Urgency urgency;
@@ -138,83 +146,109 @@ struct H2Engine::Impl {
 
   void count(Counter c, u64 n = 1) { page.count(c, n); }
 
-  // --- engine: connections and streams
+  // --- engine: connections
   u32 open(H2Role role, const H2Settings& settings, TimeUs now_us);
   void close(u32 c);
-  u32 find(const H2Conn& k, u32 id) const;  // kNone32: no such stream
-  u32 add_stream(u32 c, u32 id);            // open; kNone32 when there is no place
-  void name_stream(u32 i, u32 id);          // gives one that has no identifier its own
+  void fail(H2Conn& k, H2Error error);         // by GOAWAY
+  void short_of_memory(H2Conn& k);             // fails without a word
+  void calm(H2Conn& k, H2Guard::Abuse abuse);  // fails for it, if it is one
+
+  // --- engine: streams
+  u32 find(const H2Conn& k, u32 id) const;     // kNone32: there is no such stream
+  u32 first_of(const H2Conn& k) const { return !k.streams.empty() ? k.streams.front() : k.unnamed.front(); }
+  u32 after(const H2Conn& k, u32 i) const;
+  u32 add_stream(u32 c);                       // open, without an identifier; kNone32 when there is no place
+  void name_stream(u32 i, u32 id);
   void free_stream(u32 i);
-  H2State state_of(const H2Conn& k, u32 id) const;
+  void drop_received(u32 i);
+  H2State state_of(const H2Conn& k, u32 id) const;  // of one that is no more, or not yet
   void set_state(u32 i, H2State to);
-  void abort_stream(u32 i, H2Error error);  // RST_STREAM, remembered; the stream stays, over
-  void orphan_done(u32 i);                  // frees
+  void finish(u32 i, H2State to);              // set_state after an END_STREAM
+  void reset_id(H2Conn& k, u32 id, H2Error error);  // RST_STREAM, remembered
   // Ends a stream for a rule that the peer broke. Frees it; true when `out` tells its user.
   bool stream_error(u32 i, H2Error error, H2Event& out);
-  void fail(H2Conn& k, H2Error error);
-  void calm(H2Conn& k, H2Guard::Abuse abuse);  // fails for it, if there is one
+  void release(u32 i, H2Error error);
   void stand_in_line(u32 i);
   void leave_line(u32 i);
+  void set_urgency(u32 i, H2Urgency urgency);
   u32 next_writable(u32 c);
+  u32 send_space(const H2Stream& s) const;
 
   // --- read
-  enum class Step : u8 { again, event, wait };
-  Step read(u32 c, H2Event& out);
+  using Step = H2Step;
   bool next_event(u32 c, H2Event& out);
-  void keep(mbuf::Chain& to, mbuf::Chain from, bool crowded);
-  Step read_preface(H2Conn& k);
-  Step read_header(u32 c, H2Event& out);
-  Step read_frame(u32 c, H2Event& out);
-  Step begin_data(u32 c, H2Event& out);
-  Step read_data(u32 c, H2Event& out);
-  Step end_data(u32 c, H2Event& out);
-  bool tell_news(H2Conn& k, H2Event& out);
   H2Event event_for(H2EventKind kind, u32 stream) const;
+  bool tell_news(H2Conn& k, H2Event& out);
+  Step read(u32 c, H2Event& out);
+  Step read_preface(H2Conn& k);
+  Step read_header(H2Conn& k, H2Event& out);
+  Step read_frame(u32 c, H2Event& out);
+  u32 taker_of_data(H2Conn& k, const H2Layout& layout, bool& told, H2Event& out);
+  Step begin_data(H2Conn& k, H2Event& out);
+  void count_down(H2Conn& k, u32 n);
+  Step read_data(H2Conn& k);
+  Step read_padding(H2Conn& k, H2Event& out);
+  void keep(mbuf::Chain& to, mbuf::Chain from, bool crowded);
+  u32 append_copy(mbuf::Chain& to, Bytes bytes);
 
   // --- block
   Step on_headers(u32 c, H2Event& out);
   Step on_continuation(u32 c, H2Event& out);
-  H2Block::For purpose_of(H2Conn& k, u32 id, H2Fault& fault);
+  Step grow_block(u32 c, u32 before, u32 bytes, H2Event& out);
+  H2Block::For purpose_of(H2Conn& k, u32 id);
+  H2Block::For purpose_of_new(H2Conn& k, u32 id);
   Step end_block(u32 c, u32 before, u32 bytes, H2Event& out);
+  bool error_on_closed(H2Conn& k, u32 i, u32 id, H2Error error, H2Event& out);
+  std::span<const Bytes> pieces(H2Conn& k, u32 before, u32 bytes);
   template <class Sink>
-  HpackStatus decode(H2Conn& k, u32 before, u32 bytes, Sink&& sink);
-  Step read_request(u32 c, H2Event& out, u32 before, u32 bytes);
-  Step read_answer(u32 c, u32 i, H2Event& out, u32 before, u32 bytes);
-  Step read_trailers(u32 c, u32 i, H2Event& out, u32 before, u32 bytes);
-  Step read_for_nobody(H2Conn& k, u32 before, u32 bytes);
+  bool decode(H2Conn& k, u32 before, u32 bytes, Sink&& sink);
+  H2HeadText text_for(H2HeadText::Kind kind, const H2Conn& k);
+  void show(u32 i, const H2HeadText& read, bool too_large, H2EventKind kind, H2Event& out);
+  Step read_request(u32 c, u32 before, u32 bytes, H2Event& out);
+  Step read_answer(H2Conn& k, u32 i, u32 before, u32 bytes, H2Event& out);
+  Step read_trailers(H2Conn& k, u32 i, u32 before, u32 bytes, H2Event& out);
 
   // --- control
   Step on_settings(u32 c);
   H2Error apply(u32 c, Bytes settings);
-  void on_settings_ack(u32 c);
+  H2Error move_windows(H2Conn& k, u32 window);
+  void on_settings_ack(H2Conn& k);
   Step on_ping(H2Conn& k);
   Step on_goaway(H2Conn& k);
-  Step on_window_update(u32 c, H2Event& out);
-  Step on_rst_stream(u32 c, H2Event& out);
-  Step on_priority(u32 c, H2Event& out);
-  Step on_priority_update(u32 c);
-  bool tell_refused(u32 c, H2Event& out);
+  bool tell_refused(H2Conn& k, H2Event& out);
+  Step on_window_update(H2Conn& k, H2Event& out);
+  Step on_rst_stream(H2Conn& k, H2Event& out);
+  Step on_priority(H2Conn& k, H2Event& out);
+  Step on_priority_update(H2Conn& k);
+  void remember_priority(H2Conn& k, u32 id, H2Urgency urgency);
+  mbuf::Chain take(u32 i, u32 n);
+  void discard(u32 i, u32 n);
+  void taken(u32 i, u32 bytes, u32 slices_before);
   void credit_connection(H2Conn& k);
   void credit_stream(H2Conn& k, H2Stream& s);
 
-  // --- send
-  u8* place(H2Conn& k, u32 n);  // where the next `n` octets go; null, and the connection over, when memory is short
+  // --- send; each may find memory short and end the connection
+  u8* place(H2Conn& k, u32 n);  // where the next `n` octets go; null when memory was short
+  bool shelf_room(u32 n);
   bool write_bytes(H2Conn& k, Bytes bytes);
-  void write_settings(H2Conn& k);
   void write_control(H2Conn& k, H2Type type, u8 flags, u32 stream, Bytes payload);
+  void write_settings(H2Conn& k);
   void write_rst(H2Conn& k, u32 id, H2Error error);
   void write_goaway(H2Conn& k, u32 last, H2Error error);
   void write_window_update(H2Conn& k, u32 id, u32 bytes);
   void answered(H2Conn& k);  // one more answer waits in the output
-  bool write_block(u32 i, u32 bytes, bool end);
+  template <class Write>
+  bool write_block(u32 i, bool end, Write&& write);
   bool write_data(u32 i, mbuf::Chain bytes, bool end);
   void our_end(u32 i);
-  void send_unsent(u32 i);  // may free
-  u32 send_space(const H2Stream& s) const;
+  bool send_text(u32 i, std::string_view line);
+  bool send_unsent(u32 i);
+  void send_all_unsent(H2Conn& k);
 
   // --- invariants
   const char* broken(u32 c) const;
-  const char* broken_stream(u32 c, u32 i) const;
+  const char* broken_stream(const H2Conn& k, u32 i) const;
+  const char* broken_lines(const H2Conn& k) const;
 };
 
 }  // namespace ringway::http

@@ -107,8 +107,11 @@ class H2Engine {
   bool failed(u32 conn) const;            // over: the event was seen
   u32 streams(u32 conn) const;            // that exist, in use by either side
   bool accepts_streams(u32 conn) const;   // client role: open_stream would succeed
+  bool accepts_extended_connect(u32 conn) const;  // client role: the peer has said so (RFC 8441)
   bool settings_acknowledged(u32 conn) const;
+  bool mid_frame(u32 conn) const;         // the preface, a frame or a header block has begun and is not complete
   u32 held_bytes(u32 conn) const;         // received and not taken, all streams
+  u32 held_packets(u32 conn) const;       // at most so many are pinned by what is held or not complete
   u32 first_stream(u32 conn) const;       // walking: kNone32 at the end. Ascending ids
   u32 next_stream(u32 conn, u32 stream) const;
 
@@ -117,6 +120,7 @@ class H2Engine {
   void set_user(u32 stream, u64 user);
   u64 user(u32 stream) const;
   u32 conn_of(u32 stream) const;
+  u32 id(u32 stream) const;               // its identifier on the wire; 0 before its request was sent
   // The user has finished with the stream. RST_STREAM with `error` if it is not closed in both directions. A server
   // stream whose answer is complete while the request is not: no_error (RFC 9113 8.1).
   void release(u32 stream, H2Error error);
@@ -140,7 +144,7 @@ class H2Engine {
   bool send_local_answer(u32 stream, const LocalAnswer& answer);  // with its body; ends our side
   // DATA: at most send_space(stream) bytes; cut to the peer's SETTINGS_MAX_FRAME_SIZE. Empty with `end`: an empty frame.
   bool send_data(u32 stream, mbuf::Chain bytes, bool end);
-  bool send_trailers(u32 stream, Bytes text);                     // form as in H2Event::text; ends our side
+  bool send_trailers(u32 stream, Bytes text, const NeverIndexed& never = {});  // form as in H2Event::text; ends our side
 
   u32 connections_in_use() const;
   u32 streams_in_use() const;

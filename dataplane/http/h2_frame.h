@@ -57,13 +57,12 @@ enum class H2Type : u8 {
   priority_update = 0x10,
 };
 
-enum H2Flags : u8 {
-  kH2EndStream = 0x01,   // DATA, HEADERS
-  kH2Ack = 0x01,         // SETTINGS, PING
-  kH2EndHeaders = 0x04,  // HEADERS, CONTINUATION
-  kH2Padded = 0x08,      // DATA, HEADERS
-  kH2Priority = 0x20,    // HEADERS
-};
+// Flags.
+inline constexpr u8 kH2EndStream = 0x01;   // DATA, HEADERS
+inline constexpr u8 kH2Ack = 0x01;         // SETTINGS, PING
+inline constexpr u8 kH2EndHeaders = 0x04;  // HEADERS, CONTINUATION
+inline constexpr u8 kH2Padded = 0x08;      // DATA, HEADERS
+inline constexpr u8 kH2Priority = 0x20;    // HEADERS
 
 // Section 4.1. The reserved bit in front of the stream identifier is ignored, and sent as 0.
 struct H2FrameHeader {

@@ -5,7 +5,9 @@
 // is good in every state, CONTINUATION belongs to its HEADERS, PUSH_PROMISE is an error everywhere, since pushes are
 // never allowed; therefore nothing is ever reserved. Streams live in a slab of the engine; they know no mbuf pool.
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "dataplane/http/h2_frame.h"
 #include "dataplane/http/head.h"
@@ -105,10 +107,19 @@ struct H2Stream {
   u8 urgency = 3;
   bool incremental = true;    // shares with others; without a signal of the peer's all do
   bool signalled = false;     // by PRIORITY_UPDATE, which outweighs the field
+  bool in_line = false;
   bool owned = true;          // by the user; else it only gets rid of `unsent`
   bool waits = false;         // the user asked for next_writable
   bool head_came = false;     // the final one, from the peer
   bool answered = false;      // we have sent a final head
+  u8 protocol_bytes = 0;
+  std::array<char, 16> protocol;  // that our request asked to switch to (RFC 8441)
+
+  void set_protocol(std::string_view name) {
+    protocol_bytes = static_cast<u8>(std::min(name.size(), protocol.size()));
+    std::copy_n(name.begin(), protocol_bytes, protocol.begin());
+  }
+  std::string_view protocol_text() const { return {protocol.data(), protocol_bytes}; }
 };
 
 // What became of the streams that were closed last: rings of identifiers, one for what was reset and one for what ended.

@@ -126,11 +126,16 @@ u32 Chain::copy_out(u32 offset, MutBytes out) const {
   return done;
 }
 
+u32 Chain::room_back() const {
+  if (tail_ == kNone32) return 0;
+  const Slice& s = slice(tail_);
+  return s.unshared() ? s.m->buf_len - (u32{s.offset} + s.length) : 0;
+}
+
 u8* Chain::grow_back(u32 n) {
-  if (tail_ == kNone32) return nullptr;
+  if (n > room_back() || tail_ == kNone32) return nullptr;
   Slice& s = slice(tail_);
   const u32 end = u32{s.offset} + s.length;
-  if (!s.unshared() || end + n > s.m->buf_len) return nullptr;
   s.length = static_cast<u16>(s.length + n);
   bytes_ += n;
   return static_cast<u8*>(s.m->buf_addr) + end;

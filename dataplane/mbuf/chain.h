@@ -128,6 +128,8 @@ class Chain {
   // Extends the last slice by `n` bytes behind it, if its mbuf is unshared and has room there; returns where to write,
   // or nullptr.
   u8* grow_back(u32 n);
+  // The most that `grow_back` would extend by.
+  u32 room_back() const;
 
  private:
   void push(u32 index);
