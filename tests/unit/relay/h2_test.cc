@@ -181,7 +181,9 @@ TEST_F(H2RelayTest, StreamThatNobodyTakesStopsAlone) {
   u32 stuck = 0;
   for (u32 turn = 0; turn < 4000; ++turn) {
     const u32 n = std::min<u32>(server_side->h2.send_space(streams[0]), 8000);
-    if (n > 0) ASSERT_TRUE(server_side->h2.send_data(streams[0], chain_of(world->server, body.substr(0, n)), false));
+    if (n > 0) {
+      ASSERT_TRUE(server_side->h2.send_data(streams[0], chain_of(world->server, body.substr(0, n)), false));
+    }
     stuck += n;
     world->step();
   }
