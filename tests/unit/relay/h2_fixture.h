@@ -73,7 +73,7 @@ class H2RelayTest : public RelayTest {
     const u32 stream = client_side->h2.open_stream(peer.h2, 0);
     RW_ASSERT(stream != kNone32);
     peer.streams[stream];
-    RW_ASSERT(client_side->h2.send_request(stream, head, {}, {}, end && body.empty()));
+    RW_ASSERT(client_side->h2.send_request(stream, head, {.client_ip = test::World::kClient, .via = "far"}, {}, end && body.empty()));
     if (!body.empty()) send_body(*client_side, stream, body, end);
     world->run_for(2000);
     return stream;
@@ -99,7 +99,7 @@ class H2RelayTest : public RelayTest {
     http::ResponseHead head;
     const auto read = http::read_response(bytes_of(text), http::Method::get, {}, head);
     RW_ASSERT(read.status == http::ReadStatus::complete);
-    RW_ASSERT(server_side->h2.send_response(stream, head, {}, {}, end && body.empty()));
+    RW_ASSERT(server_side->h2.send_response(stream, head, {.via = "far"}, {}, end && body.empty()));
     if (!body.empty()) RW_ASSERT(server_side->h2.send_data(stream, chain_of(world->server, body), end));
   }
   // Answers every complete request alike.
@@ -136,7 +136,7 @@ class H2RelayTest : public RelayTest {
   // Reads what has come for one connection, then sends what is owed.
   void run_peer(Side& side, Peer& peer) {
     auto& tcp = side.host.tcp();
-    if (peer.closed) return;
+    if (!tcp.alive(peer.conn)) return;
     const u32 n = tcp.received(peer.conn).bytes();
     if (n > 0) side.h2.input(peer.h2, tcp.take(peer.conn, n), world->now_us);
     http::H2Event event;

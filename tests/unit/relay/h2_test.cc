@@ -26,7 +26,7 @@ TEST_F(H2RelayTest, H2ClientToH1Endpoint) {
   EXPECT_EQ(answer.body, "hello");
   EXPECT_TRUE(answer.ended);
   ASSERT_EQ(seen.size(), 1u);
-  EXPECT_THAT(seen[0], AllOf(StartsWith("GET /a HTTP/1.1\r\nHost: web\r\n"), HasSubstr("Via: 2.0 ringway"), HasSubstr("10.1.0.2")));
+  EXPECT_THAT(seen[0], AllOf(StartsWith("GET /a HTTP/1.1\r\nHost: web\r\n"), HasSubstr("Via: 1.1 far, 2.0 ringway"), HasSubstr("10.1.0.2")));
 }
 
 TEST_F(H2RelayTest, H1ClientToH2Endpoint) {
@@ -153,7 +153,7 @@ TEST_F(H2RelayTest, LargeBodiesPassBothWaysUnchangedAndUncopied) {
   ASSERT_NE(at, kNone32);
   http::ResponseHead head;
   ASSERT_EQ(http::read_response(bytes_of(kChunked), http::Method::get, {}, head).status, http::ReadStatus::complete);
-  ASSERT_TRUE(server_side->h2.send_response(at, head, {}, {}, false));
+  ASSERT_TRUE(server_side->h2.send_response(at, head, {.via = "far"}, {}, false));
   send_body(*server_side, at, body, true);
   world->run_for(400'000);
   EXPECT_EQ(first_difference(answer_to(c, stream).body, body), body.size());
@@ -176,7 +176,7 @@ TEST_F(H2RelayTest, StreamThatNobodyTakesStopsAlone) {
   ASSERT_EQ(streams.size(), 2u);
   http::ResponseHead head;
   ASSERT_EQ(http::read_response(bytes_of(kChunked), http::Method::get, {}, head).status, http::ReadStatus::complete);
-  for (const u32 stream : streams) ASSERT_TRUE(server_side->h2.send_response(stream, head, {}, {}, false));
+  for (const u32 stream : streams) ASSERT_TRUE(server_side->h2.send_response(stream, head, {.via = "far"}, {}, false));
   // The first was asked by the client that takes nothing: fill it until it stops.
   u32 stuck = 0;
   for (u32 turn = 0; turn < 4000; ++turn) {
