@@ -56,7 +56,7 @@ void Relay::begin_multiplexing(u32 index) {
 u32 Relay::upgrade_to_h2(u32 index) {
   Session& s = sessions_[index];
   const http::RequestHead& head = request_head_;
-  if (head.framing != http::Framing::none || head.value_of(http::FieldId::upgrade) != "h2c") return kNone32;
+  if (head.framing != http::Framing::none) return kNone32;
   std::array<u8, kSettingsBytesMax> settings;
   const auto n = http::decode_base64url(head.value_of(http::FieldId::http2_settings), settings);
   if (!n) return kNone32;
@@ -71,7 +71,6 @@ u32 Relay::upgrade_to_h2(u32 index) {
   s.state = SessionState::multiplexing;
   s.h2 = upgraded.conn;
   flush_h2(s.h2, s.conn);
-  request_head_.upgrade = false;
   return upgraded.stream;
 }
 

@@ -79,7 +79,7 @@ bool Relay::read_request(u32 index) {
   }
   s.head_bytes_seen = 0;
   u32 stream = kNone32;
-  if (request_head_.upgrade && request_head_.has(http::FieldId::http2_settings)) stream = upgrade_to_h2(index);
+  if (request_head_.upgrade_h2c) stream = upgrade_to_h2(index);
   begin_exchange(index, stream, request_head_.framing == http::Framing::none);
   return sessions_.used(index);
 }
