@@ -16,6 +16,18 @@
 
 namespace ringway::http::test {
 
+inline std::string unhex(std::string_view text) {
+  std::string digits;
+  for (const char c : text) {
+    if (c != ' ') digits += c;
+  }
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    bytes += static_cast<char>(std::stoul(digits.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
 struct FieldText {
   std::string name, value;
   bool never_indexed = false;

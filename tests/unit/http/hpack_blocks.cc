@@ -22,14 +22,6 @@ std::string hex(std::string_view bytes) {
   return text.empty() ? "-" : text;
 }
 
-std::string unhex(std::string_view text) {
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-    bytes += static_cast<char>(std::stoul(std::string(text.substr(i, 2)), nullptr, 16));
-  }
-  return bytes;
-}
-
 int run(bool encoding) {
   HpackEncoder encoder;
   HpackDecoder decoder;

@@ -7,18 +7,6 @@
 namespace ringway::http::test {
 namespace {
 
-std::string unhex(std::string_view text) {
-  std::string bytes;
-  std::string digits;
-  for (const char c : text) {
-    if (c != ' ') digits += c;
-  }
-  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
-    bytes += static_cast<char>(std::stoul(digits.substr(i, 2), nullptr, 16));
-  }
-  return bytes;
-}
-
 // A block on a decoder of its own.
 Decoded decode_hex(std::string_view block) {
   HpackDecoder decoder;
