@@ -84,8 +84,8 @@ TEST(H2Exchange, EventsShowTheStateJustBehindThem) {
 
 TEST(H2Exchange, PayloadComesAndGoesWithoutACopy) {
   Talk t(H2Role::server, {.stream_window_bytes = 1'000'000});
-  t.begun("SETTINGS initial_window_size=1000000");
   t.piece = 1460;
+  t.begun("SETTINGS initial_window_size=1000000");
   t.open();
   t.in("WINDOW_UPDATE +1000000");
   for (int n = 0; n < 20; ++n) t.in("DATA 1 n=16384").forget("WINDOW_UPDATE");

@@ -9,7 +9,7 @@
 //
 // HEADERS take `pad=`, `on=` (PRIORITY flag), and `split=N`: N octets of the block, without END_HEADERS; what is left
 // goes with CONTINUATION, which takes `split=` alike. `block=HEX` is a block as it is, `payload=HEX` a payload as it is,
-// `length=N` a length that lies, `flags=N` flags beside. A field's value may hold %XX. "preface" is the client's.
+// `length=N` a length that lies, `flags=N` flags beside. Fields may hold %XX. "preface" is the client's.
 
 #include <gtest/gtest.h>
 
@@ -85,6 +85,10 @@ inline std::string unescaped(const std::string& text) {
   }
   return out;
 }
+// For messages of failures.
+inline std::string shortened(const std::string& text) {
+  return text.size() <= 200 ? text : text.substr(0, 200) + "... (" + std::to_string(text.size()) + " characters)";
+}
 inline std::string wire_bytes(const Frame& f) {
   std::string out(kH2FrameHeaderBytes, 0);
   h2_write_header(reinterpret_cast<u8*>(out.data()), f.head);
@@ -155,7 +159,7 @@ class Speaker {
     u32 n = encoder.begin_block({reinterpret_cast<u8*>(out.data()), out.size()});
     const auto field = [&](const std::string& name, const std::string& value) {
       const MutBytes room{reinterpret_cast<u8*>(out.data()) + n, out.size() - n};
-      n += encoder.encode(FieldId::other, name, unescaped(value), index, room);
+      n += encoder.encode(FieldId::other, unescaped(name), unescaped(value), index, room);
     };
     for (size_t i = 0; i < words.size(); ++i) {
       const std::string& w = words[i];
@@ -228,12 +232,16 @@ class Speaker {
       case H2Type::window_update: f.payload = big_endian(number(words.at(0).substr(1)), 4); break;
       case H2Type::rst_stream: f.payload = big_endian(error(words.at(0)), 4); break;
       case H2Type::goaway: {
-        f.payload = big_endian(take(words, "last="), 4) + big_endian(error(words.at(0)), 4);
+        f.payload = big_endian(take(words, "last="), 4);
+        f.payload += big_endian(error(words.at(0)), 4);
         if (words.size() > 1) f.payload += words[1].substr(6);
         break;
       }
       case H2Type::priority: f.payload = big_endian(on, 4) + "\x10"; break;
-      case H2Type::priority_update: f.payload = big_endian(take(words, "of="), 4) + (words.empty() ? "" : unescaped(words[0])); break;
+      case H2Type::priority_update:
+        f.payload = big_endian(take(words, "of="), 4);
+        if (!words.empty()) f.payload += unescaped(words[0]);
+        break;
       default:
         if (const u32 n = take(words, "n="); n != kNone32) f.payload = letters(n);
         if (!words.empty()) f.payload = unescaped(words[0]);
