@@ -33,9 +33,18 @@ contract::HealthCheck health_check(const config::ServiceConfig& service) {
   out.jitter_percent = in.jitter_percent;
   out.status_min = in.status_min;
   out.status_max = in.status_max;
+  const std::string common = " HTTP/1.1\r\nHost: " + (in.host.empty() ? service.discovery_name : in.host) +
+                             "\r\nUser-Agent: ringway-health/" RINGWAY_VERSION "\r\n";
   if (in.kind == contract::HealthCheckKind::http) {
-    out.request = "GET " + in.path + " HTTP/1.1\r\nHost: " + (in.host.empty() ? service.discovery_name : in.host) +
-                  "\r\nUser-Agent: ringway-health/" RINGWAY_VERSION "\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+    out.h2 = service.app_protocol == contract::AppProtocol::http2 || service.app_protocol == contract::AppProtocol::grpc;
+    out.request = "GET " + in.path + common + "Accept: */*\r\nConnection: close\r\n\r\n";
+  } else if (in.kind == contract::HealthCheckKind::grpc) {
+    out.h2 = true;
+    out.request = "POST /grpc.health.v1.Health/Check" + common +
+                  "Content-Type: application/grpc\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // HealthCheckRequest: field 1, a string of at most 127 bytes; not compressed, length in four bytes.
+    const std::string message = in.grpc_service.empty() ? "" : std::string("\x0a") + static_cast<char>(in.grpc_service.size()) + in.grpc_service;
+    out.body = std::string(4, '\0') + static_cast<char>(message.size()) + message;
   }
   return out;
 }

@@ -109,6 +109,12 @@ struct TcpConfig {
   u32 shed_idle_s = 5;
 };
 
+// gateway.http2, but for what is in contract::Limits.
+struct Http2Config {
+  u32 connections = 4096;  // per core, both sides; the rest find no place
+  u32 streams = 65'536;    // per core, of all connections
+};
+
 struct GatewayConfig {
   Mark mark;
   std::string name;                // Via pseudonym; "ringway" when not said
@@ -126,6 +132,7 @@ struct GatewayConfig {
   MemoryConfig memory;
   PoolsConfig pools;
   TcpConfig tcp;
+  Http2Config http2;
   contract::Limits limits;
   u64 drain_us = 20'000'000;       // limits.drainSeconds: how long SIGTERM waits for exchanges
   std::string admin_socket = "/run/ringway/admin.sock";
@@ -155,6 +162,7 @@ struct HealthCheckConfig {
   contract::HealthCheckKind kind = contract::HealthCheckKind::tcp;
   std::string path = "/";         // kind http
   std::string host;               // Host field; "" is the discoveryName
+  std::string grpc_service;       // kind grpc: the name that is asked about; "" is the server as a whole
   u64 interval_us = 10'000'000;
   u64 timeout_us = 2'000'000;
   u32 healthy_threshold = 1;

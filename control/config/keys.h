@@ -27,7 +27,7 @@ inline constexpr bool kRequired = true;
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"mtu"},
                                     {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"address6"}, {"ttlSeconds"}, {"zones"}};
@@ -40,6 +40,7 @@ inline constexpr Key kKeepaliveList[] = {{"idleSeconds"}, {"intervalSeconds"}, {
 inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransmits"}, {"cookies"}, {"cookiesAbove"}};
 inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};
 inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
+inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
@@ -49,7 +50,7 @@ inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
-inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"intervalSeconds"}, {"timeoutSeconds"},
+inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
@@ -72,6 +73,7 @@ inline constexpr ObjectKeys kKeepalive{"gateway.tcp.keepalive", kKeepaliveList};
 inline constexpr ObjectKeys kHalfOpen{"gateway.tcp.halfOpen", kHalfOpenList};
 inline constexpr ObjectKeys kPressure{"gateway.tcp.pressure", kPressureList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
+inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
@@ -89,7 +91,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys

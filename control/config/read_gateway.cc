@@ -243,6 +243,19 @@ std::optional<Mark> read_tcp(Reader& reader, const Value& value, TcpConfig& tcp)
 }
 
 // Returns where headBytes stands, if it does.
+void read_http2(Reader& reader, const Value& value, GatewayConfig& out) {
+  const Map map(reader, value, keys::kHttp2);
+  contract::Limits& limits = out.limits;
+  map.integer("connections", out.http2.connections, 1, 1'048'576);
+  map.integer("streams", out.http2.streams, 1, 4'194'304);
+  map.integer("streamsPerConnection", limits.h2_streams_per_connection, 1, contract::kH2StreamsMax);
+  map.integer("streamWindowBytes", limits.h2_stream_window_bytes, 1, 16'777'216);
+  const auto at = map.integer("connectionWindowBytes", limits.h2_connection_window_bytes, 65'535, 67'108'864);
+  if (at && limits.h2_connection_window_bytes < limits.h2_stream_window_bytes) {
+    reader.warning(*at, "connectionWindowBytes: smaller than streamWindowBytes, which one stream can then never use");
+  }
+}
+
 std::optional<Mark> read_limits(Reader& reader, const Value& value, GatewayConfig& out) {
   const Map map(reader, value, keys::kLimits);
   contract::Limits& limits = out.limits;
@@ -367,6 +380,7 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
   if (const auto pools = map.get("pools")) read_pools(reader, *pools, out.pools);
   std::optional<Mark> budget_mark, head_mark;
   if (const auto tcp = map.get("tcp")) budget_mark = read_tcp(reader, *tcp, out.tcp);
+  if (const auto http2 = map.get("http2")) read_http2(reader, *http2, out);
   if (const auto limits = map.get("limits")) head_mark = read_limits(reader, *limits, out);
   check_head_fits(reader, budget_mark, head_mark, out);
   read_tap(reader, map, out);

@@ -122,7 +122,7 @@ void read_matcher(Reader& reader, const Map& map, HealthCheckConfig& out) {
 
 void read_health(Reader& reader, const Map& map, HealthCheckConfig& out) {
   static constexpr std::pair<std::string_view, contract::HealthCheckKind> kKinds[] = {
-      {"http", contract::HealthCheckKind::http}, {"tcp", contract::HealthCheckKind::tcp}, {"none", contract::HealthCheckKind::none}};
+      {"http", contract::HealthCheckKind::http}, {"grpc", contract::HealthCheckKind::grpc}, {"tcp", contract::HealthCheckKind::tcp}, {"none", contract::HealthCheckKind::none}};
   const auto value = map.get("healthCheck");
   if (!value) return;
   const Map inner(reader, *value, keys::kHealth);
@@ -135,16 +135,22 @@ void read_health(Reader& reader, const Map& map, HealthCheckConfig& out) {
   if (const auto at = inner.string("host", out.host); at && (out.host.size() > 255 || out.host.empty() || !printable(out.host))) {
     reader.problem(*at, "host: must be 1 to 255 printable characters without blanks");
   }
+  if (const auto at = inner.string("grpcService", out.grpc_service); at && (out.grpc_service.size() > 120 || !printable(out.grpc_service))) {
+    reader.problem(*at, "grpcService: must be at most 120 printable characters without blanks");
+  }
   inner.seconds("intervalSeconds", out.interval_us, 0.01, 3600);
   inner.seconds("timeoutSeconds", out.timeout_us, 0.01, 3600);
   inner.integer("healthyThreshold", out.healthy_threshold, 1, 100);
   inner.integer("unhealthyThreshold", out.unhealthy_threshold, 1, 100);
   inner.integer("jitterPercent", out.jitter_percent, 0, 100);
   read_matcher(reader, inner, out);
-  for (const char* key : {"path", "host", "matcher"}) {
+  for (const char* key : {"path", "matcher", "host", "grpcService"}) {
     const auto extra = inner.get(key);
-    if (extra && out.kind != contract::HealthCheckKind::http) {
-      reader.warning(extra->mark, std::string(key) + ": has no effect unless protocol is http");
+    const bool grpc = out.kind == contract::HealthCheckKind::grpc;
+    const bool http = out.kind == contract::HealthCheckKind::http;
+    const std::string_view named = key;
+    if (extra && !(named == "host" ? http || grpc : named == "grpcService" ? grpc : http)) {
+      reader.warning(extra->mark, std::string(key) + ": has no effect with this protocol");
     }
   }
   if (out.timeout_us > out.interval_us && inner.valid()) {

@@ -51,6 +51,7 @@ struct WorkerConfig {
   std::vector<gate::HandoverRing*> handover; // by core
   gate::HandoverRing* punt = nullptr;        // to the kernel tap
   gate::HandoverRing* from_kernel = nullptr; // frames to send as they are, or gate::kToFree; core 0's
+  http::H2EngineConfig h2;
   tcp::EngineConfig tcp;                     // caps, port slice and secrets of this core included
   u64 seed = 1;
 };

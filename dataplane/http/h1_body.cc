@@ -104,7 +104,9 @@ BodyReader::Run BodyReader::next(Bytes in) {
 
 BodyReader::Run BodyReader::next_framing(Bytes in) {
   u32 bytes = 0;
+  u32 trailer_bytes = 0;
   for (const u8 c : in) {
+    if (state_ >= kTrailerFirst) ++trailer_bytes;
     state_ = state_ < kTrailerFirst ? step_chunk(c) : step_trailer(c);
     if (state_ >= kBadChunk) {
       return {RunKind::invalid, 0, state_ == kBadChunk ? Reject::bad_chunk : Reject::bad_trailer};
@@ -112,7 +114,7 @@ BodyReader::Run BodyReader::next_framing(Bytes in) {
     ++bytes;
     if (state_ == kPayload || state_ == kDone) break;
   }
-  return {RunKind::framing, bytes, Reject::none};
+  return {RunKind::framing, bytes, Reject::none, trailer_bytes};
 }
 
 // One byte of a chunk's size line or of the CRLF behind its data.

@@ -23,6 +23,7 @@ class BodyReader {
     RunKind kind = RunKind::more;
     u32 bytes = 0;
     Reject reject = Reject::none;
+    u32 trailer_bytes = 0;  // of a framing run, the last so many: trailer section with its empty line
   };
 
   // Starts a body; Framing::none is complete at once, Framing::until_close ends by `connection_closed`.

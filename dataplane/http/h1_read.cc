@@ -202,7 +202,9 @@ Reject settle_connection(Head& head) {
     if (const Reject why = read_connection(head, options); why != Reject::none) return why;
   }
   head.keep_alive = !options.close && (head.minor_version == 1 || options.keep_alive);
-  head.upgrade = options.upgrade && head.minor_version == 1 && is_tunnel_protocol(head.value_of(FieldId::upgrade));
+  const bool upgrade = options.upgrade && head.minor_version == 1;
+  head.upgrade = upgrade && is_tunnel_protocol(head.value_of(FieldId::upgrade));
+  head.upgrade_h2c = upgrade && head.has(FieldId::http2_settings) && head.value_of(FieldId::upgrade) == "h2c";
   return Reject::none;
 }
 
@@ -214,7 +216,7 @@ void begin_head(Head& head, const u8* base) {
   head.minor_version = 1;
   head.framing = Framing::none;
   head.content_length = 0;
-  head.upgrade = false;
+  head.upgrade = head.upgrade_h2c = false;
   head.keep_alive = true;
 }
 

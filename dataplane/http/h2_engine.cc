@@ -333,6 +333,7 @@ void H2Engine::ping(u32 conn) {
   k.ping_out = true;
 }
 
+bool H2Engine::failed(u32 conn) const { return impl_->conns[conn].failed; }
 u32 H2Engine::streams(u32 conn) const {
   const H2Conn& k = impl_->conns[conn];
   return k.streams.size() + k.unnamed.size();

@@ -104,6 +104,7 @@ class H2Engine {
   // Asks whether the peer is there; the answer counts as input.
   void ping(u32 conn);
 
+  bool failed(u32 conn) const;            // over; `failed` says why
   u32 streams(u32 conn) const;            // that exist, in use by either side
   bool accepts_streams(u32 conn) const;   // client role: open_stream would succeed
   bool accepts_extended_connect(u32 conn) const;  // client role: the peer has said so (RFC 8441)

@@ -167,7 +167,15 @@ bool H2HeadText::take_authority(std::string_view authority) {
   return is_authority(view(waiting_, authority.size()), begin_);
 }
 
-std::string_view H2HeadText::authority() const { return view(host_, authority_bytes_); }
+// It has waited at the end of `out`, which is free again from here on.
+void H2HeadText::put_authority() {
+  authority_ = at_;
+  std::memmove(at_, waiting_, authority_bytes_);
+  at_ += authority_bytes_;
+  waiting_ = end_;
+}
+
+std::string_view H2HeadText::authority() const { return view(authority_, authority_bytes_); }
 
 bool H2HeadText::take_status(std::string_view status) {
   if (status.size() != 3 || status[0] < '1' || status[0] > '5') return false;
@@ -198,21 +206,14 @@ void H2HeadText::begin_request() {
   if (connect && !has(Pseudo::authority)) return refuse();
   if (!plain_connect && *start_ == '*' && method() != "OPTIONS") return refuse();
 
-  const u8* const sent_authority = waiting_;
-  waiting_ = end_;
-  if (plain_connect) {
-    std::memmove(at_, sent_authority, authority_bytes_);
-    at_ += authority_bytes_;
-  }
   start_ -= method_bytes_ + 1u;
   if (extended_connect()) write_first_line("GET ");
+  if (plain_connect) put_authority();
   put(" HTTP/1.1\r\n");
   if (plain_connect) return;
   if (has(Pseudo::authority)) {
     put("host: ");
-    host_ = at_;
-    std::memmove(at_, sent_authority, authority_bytes_);
-    at_ += authority_bytes_;
+    put_authority();
     end_line(is_never(Pseudo::authority));
   }
   if (extended_connect()) write_upgrade({protocol_.data(), protocol_bytes_});
@@ -261,7 +262,7 @@ bool H2HeadText::take_host(const HpackField& field) {
   if (has_host_) refuse();
   has_host_ = true;
   if (!has(Pseudo::authority)) return true;
-  if (host_ == nullptr || !same_ignoring_case(field.value, authority())) refuse();
+  if (!same_ignoring_case(field.value, authority())) refuse();
   if (field.never_indexed) never_.set(0);
   return false;
 }

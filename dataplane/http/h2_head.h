@@ -83,6 +83,7 @@ class H2HeadText {
   void finish_request(bool end);
   void finish_response(bool end, Method request_method, std::string_view protocol);
   void write_first_line(std::string_view line);
+  void put_authority();
   void write_upgrade(std::string_view protocol);
   void write_cookie();
   void write_framing(bool end, bool length_wanted);
@@ -121,7 +122,7 @@ class H2HeadText {
   u8* at_;
   u8* waiting_;
   u8* end_;
-  u8* host_ = nullptr;  // value of the line that :authority became
+  u8* authority_ = nullptr;  // :authority in its place
   std::array<char, contract::kMethodBytesMax> protocol_;
   NeverIndexed never_;
 };

@@ -49,7 +49,8 @@ struct Head {
 
   u8 minor_version = 1;      // HTTP/1.x
   bool keep_alive = true;    // by version and Connection, RFC 9112 9.3
-  bool upgrade = false;      // Connection: upgrade with an Upgrade field
+  bool upgrade = false;      // Connection: upgrade with an Upgrade field that asks for a tunnel
+  bool upgrade_h2c = false;  // the same for HTTP/2, with HTTP2-Settings (RFC 7540 section 3.2)
   Framing framing = Framing::none;
   u64 content_length = 0;    // for Framing::length, or what a HEAD response announces
 

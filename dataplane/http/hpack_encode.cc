@@ -84,25 +84,17 @@ u32 put_literal(Form form, u32 name_index, std::string_view name, std::string_vi
   return static_cast<u32>(value_text.put(to) - out.data());
 }
 
-constexpr u64 kEach = 0x0101'0101'0101'0101u;
-constexpr u64 lower_word(u64 word) {
-  const u64 low7 = word & (0x7f * kEach);
-  const u64 from_a = low7 + (0x80 - 'A') * kEach;
-  const u64 beyond_z = low7 + (0x7f - 'Z') * kEach;
-  return word | (((from_a ^ beyond_z) & ~word & (0x80 * kEach)) >> 2);
-}
-
-// The name in lower case, in `room`.
-using NameRoom = std::array<char, kNameBytesMax + sizeof(u64)>;
-std::string_view lowered(std::string_view name, NameRoom& room) {
-  copy_text(room.data(), name.data(), name.size());
-  for (u32 i = 0; i < name.size(); i += 8) {
-    u64 word;
-    std::memcpy(&word, room.data() + i, sizeof word);
-    word = lower_word(word);
-    std::memcpy(room.data() + i, &word, sizeof word);
-  }
-  return {room.data(), name.size()};
+// What is known of a name in any case; `room` receives it in lower case where it is not.
+using NameRoom = std::array<char, kNameBytesMax>;
+HpackName name_in_any_case(std::string_view name, NameRoom& room) {
+  u64 changed = 0;
+  const u64 hash = hpack_hash(0, name, [&](u64 word) {
+    changed |= word ^ lower_word(word);
+    return lower_word(word);
+  });
+  if (changed == 0) return hpack_name(name, hash);
+  for (std::size_t i = 0; i < name.size(); ++i) room[i] = static_cast<char>(lower(static_cast<u8>(name[i])));
+  return hpack_name({room.data(), name.size()}, hash);
 }
 
 // A field of a name that no table will ever have.
@@ -158,7 +150,7 @@ u32 HpackEncoder::encode(FieldId id, std::string_view name, std::string_view val
     return put_long_name(index == Index::never ? kNeverIndexed : kWithoutIndexing, name, value, out);
   }
   NameRoom room;
-  const HpackName known = id != FieldId::other ? hpack_name(id) : hpack_name(lowered(name, room));
+  const HpackName known = id != FieldId::other ? hpack_name(id) : name_in_any_case(name, room);
   const Index policy = index_by_policy(known.keep, value);
   const bool fits = u64{known.name.size()} + value.size() + contract::kHpackEntryBytes <= table_.bytes_max() * 3 / 4;
   const bool may_insert = index == Index::yes && fits;
@@ -168,12 +160,12 @@ u32 HpackEncoder::encode(FieldId id, std::string_view name, std::string_view val
   u64 hash = 0;  // of the whole field, where it is to be in the table
   if (index != Index::never) {
     for (u32 i = known.index; i < u32{known.index} + known.entries; ++i) {
-      if (kHpackStatic[i].value == value) return put_indexed(i, out);
+      if (same_text(kHpackStatic[i].value, value)) return put_indexed(i, out);
     }
     if (insert) {
       hash = hpack_hash(known.hash, value);
       const u32 age = index_.find(table_, hash, [&](const HpackEntry& entry) {
-        return entry.name == known.name && entry.value == value;
+        return same_text(entry.name, known.name) && same_text(entry.value, value);
       });
       if (age != kNone32) return put_indexed(kHpackStaticEntries + 1 + age, out);
     }
@@ -181,7 +173,7 @@ u32 HpackEncoder::encode(FieldId id, std::string_view name, std::string_view val
 
   u32 name_index = known.index;
   if (name_index == 0) {
-    const u32 age = index_.find(table_, known.hash, [&](const HpackEntry& entry) { return entry.name == known.name; });
+    const u32 age = index_.find(table_, known.hash, [&](const HpackEntry& entry) { return same_text(entry.name, known.name); });
     if (age != kNone32) name_index = kHpackStaticEntries + 1 + age;
     if (age == kNone32 && may_insert && index == Index::no) {
       insert = true;

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <string_view>
-#include <type_traits>
 
 #include "dataplane/http/fields.h"
 #include "dataplane/http/hpack_static.h"
@@ -33,28 +32,21 @@ constexpr u64 mixed(u64 word) {
   return static_cast<u64>(product) ^ static_cast<u64>(product >> 64);
 }
 
-// `count` bytes, 1 to 8, in the highest bits.
-constexpr u64 word_at(const char* at, u64 count) {
-  if (!std::is_constant_evaluated()) {
-    const u8* bytes = reinterpret_cast<const u8*>(at);
-    return count == 8 ? load_big<u64>(bytes) : load_big_short(bytes, static_cast<u32>(count));
-  }
-  u64 word = 0;
-  for (u64 i = 0; i < count; ++i) word |= u64{static_cast<u8>(at[i])} << (56 - 8 * i);
-  return word;
-}
-
 }  // namespace hpack_detail
 
-// Goes on from `hash`, which is 0 or the hash of what stands before `text`.
-constexpr u64 hpack_hash(u64 hash, std::string_view text) {
+// Goes on from `hash`, which is 0 or the hash of what stands before `text`, with the text's words as `each` shows them.
+template <class Each>
+constexpr u64 hpack_hash(u64 hash, std::string_view text, Each&& each) {
   const char* at = text.data();
   u64 left = text.size();
   hash += (left + 1) * hpack_detail::kFactor;
   if (left == 0) return hpack_detail::mixed(hash);
-  if (left < 8) return hpack_detail::mixed(hash ^ hpack_detail::word_at(at, left));
-  for (; left > 8; left -= 8, at += 8) hash = hpack_detail::mixed(hash ^ hpack_detail::word_at(at, 8));
-  return hpack_detail::mixed(hash ^ hpack_detail::word_at(at + left - 8, 8));  // may overlap the word before
+  if (left < 8) return hpack_detail::mixed(hash ^ each(word_at(at, left)));
+  for (; left > 8; left -= 8, at += 8) hash = hpack_detail::mixed(hash ^ each(word_at(at, 8)));
+  return hpack_detail::mixed(hash ^ each(word_at(at + left - 8, 8)));  // may overlap the word before
+}
+constexpr u64 hpack_hash(u64 hash, std::string_view text) {
+  return hpack_hash(hash, text, [](u64 word) { return word; });
 }
 
 namespace hpack_detail {
@@ -116,11 +108,10 @@ inline const HpackName& hpack_name(FieldId id) {
 }
 
 // `name` is in lower case. A name that is not listed has its hash, and nothing else to say.
-inline HpackName hpack_name(std::string_view name) {
+inline HpackName hpack_name(std::string_view name, u64 hash) {
   using hpack_detail::kNames;
-  const u64 hash = hpack_hash(0, name);
   const HpackName& known = kNames.known[kNames.slots[kNames.slot_of(hash)]];
-  if (known.hash == hash && known.name == name) return known;
+  if (known.hash == hash && same_text(known.name, name)) return known;
   return {name, hash};
 }
 

@@ -69,8 +69,8 @@ constexpr Symbol symbol_ahead(u64 ahead, u32 shortest) {
   return {kCode.symbols[kCode.first[length] + ((ahead - kCode.begins_at[length]) >> (32 - length))], length};
 }
 
-// By the next bits: the bits that are used (lowest 6), how many symbols they are (2; none when the first is longer),
-// and the symbols (8 each). The bits stand lowest because a shift looks at no more than 6.
+// By the next bits, inverted: how many of them are used, how many symbols that is (2; none when the first is longer),
+// and the symbols; a byte each, from the lowest on.
 constexpr u32 kLookBits = 12;
 constexpr std::array<u32, 1u << kLookBits> make_looks() {
   std::array<u32, 1u << kLookBits> looks{};
@@ -84,76 +84,69 @@ constexpr std::array<u32, 1u << kLookBits> make_looks() {
       symbols |= symbol.value << (8 * count);
       used += symbol.bits;
     }
-    looks[bits] = used | count << 6 | symbols << 8;
+    looks[~bits % looks.size()] = used | count << 8 | symbols << 16;
   }
   return looks;
 }
 constexpr std::array<u32, 1u << kLookBits> kLooks = make_looks();
 
-constexpr u32 used_of(u32 look) { return look & 63; }
-constexpr u32 count_of(u32 look) { return look >> 6 & 3; }
-
-inline u8* put_symbols(u8* to, u32 look) {
-  const u16 both = static_cast<u16>(look >> 8);
-  std::memcpy(to, &both, sizeof both);
-  return to + count_of(look);
-}
-
-// The last bits, at most 64: `window` has `left` of them in front of ones. The end of what was written, or nullptr.
-u8* decode_rest(u64 window, i32 left, u8* to) {
-  while (left > 0) {
-    const u32 look = kLooks[window >> (64 - kLookBits)];
-    u32 used = used_of(look);
-    if (count_of(look) != 0) [[likely]] {
-      to = put_symbols(to, look);
-    } else {
-      if (left < 8 && window == ~u64{0}) return to;
-      const Symbol symbol = symbol_ahead(window >> 32, kLookBits + 1);
-      if (symbol.value == kEos) return nullptr;
-      *to++ = static_cast<u8>(symbol.value);
-      used = symbol.bits;
+// Bits that are yet to be decoded, and where their symbols go. The bits are inverted and the next one is the highest:
+// so what a shift brings in stands for ones.
+struct Decoding {
+  // Four looks. What begins with a longer code stays as it is; so do ones.
+  void look() {
+    u32 sum = 0;
+    for (u32 i = 0; i < 4; ++i) {
+      const u32 look = kLooks[window >> (64 - kLookBits)];
+      const u16 symbols = static_cast<u16>(look >> 16);
+      std::memcpy(to, &symbols, sizeof symbols);
+      to += look >> 8 & 0xff;
+      window <<= look & 63;
+      sum += look;
     }
-    window = ~(~window << used);
-    left -= static_cast<i32>(used);
+    taken += sum & 0xff;
   }
-  return left == 0 ? to : nullptr;  // below: the last symbol ends in the padding
-}
+
+  // One symbol with a longer code; false for EOS.
+  bool look_far() {
+    const Symbol symbol = symbol_ahead(static_cast<u32>(~window >> 32), kLookBits + 1);
+    *to++ = static_cast<u8>(symbol.value);
+    window <<= symbol.bits;
+    taken += symbol.bits;
+    return symbol.value != kEos;
+  }
+
+  u64 window;
+  u32 taken;  // bits
+  u8* to;
+};
 
 }  // namespace
 
 u32 huffman_decode(Bytes coded, u8* out) {
   const u8* at = coded.data();
   const u8* const end = at + coded.size();
-  u8* to = out;
-  u32 skew = 0;  // bits of *at that are used
+  Decoding d{0, 0, out};
   while (end - at >= 8) {
-    // At least 57 bits are in the window: four looks, or one symbol of any length.
-    u64 window = load_big<u64>(at) << skew;
-    for (u32 i = 0; i < 4; ++i) {
-      const u32 look = kLooks[window >> (64 - kLookBits)];
-      if (count_of(look) == 0) [[unlikely]] {
-        if (i != 0) break;
-        const Symbol symbol = symbol_ahead(window >> 32, kLookBits + 1);
-        if (symbol.value == kEos) return kNone32;
-        *to++ = static_cast<u8>(symbol.value);
-        skew += symbol.bits;
-        break;
-      }
-      to = put_symbols(to, look);
-      window <<= used_of(look);
-      skew += used_of(look);
-    }
-    at += skew >> 3;
-    skew &= 7;
+    // With 57 bits or more ahead there are enough for four looks, or for one symbol of any length.
+    const u32 skew = d.taken;  // below 8
+    d.window = ~load_big<u64>(at) << skew;
+    d.look();
+    if (d.taken == skew && !d.look_far()) return kNone32;
+    at += d.taken >> 3;
+    d.taken &= 7;
   }
-  if (at != end) {
-    const u32 rest = static_cast<u32>(end - at);
-    const u64 bits = coded.size() >= 8 ? load_big<u64>(end - 8) << (64 - 8 * rest) : load_big_short(at, rest);
-    const u64 window = bits | ~u64{0} >> (8 * rest);
-    to = decode_rest(~(~window << skew), static_cast<i32>(8 * rest - skew), to);
-    if (to == nullptr) return kNone32;
+  const u32 rest = static_cast<u32>(end - at);
+  u64 bits = 0;
+  if (rest != 0) bits = coded.size() >= 8 ? load_big<u64>(end - 8) << (64 - 8 * rest) : load_big_short(at, rest);
+  d.window = ~(bits | ~u64{0} >> (8 * rest)) << d.taken;
+  while (d.window != 0) {
+    const u32 taken = d.taken;
+    d.look();
+    if (d.taken == taken && !d.look_far()) return kNone32;
   }
-  return static_cast<u32>(to - out);
+  const u32 padding = 8 * rest - d.taken;  // wraps round when the last symbol ends in the padding
+  return padding < 8 ? static_cast<u32>(d.to - out) : kNone32;
 }
 
 u64 huffman_bytes(std::string_view text) {

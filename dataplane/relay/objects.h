@@ -2,12 +2,16 @@
 // What relay keeps per client connection, per connection to an endpoint, per exchange and per health check.
 //
 // Each kind lives in a Slab of its own and refers to the others by index. A Session is one client connection; an
-// Upstream is one connection to an endpoint, either idle in the pool or serving one exchange; an Exchange is one
-// request with its response. HTTP/1.1 has at most one exchange per session at a time, so pipelined answers stay in order.
+// Upstream is one connection to an endpoint; an Exchange is one request with its response. With HTTP/1.1 a session has at
+// most one exchange at a time, so pipelined answers stay in order, and an upstream is either idle in the pool or serves
+// one. With HTTP/2 both carry many, each on a stream of its own; which protocol the one side speaks is nothing to the
+// other: an exchange has two legs.
 
 #include <array>
 
+#include "dataplane/http/chunk.h"
 #include "dataplane/http/h1_body.h"
+#include "dataplane/http/h2_engine.h"
 #include "dataplane/http/head.h"
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/tcp/engine.h"
@@ -19,11 +23,14 @@
 namespace ringway::relay {
 
 inline constexpr u32 kAttemptsMax = 4;
+// Room that TCP needs in front of bytes to send them from where they are: Ethernet, IPv4, TCP with timestamps.
+inline constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
 inline constexpr u32 kWrittenHeadMax = contract::kHeadBytesMax + 4096;  // a head and what we add to it
 
 enum class SessionState : u8 {
   reading_head,  // waits for a request; nothing is in flight
   exchanging,    // one exchange is under way
+  multiplexing,  // HTTP/2: exchanges are found by their streams
   lingering,     // our last byte and FIN are sent; input is thrown away until the peer closes (RFC 9112 9.6)
 };
 
@@ -32,7 +39,11 @@ struct Session {
   SessionState state = SessionState::reading_head;
   bool peer_closed = false;       // the client will send no more
   bool runnable = false;          // stands in the run queue
-  u32 exchange = kNone32;
+  bool goaway_sent = false;       // HTTP/2: the client knows that no stream after its last will be served
+  union {
+    u32 exchange = kNone32;
+    u32 h2;                       // while multiplexing: the connection's place in H2Engine
+  };
   u32 listener = kNone32;         // index into the plan of generation `listener_generation`
   u32 listener_generation = 0;    // its low half
   u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look
@@ -50,17 +61,37 @@ struct Upstream {
   tcp::ConnId conn;
   UpstreamState state = UpstreamState::connecting;
   bool reused = false;            // serves at least its second exchange
+  bool listed = false;            // HTTP/2: in the list of its endpoint, takes streams
   u32 exchange = kNone32;
+  u32 h2 = kNone32;               // HTTP/2: the connection's place in H2Engine; then `exchange` is not used
   contract::EndpointSlot slot = 0;
   u32 incarnation = 0;
   TimeUs idle_since_us = 0;
   TimeUs armed_us = 0;
-  IndexLink link;                 // in the idle list of its endpoint
+  IndexLink link;                 // in the list of its endpoint: idle ones, or those that take streams
+};
+
+// One end of an exchange: an HTTP/1.1 connection, or a stream of an HTTP/2 one.
+struct Leg {
+  tcp::ConnId conn;
+  u32 stream = kNone32;
+  bool h2() const { return stream != kNone32; }
+};
+
+// The body of one direction on its way from leg to leg.
+struct BodyWay {
+  http::BodyReader reader;        // from HTTP/1.1: finds the end
+  http::ChunkWriter chunks;       // to HTTP/1.1 from HTTP/2, where the length is not known
+  bool unwrap = false;            // chunk framing of the source is left out
+  mbuf::Chain again;              // goes out before anything new: another try
+  mbuf::Chain trailers;           // between two protocols: "name: value" CRLF each
 };
 
 struct Exchange {
   u32 session = kNone32;
+  u32 stream = kNone32;           // the client's, with HTTP/2
   u32 upstream = kNone32;
+  u32 upstream_stream = kNone32;  // the endpoint's, with HTTP/2
   const contract::Plan* plan = nullptr;
   u32 service = kNone32;
   u32 endpoint = kNone32;         // index into plan->endpoints
@@ -73,19 +104,26 @@ struct Exchange {
   bool wants_upgrade = false;
   bool tunnel = false;            // bytes pass both ways without HTTP
   bool request_done = false;      // its last byte is with the endpoint's connection
-  bool body_started = false;      // bytes of the body have left: the request cannot be repeated
+  bool request_chunked = false;   // chunks are put around its body (from HTTP/2 to HTTP/1.1)
+  bool response_chunked = false;
+  bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
   bool response_started = false;  // a final head went to the client
   bool response_done = false;
-  bool unwrap_chunked = false;    // HTTP/1.0 client: chunk framing is left out
+  bool grpc = false;              // the request is gRPC: our own answers are too
+  bool ends_by_close = false;     // the client sees the response's end by that of the connection
   bool close_client = false;      // the session ends after this exchange
   bool keep_upstream = false;     // the endpoint's connection may go to the pool
   u16 status = 0;
   u64 body_bytes = 0;             // of the request, so far
   u32 head_bytes_seen = 0;        // of the response, at the last look
-  http::BodyReader request_body;
-  http::BodyReader response_body;
+  BodyWay request_body;
+  BodyWay response_body;
+  http::NeverIndexed never_indexed;  // lines of the request head (RFC 7541 6.2.3)
+  http::H2Error reset = http::H2Error::no_error;  // what a stream that ends early is told
   mbuf::Chain head;               // the request head as received, kept until a response begins
+  mbuf::Chain kept;               // what of the body has left, while it may have to leave again
   TimeUs started_us = 0;          // head complete
+  u64 grpc_timeout_us = 0;        // the call's own deadline from then on; 0: none
   TimeUs request_done_us = 0;
   TimeUs attempt_started_us = 0;
   TimeUs active_us = 0;           // last byte in either direction
@@ -94,10 +132,12 @@ struct Exchange {
 
 struct Probe {
   tcp::ConnId conn;
+  u32 h2 = kNone32;  // over HTTP/2: the connection's place in H2Engine
   contract::ProbeRef ref;
   const contract::Plan* plan = nullptr;
   TimeUs started_us = 0;
   bool sent = false;
+  u16 status = 0;    // of a gRPC call that goes on
 };
 
 // What `user` of a TCP connection says: whose it is.

@@ -14,7 +14,8 @@ constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is w
 Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools, route::Router& router,
              contract::CoreStats& stats, Outbox& outbox, TimeUs now_us)
     : config_(config), engine_(engine), pools_(pools), router_(router), stats_(stats), outbox_(outbox), now_us_(now_us),
-      sessions_(config.sessions), upstreams_(config.upstreams), exchanges_(config.sessions), probes_(config.probes),
+      h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
+      exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
@@ -121,6 +122,7 @@ const contract::Listener* Relay::find_listener(Session& s) {
 void Relay::on_session(u32 index, const tcp::AppEvent& event) {
   Session& s = sessions_[index];
   if ((event.bits & tcp::kPeerClosed) != 0) s.peer_closed = true;
+  if (s.state == SessionState::multiplexing) return on_multiplexed(index, event);
   if ((event.bits & tcp::kClosed) != 0) {
     if (s.exchange != kNone32) {
       if (exchanges_[s.exchange].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(s.exchange);
@@ -130,7 +132,8 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
     return free_session(index);
   }
   switch (s.state) {
-    case SessionState::reading_head: break;
+    case SessionState::reading_head:
+    case SessionState::multiplexing: break;
     case SessionState::exchanging: {
       const u32 x = s.exchange;
       if (exchanges_[x].tunnel) {
@@ -158,6 +161,7 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
 void Relay::advance(u32 index) {
   for (u32 round = 0; round < kHeadsPerStep; ++round) {
     Session& s = sessions_[index];
+    if (s.state == SessionState::multiplexing) return settle(index);
     // A client that does not read its answers gets no further ones; kWritable goes on from here.
     if (s.state != SessionState::reading_head || engine_.send_space(s.conn) == 0) return arm_session(index);
     if (!read_request(index)) return;
@@ -176,6 +180,7 @@ void Relay::make_runnable(u32 index) {
 
 void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
   Upstream& u = upstreams_[index];
+  if (u.h2 != kNone32) return on_multiplexed_upstream(index, event);
   const bool closed = (event.bits & tcp::kClosed) != 0;
   if (u.state == UpstreamState::idle) {
     // Nothing is expected on an idle connection: whatever comes ends it.
@@ -224,7 +229,11 @@ void Relay::free_session(u32 index) {
 
 void Relay::abort_session(u32 index) {
   Session& s = sessions_[index];
-  if (s.exchange != kNone32) end_exchange(s.exchange);
+  if (s.state == SessionState::multiplexing) {
+    end_streams(index);
+  } else if (s.exchange != kNone32) {
+    end_exchange(s.exchange);
+  }
   engine_.abort(s.conn);
   free_session(index);
 }
@@ -253,26 +262,24 @@ TimeUs Relay::session_deadline(const Session& s) const {
     case SessionState::lingering: return s.waiting_since_us + kLingerUs;
     case SessionState::reading_head:
       return s.waiting_since_us + (s.head_bytes_seen > 0 ? limits.header_timeout_us : limits.client_idle_us);
+    case SessionState::multiplexing: return multiplexed_deadline(s);
     case SessionState::exchanging: break;
   }
-  const Exchange& x = exchanges_[s.exchange];
-  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
-  TimeUs deadline = ~TimeUs{0};
-  if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
-  if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
-    deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
-  }
-  return deadline;
+  return exchange_deadline(exchanges_[s.exchange]);
 }
 
 // Lazy: an entry that goes off too early is put off then; only one that would be late is moved.
-void Relay::arm_session(u32 index) {
+void Relay::arm_session(u32 index) { arm_session_at(index, session_deadline(sessions_[index])); }
+
+void Relay::arm_session_at(u32 index, TimeUs deadline) {
   Session& s = sessions_[index];
-  const TimeUs deadline = session_deadline(s);
   if (deadline == ~TimeUs{0} || (s.armed_us != 0 && s.armed_us <= deadline)) return;
   s.armed_us = deadline;
   wheel_.arm(index, deadline);
 }
+
+// A session with many exchanges need not look at the others.
+void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, exchange_deadline(x)); }
 
 void Relay::session_timer(u32 index) {
   Session& s = sessions_[index];
@@ -291,17 +298,10 @@ void Relay::session_timer(u32 index) {
       }
       engine_.close(s.conn);
       return free_session(index);
+    case SessionState::multiplexing: return multiplexed_timer(index);
     case SessionState::exchanging: break;
   }
-  const u32 x = s.exchange;
-  stats_.services[exchanges_[x].plan->services[exchanges_[x].service].slot].timeouts.add();
-  page().count(contract::Counter::request_timeouts);
-  if (exchanges_[x].tunnel || exchanges_[x].response_started) return abort_session(index);
-  if (exchanges_[x].request_done) {
-    fail_exchange(x, 504, "the service did not answer in time", "UT");
-  } else {
-    fail_exchange(x, 408, "the request body did not arrive in time", "SI");
-  }
+  time_out(s.exchange);
   if (sessions_.used(index)) advance(index);
 }
 
@@ -323,6 +323,8 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   row.idle_us = now_us_ - s.waiting_since_us;
   if (s.state == SessionState::lingering) {
     row.stage = Stage::closing;
+  } else if (s.state == SessionState::multiplexing) {
+    row.stage = h2_.streams(s.h2) > 0 ? Stage::exchanging : Stage::idle;
   } else if (s.exchange == kNone32) {
     row.stage = s.head_bytes_seen > 0 ? Stage::reading_request : Stage::idle;
   } else {
@@ -337,7 +339,14 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
 
 void Relay::drain() {
   draining_ = true;
+  draining_since_us_ = now_us_;
   for (u32 i = 0; i < config_.sessions; ++i) {
+    if (sessions_.used(i) && sessions_[i].state == SessionState::multiplexing) {
+      h2_.goaway_notice(sessions_[i].h2);
+      flush_h2(sessions_[i].h2, sessions_[i].conn);
+      arm_session(i);
+      continue;
+    }
     if (!sessions_.used(i) || sessions_[i].state != SessionState::reading_head || sessions_[i].head_bytes_seen > 0) {
       continue;
     }
@@ -352,7 +361,7 @@ void Relay::abort_all() {
   }
   for (u32 i = 0; i < config_.upstreams && upstreams_.in_use() > 0; ++i) {
     if (!upstreams_.used(i)) continue;
-    unlink_idle(i);
+    if (upstreams_[i].h2 == kNone32) unlink_idle(i);
     free_upstream(i, true);
   }
   for (u32 i = 0; i < config_.probes && probes_.in_use() > 0; ++i) {

@@ -3,14 +3,14 @@
 // and HTTP. One per core, called by its worker between `Engine::input` and `Engine::flush`.
 //
 // A request head is read in place, routed, rewritten once into scratch, and sent on an idle connection of the chosen
-// endpoint's pool or a new one (pick first, pool second). Bodies move from one connection's receive chain to the
-// other's send queue as slices. Back-pressure is by window: relay takes only as many bytes as the other side has
-// `send_space` for, so a slow reader closes the sender's window and memory stays within the two TCP budgets.
+// endpoint's pool or a new one, or on a stream of its HTTP/2 connection (pick first, pool second). Bodies move from leg to
+// leg as slices (leg.cc). Back-pressure is by window: relay takes only as many bytes as the other leg has space for, so a
+// slow reader closes the sender's window and memory stays within the budgets of TCP and H2Engine.
 //
-// A request that failed before any byte of a response is sent to another endpoint if it is safe: the connection never
-// opened, or there was no body and the method is idempotent (RFC 9110 9.2.2). Health checks run here too (Probe).
-// Timers are lazy: a session's entry in the wheel is moved only when it would go off too late.
-// RFC 9110 7 and 15, RFC 9112 6 to 9.
+// A request that failed before any byte of a response is sent to another endpoint if it is safe: it was never processed
+// (no connection, or a stream that was refused), or there was no body and the method is idempotent (RFC 9110 9.2.2).
+// Health checks run here too (Probe). Timers are lazy: a session's entry in the wheel is moved only when it would go off
+// too late. RFC 9110 7 and 15, RFC 9112 6 to 9, RFC 9113.
 
 #include <memory>
 #include <span>
@@ -18,6 +18,7 @@
 
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h1_write.h"
+#include "dataplane/http/h2_engine.h"
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/relay/objects.h"
 #include "dataplane/route/router.h"
@@ -38,7 +39,9 @@ struct RelayConfig {
   u32 sessions = 65'536;   // client connections
   u32 upstreams = 65'536;  // connections to endpoints
   u32 probes = 1024;       // health checks at once
+  http::H2EngineConfig h2;  // HTTP/2 connections of both sides, and their streams
   u64 seed = 1;            // of request ids
+  u32 send_budget_bytes = 262'144;  // of the TCP engine
   lookup::AddressBook* book = nullptr;  // the core's
 };
 
@@ -90,6 +93,8 @@ class Relay {
   void session_timer(u32 index);
   void upstream_timer(u32 index);
   void arm_session(u32 index);
+  void arm_session_at(u32 index, TimeUs deadline);
+  void arm_exchange(const Exchange& exchange);
   TimeUs session_deadline(const Session& session) const;
   void linger(u32 session);
   bool said_all(const Session& session) const;
@@ -97,54 +102,122 @@ class Relay {
   void abort_session(u32 session);
   const contract::Listener* find_listener(Session& session);
 
-  // request.cc: the client's side
-  bool read_request(u32 session);
-  bool head_may_be_complete(const mbuf::Chain& in, u32 seen) const;
-  Exchange& open_exchange(u32 session, u32 service);
-  void begin_exchange(u32 session);
-  void begin_tunnel(u32 session);
-  void pump_request(u32 exchange);
-  void refuse(u32 session, http::Reject reject);
-  void answer(u32 session, const http::LocalAnswer& answer);
-  mbuf::Chain to_chain(Bytes bytes);
+  // leg.cc: bodies from leg to leg
+  Leg client_leg(const Exchange& x) const;
+  Leg endpoint_leg(const Exchange& x) const;
+  u32 space(const Leg& leg) const;
+  void wait_for_space(const Leg& to);
   struct Moved {
     mbuf::Chain bytes;
+    bool end = false;  // nothing comes after them
     http::Reject reject = http::Reject::none;
     bool short_of_memory = false;
   };
-  Moved move_body(http::BodyReader& reader, tcp::ConnId from, u32 budget, bool unwrap);
+  Moved take_body(const Leg& from, BodyWay& way, u32 budget);
+  Moved take_framed(tcp::ConnId from, http::BodyReader& reader, u32 budget);
+  Moved take_unwrapped(tcp::ConnId from, BodyWay& way, u32 budget);
+  // What goes out on an HTTP/1.1 leg for these bytes of a body; false when packet memory is short.
+  bool wrap_chunk(BodyWay& way, mbuf::Chain& bytes, bool end);
+  bool put_body(const Leg& to, BodyWay& way, mbuf::Chain bytes, bool end, bool chunked);
+  void end_leg(const Leg& leg);
+  bool leg_ended(const Leg& leg) const;
+  mbuf::Chain to_chain(Bytes bytes);
+  bool put_in_front(mbuf::Chain& bytes, Bytes head);
+  Bytes contiguous(const mbuf::Chain& bytes);
+  void flush_h2(u32 h2, tcp::ConnId conn);
+  void run_writable(u32 h2, tcp::ConnId conn, void (Relay::*pump)(u32 exchange));
+
+  // request.cc: the client's side
+  bool read_request(u32 session);
+  bool head_may_be_complete(const mbuf::Chain& in, u32 seen) const;
+  Exchange& open_exchange(u32 session, u32 stream, u32 service);
+  void begin_exchange(u32 session, u32 stream, bool ended);
+  void pump_request(u32 exchange);
+  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
+  void refuse(u32 session, http::Reject reject);
+  void answer(u32 session, const http::LocalAnswer& answer);
+  void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
+  void count_answer(u16 status);
+  void turn_away(u32 session, u32 stream, u16 status, std::string_view text, std::string_view flag,
+                 std::string_view flag_value);
+
+  // h2_session.cc: clients that speak HTTP/2
+  enum class Preface : u8 { no, partly, yes };
+  Preface preface_of(const mbuf::Chain& in) const;
+  void begin_multiplexing(u32 session);
+  u32 upgrade_to_h2(u32 session);
+  void on_multiplexed(u32 session, const tcp::AppEvent& event);
+  void on_client_event(u32 session, const http::H2Event& event);
+  void read_stream_head(u32 session, const http::H2Event& event);
+  void on_stream_trailers(BodyWay& way, Bytes text);
+  void end_incomplete(u32 session);
+  void end_streams(u32 session);
+  void settle(u32 session);
+  void last_streams(u32 session);
+  void multiplexed_timer(u32 session);
+  TimeUs multiplexed_deadline(const Session& session) const;
+  http::H2Settings h2_settings() const;
 
   // upstream.cc: the endpoint's side
   void dispatch(u32 exchange, const http::RequestHead& head);
   void dispatch_again(u32 exchange);
-  bool send_head(const Exchange& exchange, const http::RequestHead& head);
+  bool send_head(Exchange& exchange, const http::RequestHead& head);
   u32 take_idle(const contract::Endpoint& endpoint);
   u32 open_upstream(const Exchange& exchange, const contract::Endpoint& endpoint);
   enum class After : u8 { keep, close, abort };  // what becomes of the connection
   void release_upstream(u32 exchange, After after);
   void free_upstream(u32 upstream, bool abort);
   void unlink_idle(u32 upstream);
-  void upstream_failed(u32 exchange, contract::Outcome outcome);
+  enum class Failure : u8 { connection, stream, unprocessed };  // of the connection, of this exchange, or of nothing
+  void upstream_failed(u32 exchange, contract::Outcome outcome, Failure failure = Failure::connection);
   void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome);
+
+  // h2_upstream.cc: endpoints that speak HTTP/2
+  u32 take_multiplexed(const contract::Endpoint& endpoint);
+  bool begin_stream(u32 exchange, u32 upstream);
+  void on_multiplexed_upstream(u32 upstream, const tcp::AppEvent& event);
+  void on_endpoint_event(u32 upstream, const http::H2Event& event);
+  void stream_broke(u32 exchange, const http::H2Event& event);
+  void read_stream_response(u32 exchange, const http::H2Event& event);
+  void fail_streams(u32 upstream, contract::Outcome outcome);
+  void list(u32 upstream);
+  void retire(u32 upstream);
+  void unlist(u32 upstream);
+  void stream_released(u32 upstream);
+  void multiplexed_upstream_timer(u32 upstream);
 
   // response.cc: back to the client
   void read_response(u32 exchange);
-  void begin_response(u32 exchange);
+  void begin_response(u32 exchange, bool ended);
   void forward_interim(u32 exchange);
-  void begin_upgrade(u32 exchange);
-  u32 write_response_head(const http::ResponseEdit& edit);
+  void send_response_head(u32 exchange, const http::ResponseEdit& edit, bool end);
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
+  void bad_response(u32 exchange, http::Reject reject);
+  void note_grpc_status(const Exchange& exchange, u32 status);
+  bool try_elsewhere(u32 exchange);
   void break_response(u32 exchange, const Moved& moved);
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
   void response_end(u32 exchange);
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
-  void pump_tunnel(u32 exchange);
-  void end_tunnel(u32 exchange);
+  void abort_exchange(u32 exchange, http::H2Error error = http::H2Error::internal_error);
+  void time_out(u32 exchange);
   void end_exchange(u32 exchange);
   void count_status(const Exchange& exchange, u16 status);
+  TimeUs exchange_deadline(const Exchange& exchange) const;
+
+  // tunnel.cc: bytes both ways
+  void begin_tunnel(u32 session);
+  void begin_upgrade(u32 exchange);
+  void pump_tunnel(u32 exchange);
+  void end_tunnel(u32 exchange);
 
   // probe.cc
+  void begin_call(u32 index);
+  void read_probe(u32 index);
+  void read_call(u32 index);
+  void on_call_event(u32 index, const http::H2Event& event);
+  contract::Outcome outcome_of(const Probe& probe, u16 status) const;
   void on_probe(u32 index, const tcp::AppEvent& event);
   void probe_timer(u32 index);
   void end_probe(u32 index, contract::Outcome outcome, u16 status);
@@ -165,19 +238,24 @@ class Relay {
   const contract::Plan* plan_ = nullptr;
   TimeUs now_us_;
   bool draining_ = false;
+  TimeUs draining_since_us_ = 0;
 
+  http::H2Engine h2_;
   Slab<Session> sessions_;
   Slab<Upstream> upstreams_;
   Slab<Exchange> exchanges_;
   Slab<Probe> probes_;
   Wheel wheel_;  // ids: sessions, then upstreams, then probes
-  std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot
+  std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
 
   http::RequestHead request_head_;
   http::ResponseHead response_head_;
+  http::NeverIndexed response_never_;  // lines of `response_head_`, when it came on a stream
+  http::NeverIndexed stream_never_;    // lines of `request_head_`, alike
+  mbuf::Chain stream_head_;  // of the request in `request_head_`, when it came on a stream
   std::unique_ptr<u8[]> gathered_;  // a head that spans packets, in one piece
   std::unique_ptr<u8[]> written_;   // the head as it goes out
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
 namespace ringway::relay {
@@ -10,7 +11,6 @@ namespace ringway::relay {
 namespace {
 
 constexpr u32 kEagerHeadBytes = 2048;  // below this, a head is looked at again whenever a byte has come
-constexpr u32 kSliceBytes = 1448;      // of bytes that we write ourselves: no packet has to cut them
 
 }  // namespace
 
@@ -46,6 +46,18 @@ bool Relay::read_request(u32 index) {
   if (s.head_bytes_seen == in.bytes() && !s.peer_closed) return false;
   if (s.head_bytes_seen > 0 && !s.peer_closed && !head_may_be_complete(in, s.head_bytes_seen)) return false;
 
+  if (s.requests == 0) {
+    const Preface preface = preface_of(in);
+    if (preface == Preface::yes) {
+      begin_multiplexing(index);
+      return false;
+    }
+    if (preface == Preface::partly && !s.peer_closed) {
+      s.head_bytes_seen = in.bytes();
+      arm_session(index);
+      return false;
+    }
+  }
   const http::HeadLimits limits{plan_->limits.head_bytes, plan_->limits.fields, plan_->limits.target_bytes};
   http::ReadResult result = http::read_request(in.front(), limits, request_head_);
   if (result.status == http::ReadStatus::incomplete && in.slices() > 1) {
@@ -66,9 +78,9 @@ bool Relay::read_request(u32 index) {
     case http::ReadStatus::complete: break;
   }
   s.head_bytes_seen = 0;
-  ++s.requests;
-  page().count(contract::Counter::requests);
-  begin_exchange(index);
+  u32 stream = kNone32;
+  if (request_head_.upgrade_h2c) stream = upgrade_to_h2(index);
+  begin_exchange(index, stream, request_head_.framing == http::Framing::none);
   return sessions_.used(index);
 }
 
@@ -87,34 +99,53 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
   if (bytes.bytes() != n) return abort_session(index);
   Session& s = sessions_[index];
   engine_.send(s.conn, std::move(bytes));
-  page().count(contract::Counter::local_answers);
-  page().count(answer.status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
+  count_answer(answer.status);
   if (answer.close) return linger(index);
   s.waiting_since_us = now_us_;
 }
 
-// Copies bytes that we wrote into fresh packets; shorter than asked when the pool is empty.
-mbuf::Chain Relay::to_chain(Bytes bytes) {
-  mbuf::Chain out = pools_.chain();
-  while (!bytes.empty()) {
-    mbuf::Pkt pkt = pools_.alloc();
-    const u32 n = std::min<u32>(kSliceBytes, static_cast<u32>(bytes.size()));
-    if (!pkt) break;
-    std::memcpy(pkt.append(n), bytes.data(), n);
-    if (!out.append(std::move(pkt))) break;
-    bytes = bytes.subspan(n);
-  }
-  if (!bytes.empty()) page().count(contract::Verdict::no_mbuf);
-  return out;
+// The same on a stream, which ends by it.
+void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool grpc) {
+  if (grpc) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
+  const bool sent = h2_.send_local_answer(stream, answer);
+  count_answer(answer.status);
+  h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
+  sessions_[index].waiting_since_us = now_us_;
+  flush_h2(sessions_[index].h2, sessions_[index].conn);
 }
 
-Exchange& Relay::open_exchange(u32 session, u32 service) {
-  const u32 index = exchanges_.alloc();  // as many as sessions: never empty
+void Relay::count_answer(u16 status) {
+  page().count(contract::Counter::local_answers);
+  page().count(status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
+}
+
+// The request in `request_head_` goes no further than this answer.
+void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, std::string_view flag,
+                      std::string_view flag_value) {
+  const http::RequestHead& head = request_head_;
+  http::LocalAnswer reply{.status = status, .text = text, .flag = flag, .flag_value = flag_value,
+                          .head_only = head.method == http::Method::head};
+  if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
+  Session& s = sessions_[index];
+  const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
+  reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;
+  engine_.discard(s.conn, head.bytes);
+  answer(index, reply);
+}
+
+// `stream`: the client's, kNone32 with HTTP/1.1.
+Exchange& Relay::open_exchange(u32 session, u32 stream, u32 service) {
+  const u32 index = exchanges_.alloc();  // as many as sessions and streams: never empty
   RW_ASSERT(index != kNone32);
-  sessions_[session].exchange = index;
-  sessions_[session].state = SessionState::exchanging;
+  if (stream == kNone32) {
+    sessions_[session].exchange = index;
+    sessions_[session].state = SessionState::exchanging;
+  } else {
+    h2_.set_user(stream, index);
+  }
   Exchange& x = exchanges_[index];
   x.session = session;
+  x.stream = stream;
   x.plan = plan_;
   hold(*plan_);
   x.service = service;
@@ -123,121 +154,93 @@ Exchange& Relay::open_exchange(u32 session, u32 service) {
   return x;
 }
 
-// The head is complete in `request_head_`: finds its service and endpoint and sends it on its way.
-void Relay::begin_exchange(u32 index) {
+// The head is complete in `request_head_`: finds its service and endpoint and sends it on its way. `ended`: no body comes.
+// The head's bytes are in front of what the connection has received, or in `stream_head_` for a stream.
+void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   Session& s = sessions_[index];
   const http::RequestHead& head = request_head_;
-  const bool head_only = head.method == http::Method::head;
-  const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
-  const bool keep = head.keep_alive && !draining_ && !last && head.framing == http::Framing::none;
-  const auto answer_and_skip = [&](u16 status, std::string_view text, std::string_view flag, std::string_view value) {
-    engine_.discard(s.conn, head.bytes);
-    answer(index, {.status = status, .text = text, .flag = flag, .flag_value = value, .head_only = head_only,
-                   .close = !keep});
-  };
+  ++s.requests;
+  page().count(contract::Counter::requests);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);
   if (match.service == kNone32) {
     page().count(contract::Counter::no_route_found);
-    if (match.no_backend()) return answer_and_skip(500, "every backend of the route has weight 0", "flag", "NR");
-    return answer_and_skip(404, "no route matches this request", "flag", "NR");
+    if (match.no_backend()) return turn_away(index, stream, 500, "every backend of the route has weight 0", "flag", "NR");
+    return turn_away(index, stream, 404, "no route matches this request", "flag", "NR");
   }
   const contract::Service& service = plan_->services[match.service];
-  if (service.app_protocol != contract::AppProtocol::http) {
-    return answer_and_skip(426, "this service does not speak HTTP/1.1", "flag", "protocol");
+  if (service.app_protocol == contract::AppProtocol::tcp) {
+    return turn_away(index, stream, 426, "this service does not speak HTTP", "flag", "protocol");
+  }
+  if (head.upgrade && stream != kNone32 && service.multiplexed()) {
+    return turn_away(index, stream, 501, "the endpoints of this service take no WebSocket", "flag", "protocol");
   }
   const u64 body_max = plan_->limits.request_body_bytes;
   if (body_max != 0 && head.framing == http::Framing::length && head.content_length > body_max) {
-    return answer_and_skip(413, "the request body is too large", "limit", "request_body_bytes");
+    return turn_away(index, stream, 413, "the request body is too large", "limit", "request_body_bytes");
   }
 
-  Exchange& x = open_exchange(index, match.service);
+  Exchange& x = open_exchange(index, stream, match.service);
   x.client_minor = head.minor_version;
   x.method = head.method;
   x.client_keep_alive = head.keep_alive;
-  x.has_body = head.framing != http::Framing::none;
-  x.wants_upgrade = head.upgrade;
-  x.request_body.begin(head.framing, head.content_length);
-  x.request_done = !x.has_body;
+  x.has_body = !ended;
+  x.wants_upgrade = head.upgrade && !service.multiplexed();
+  x.grpc = http::is_grpc(head);
+  if (x.grpc) x.grpc_timeout_us = http::grpc_timeout_us(head).value_or(0);
+  x.never_indexed = std::exchange(stream_never_, {});
+  x.request_body.reader.begin(head.framing, head.content_length);
+  x.request_body.unwrap = stream == kNone32 && service.multiplexed();
+  x.request_done = ended;
   x.request_done_us = now_us_;
   if (!head.has(http::FieldId::x_request_id)) {
     x.id_high = random();
     x.id_low = random();
   }
   stats_.services[service.slot].requests.add();
+  const u32 exchange = stream == kNone32 ? s.exchange : static_cast<u32>(h2_.user(stream));
 
-  x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
-  if (x.head.bytes() != head.bytes) return abort_session(index);
-  dispatch(s.exchange, head);
-}
-
-// A connection of a service without appProtocol: bytes both ways.
-void Relay::begin_tunnel(u32 index) {
-  Session& s = sessions_[index];
-  open_exchange(index, plan_->listeners[s.listener].service).tunnel = true;
-  page().count(contract::Counter::tunnels);
-  request_head_ = {};
-  dispatch(s.exchange, request_head_);
-}
-
-// Moves as many body bytes as `reader` and `budget` allow out of a connection's receive chain. With `unwrap` only the
-// content, otherwise the framing goes along.
-Relay::Moved Relay::move_body(http::BodyReader& reader, tcp::ConnId from, u32 budget, bool unwrap) {
-  using RunKind = http::BodyReader::RunKind;
-  Moved moved{pools_.chain()};
-  if (unwrap) {
-    while (budget > 0 && !reader.done() && !engine_.received(from).empty()) {
-      const Bytes piece = engine_.received(from).front();
-      const auto run = reader.next(piece.first(std::min<std::size_t>(piece.size(), budget)));
-      if (run.kind == RunKind::invalid) moved.reject = run.reject;
-      if (run.kind != RunKind::payload && run.kind != RunKind::framing) break;
-      if (run.kind == RunKind::framing) {
-        engine_.discard(from, run.bytes);
-        continue;
-      }
-      mbuf::Chain bytes = engine_.take(from, run.bytes);
-      moved.short_of_memory = bytes.bytes() != run.bytes;
-      budget -= run.bytes;
-      moved.bytes.append(std::move(bytes));
-      if (moved.short_of_memory) break;
-    }
-    return moved;
+  if (s.state == SessionState::multiplexing) {
+    x.head = std::move(stream_head_);
+  } else {
+    x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
   }
-  const mbuf::Chain& in = engine_.received(from);
-  u32 n = 0;
-  for (u32 at = in.first(); at != kNone32 && n < budget && !reader.done(); at = in.slice(at).next) {
-    Bytes piece = in.slice(at).bytes();
-    piece = piece.first(std::min<std::size_t>(piece.size(), budget - n));
-    while (!piece.empty() && !reader.done()) {
-      const auto run = reader.next(piece);
-      if (run.kind == RunKind::invalid) {
-        moved.reject = run.reject;
-        return moved;
-      }
-      if (run.bytes == 0) break;
-      piece = piece.subspan(run.bytes);
-      n += run.bytes;
+  if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
+  dispatch(exchange, head);
+}
+
+// `bytes` of the body are about to leave. A gRPC message is kept until its answer comes, so that a call which was not
+// processed can be made again; any other body cannot be repeated from here on.
+void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
+  if (x.grpc && !x.body_started && x.kept.bytes() + bytes.bytes() <= contract::kReplayBytesMax) {
+    mbuf::Chain copy = bytes.share();
+    if (copy.bytes() == bytes.bytes()) {
+      if (x.kept.pool() == nullptr) x.kept = pools_.chain();
+      return x.kept.append(std::move(copy));
     }
   }
-  if (n == 0) return moved;
-  moved.bytes = engine_.take(from, n);
-  moved.short_of_memory = moved.bytes.bytes() != n;
-  return moved;
+  x.body_started = true;
+  x.head.clear();
+  x.kept.clear();
 }
 
-// Request body towards the endpoint, as far as its send budget allows. Waits until the connection is open, so that a
-// request whose connection never opens is still whole.
+// Request body towards the endpoint, as far as its leg has space. Waits until the connection is open, so that a request
+// whose connection never opens is still whole.
 void Relay::pump_request(u32 index) {
   Exchange& x = exchanges_[index];
-  Session& s = sessions_[x.session];
-  if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
-  const tcp::ConnId to = upstreams_[x.upstream].conn;
+  if (x.tunnel) return pump_tunnel(index);
+  if (x.request_done || x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
+  const Leg from = client_leg(x);
+  const Leg to = endpoint_leg(x);
   const u64 body_max = x.plan->limits.request_body_bytes;
-  while (!x.request_body.done()) {
-    const u32 space = engine_.send_space(to);
-    if (space == 0) break;
-    Moved moved = move_body(x.request_body, s.conn, space, false);
+  while (!x.request_done) {
+    const u32 room = space(to);
+    if (room == 0) {
+      wait_for_space(to);
+      break;
+    }
+    Moved moved = take_body(from, x.request_body, room);
     if (moved.reject != http::Reject::none) {
       page().count(contract::Counter::bad_requests);
       const http::RejectText& text = http::text_of(moved.reject);
@@ -245,27 +248,28 @@ void Relay::pump_request(u32 index) {
     }
     if (moved.short_of_memory) {
       page().count(contract::Verdict::no_mbuf);
-      return abort_session(x.session);
+      return abort_exchange(index);
     }
-    if (moved.bytes.empty()) break;
+    if (moved.bytes.empty() && !moved.end) break;
     x.body_bytes += moved.bytes.bytes();
     if (body_max != 0 && x.body_bytes > body_max) {
       return fail_exchange(index, 413, "the request body is too large", "request_body_bytes");
     }
-    x.active_us = now_us_;
-    x.body_started = true;
-    x.head.clear();
-    stats_.services[x.plan->services[x.service].slot].bytes_in.add(moved.bytes.bytes());
-    engine_.send(to, std::move(moved.bytes));
+    if (!moved.bytes.empty()) {
+      x.active_us = now_us_;
+      keep_body(x, moved.bytes);
+      stats_.services[x.plan->services[x.service].slot].bytes_in.add(moved.bytes.bytes());
+    }
+    if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
+    if (moved.end) {
+      x.request_done = true;
+      x.request_done_us = now_us_;
+      return arm_exchange(x);
+    }
   }
-  if (x.request_body.done()) {
-    x.request_done = true;
-    x.request_done_us = now_us_;
-    return arm_session(x.session);
-  }
-  if (s.peer_closed && engine_.received(s.conn).empty()) {
+  if (!from.h2() && sessions_[x.session].peer_closed && engine_.received(from.conn).empty()) {
     page().count(contract::Counter::client_aborts);
-    abort_session(x.session);
+    abort_exchange(index);
   }
 }
 

@@ -1,24 +1,17 @@
-// Back to the client: response heads and bodies, the end of an exchange, its failures, and tunnels.
+// Back to the client: response heads and bodies, the end of an exchange and its failures.
 
 #include <algorithm>
-#include <cstring>
 
+#include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
 namespace ringway::relay {
 
-namespace {
-
-// Room that TCP needs in front of bytes to send them from where they are: Ethernet, IPv4, TCP with timestamps.
-constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
-
-}  // namespace
-
-// Reads response heads until the final one: interim ones pass, 101 makes a tunnel.
+// Reads response heads from an HTTP/1.1 endpoint until the final one: interim ones pass, 101 makes a tunnel.
 void Relay::read_response(u32 index) {
   while (true) {
     Exchange& x = exchanges_[index];
-    if (x.upstream == kNone32) return;
+    if (x.upstream == kNone32 || x.upstream_stream != kNone32) return;
     const tcp::ConnId from = upstreams_[x.upstream].conn;
     const mbuf::Chain& in = engine_.received(from);
     http::ReadResult result;
@@ -26,22 +19,19 @@ void Relay::read_response(u32 index) {
       const http::HeadLimits limits{contract::kHeadBytesMax, contract::kFieldsMax, 0};
       result = http::read_response(in.front(), x.method, limits, response_head_);
       if (result.status == http::ReadStatus::incomplete && in.slices() > 1) {
-        const u32 n = in.copy_out(0, {gathered_.get(), std::min<u32>(in.bytes(), contract::kHeadBytesMax)});
-        page().count(contract::Counter::head_copied, n);
-        result = http::read_response({gathered_.get(), n}, x.method, limits, response_head_);
+        const Bytes whole = contiguous(in);
+        page().count(contract::Counter::head_copied, whole.size());
+        result = http::read_response(whole, x.method, limits, response_head_);
       }
     }
-    if (result.status == http::ReadStatus::invalid) {
-      page().count(contract::Counter::bad_responses);
-      tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_response);
-      return fail_exchange(index, 502, http::text_of(result.reject).sentence, http::text_of(result.reject).name);
-    }
+    if (result.status == http::ReadStatus::invalid) return bad_response(index, result.reject);
     if (result.status == http::ReadStatus::incomplete) {
       x.head_bytes_seen = in.bytes();
       if (engine_.peer_closed(from)) upstream_failed(index, contract::Outcome::reset);
       return;
     }
     x.head_bytes_seen = 0;
+    response_never_ = {};
     const u16 status = response_head_.status;
     // Interim responses wait for a client that does not read, or their number would be held here; kWritable goes on.
     if (status < 200 && engine_.send_space(sessions_[x.session].conn) == 0) return;
@@ -51,96 +41,126 @@ void Relay::read_response(u32 index) {
       page().count(contract::Counter::bad_responses);
       return fail_exchange(index, 502, "the endpoint switched protocols without being asked", "UPE");
     }
-    if (status >= 200) return begin_response(index);
+    if (status >= 200) return begin_response(index, response_head_.framing == http::Framing::none);
     forward_interim(index);
     if (!exchanges_.used(index)) return;
+    engine_.discard(from, response_head_.bytes);
   }
 }
 
-// Writes the head in `response_head_` as the client shall see it to scratch; it may then be let go. Returns its bytes.
-u32 Relay::write_response_head(const http::ResponseEdit& edit) {
+void Relay::bad_response(u32 index, http::Reject reject) {
+  Exchange& x = exchanges_[index];
+  page().count(contract::Counter::bad_responses);
+  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_response);
+  fail_exchange(index, 502, http::text_of(reject).sentence, http::text_of(reject).name);
+}
+
+// Sends the head in `response_head_` as the client shall see it, without a body. The head may then be let go.
+void Relay::send_response_head(u32 index, const http::ResponseEdit& edit, bool end) {
+  Exchange& x = exchanges_[index];
+  if (x.stream != kNone32) {
+    const bool sent = h2_.send_response(x.stream, response_head_, edit, response_never_, end);
+    flush_h2(h2_.conn_of(x.stream), sessions_[x.session].conn);
+    if (!sent) abort_exchange(index);
+    return;
+  }
   const u32 n = http::write_response(response_head_, edit, {written_.get(), kWrittenHeadMax});
   RW_ASSERT(n != 0);
-  return n;
+  send_written(index, n, pools_.chain());
 }
 
 // Queues the `n` bytes of head in scratch for the client, in front of `body` in the same packet where that has room.
 void Relay::send_written(u32 index, u32 n, mbuf::Chain body) {
-  Exchange& x = exchanges_[index];
-  if (u8* room = body.grow_front(n, kHeaderReserve)) {
-    std::memcpy(room, written_.get(), n);
-  } else {
-    mbuf::Chain bytes = to_chain({written_.get(), n});
-    if (bytes.bytes() != n) return abort_session(x.session);
-    bytes.append(std::move(body));
-    body = std::move(bytes);
-  }
+  const Exchange& x = exchanges_[index];
+  if (!put_in_front(body, {written_.get(), n})) return abort_session(x.session);
   engine_.send(sessions_[x.session].conn, std::move(body));
 }
 
 void Relay::forward_interim(u32 index) {
-  Exchange& x = exchanges_[index];
-  if (x.client_minor >= 1) {  // RFC 9110 15.2: not to an HTTP/1.0 client
-    page().count(contract::Counter::responses_1xx);
-    const u32 n = write_response_head({.via = x.plan->via});
-    engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
-    return send_written(index, n, pools_.chain());
-  }
-  engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
-}
-
-void Relay::begin_upgrade(u32 index) {
-  Exchange& x = exchanges_[index];
-  count_status(x, 101);
-  const u32 n = write_response_head({.via = x.plan->via, .upgrade = true});
-  engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
-  send_written(index, n, pools_.chain());
-  if (!exchanges_.used(index)) return;
-  page().count(contract::Counter::tunnels);
-  x.head.clear();
-  x.status = 101;
-  x.tunnel = true;
-  x.response_started = true;
-  x.request_done = false;  // from here on: the client's direction has ended
-  pump_tunnel(index);
+  const Exchange& x = exchanges_[index];
+  if (x.stream == kNone32 && x.client_minor == 0) return;  // RFC 9110 15.2: not to an HTTP/1.0 client
+  page().count(contract::Counter::responses_1xx);
+  send_response_head(index, {.via = x.plan->via, .from_h2 = x.upstream_stream != kNone32}, false);
 }
 
 // The final head is in `response_head_`: decides how the response ends for the client and sends it with the bytes of
-// the body that are there.
-void Relay::begin_response(u32 index) {
+// the body that are there. `ended`: no body comes.
+void Relay::begin_response(u32 index, bool ended) {
   Exchange& x = exchanges_[index];
   Session& s = sessions_[x.session];
-  const tcp::ConnId from = upstreams_[x.upstream].conn;
   const http::ResponseHead& head = response_head_;
   const contract::Limits& limits = x.plan->limits;
+  const bool from_h2 = x.upstream_stream != kNone32;
+  const bool to_h2 = x.stream != kNone32;
+  const bool chunked_to_1_0 = !to_h2 && x.client_minor == 0 && head.framing == http::Framing::chunked;
+
+  const auto grpc_status = x.grpc ? http::grpc_status(head) : std::nullopt;
+  if (grpc_status == static_cast<u32>(http::GrpcStatus::unavailable) && ended && try_elsewhere(index)) return;
 
   x.status = head.status;
   count_status(x, head.status);
-  tell_control(x.plan->endpoints[x.endpoint],
-               head.status >= 500 ? contract::Outcome::bad_status : contract::Outcome::success);
+  if (head.status >= 500) {
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+  } else if (grpc_status) {
+    note_grpc_status(x, *grpc_status);
+  } else if (!x.grpc) {
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
+  }
   x.response_started = true;
   x.head.clear();
+  x.kept.clear();
   x.keep_upstream = head.keep_alive && head.framing != http::Framing::until_close;
-  x.unwrap_chunked = x.client_minor == 0 && head.framing == http::Framing::chunked;
-  x.close_client = !x.client_keep_alive || draining_ || said_all(s) || !x.request_done ||
-                   head.framing == http::Framing::until_close || x.unwrap_chunked ||
-                   (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection);
+  x.response_body.reader.begin(head.framing, head.content_length);
+  x.response_body.unwrap = !from_h2 && (to_h2 || chunked_to_1_0);
+  x.response_chunked = from_h2 && !chunked_to_1_0 && head.framing == http::Framing::chunked;
+  x.ends_by_close = !to_h2 && (head.framing == http::Framing::until_close || chunked_to_1_0);
+  x.close_client = !to_h2 && (!x.client_keep_alive || draining_ || said_all(s) || !x.request_done || x.ends_by_close ||
+                              (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection));
   http::ResponseEdit edit{.via = x.plan->via};
+  edit.from_h2 = from_h2;
   edit.close = x.close_client;
   edit.keep_alive_1_0 = !x.close_client && x.client_minor == 0;
-  edit.chunked_to_close = x.unwrap_chunked;
+  edit.chunked_to_close = chunked_to_1_0;
   edit.upstream_service_ms = (now_us_ - x.attempt_started_us) / 1000;
 
-  const u32 n = write_response_head(edit);
-  engine_.discard(from, head.bytes);
-  x.response_body.begin(head.framing, head.content_length);
-  const u32 space = engine_.send_space(s.conn);
-  Moved moved = move_body(x.response_body, from, space > n ? space - n : 0, x.unwrap_chunked);
+  if (to_h2) {
+    send_response_head(index, edit, ended);
+    if (!exchanges_.used(index)) return;
+    if (!from_h2) engine_.discard(upstreams_[x.upstream].conn, head.bytes);
+    return ended ? response_end(index) : pump_response(index);
+  }
+  const u32 n = http::write_response(head, edit, {written_.get(), kWrittenHeadMax});
+  RW_ASSERT(n != 0);
+  const Leg from = endpoint_leg(x);
+  if (!from_h2) engine_.discard(from.conn, head.bytes);
+  const u32 room = engine_.send_space(s.conn);
+  Moved moved = take_body(from, x.response_body, room > n ? room - n : 0);
   stats_.services[x.plan->services[x.service].slot].bytes_out.add(moved.bytes.bytes());
+  if (x.response_chunked && !ended && !wrap_chunk(x.response_body, moved.bytes, moved.end)) return abort_exchange(index);
   send_written(index, n, std::move(moved.bytes));
   if (!exchanges_.used(index)) return;
   if (moved.reject != http::Reject::none || moved.short_of_memory) return break_response(index, moved);
+  if (moved.end || ended) return response_end(index);
   pump_response(index);
+}
+
+// What a call came to, for the endpoint's health and for the counters.
+void Relay::note_grpc_status(const Exchange& x, u32 status) {
+  const bool failure = http::is_grpc_failure(status);
+  tell_control(x.plan->endpoints[x.endpoint], failure ? contract::Outcome::bad_status : contract::Outcome::success);
+  page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
+}
+
+// The endpoint says that it cannot serve the call now (UNAVAILABLE, before any message): another may. False when there is
+// no other try; then the answer stands.
+bool Relay::try_elsewhere(u32 index) {
+  Exchange& x = exchanges_[index];
+  const bool tries_left = x.attempts < std::min(x.plan->limits.attempts, kAttemptsMax);
+  if (!tries_left || x.head.empty() || x.body_started) return false;
+  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+  release_upstream(index, After::keep);
+  dispatch_again(index);
+  return true;
 }
 
 // The body cannot go on because of what the endpoint sent or because memory is short.
@@ -155,51 +175,53 @@ void Relay::break_response(u32 index, const Moved& moved) {
 
 // The response cannot be finished. What has come is still delivered; then the connection ends before the body does,
 // which the client sees by its length or the missing last chunk. A body that ends with the connection would look whole:
-// that client gets a reset (RFC 9112 section 8).
+// that client gets a reset (RFC 9112 section 8), as a stream does (RFC 9113 8.1).
 void Relay::break_off(u32 index) {
   const Exchange& x = exchanges_[index];
   const u32 session = x.session;
-  if (x.tunnel || x.unwrap_chunked || x.response_body.framing() == http::Framing::until_close) {
-    return abort_session(session);
-  }
+  if (x.stream != kNone32 || x.tunnel || x.ends_by_close) return abort_exchange(index);
   end_exchange(index);
   linger(session);
 }
 
-// Response body towards the client, as far as the client's send budget allows.
+// Response body towards the client, as far as its leg has space.
 void Relay::pump_response(u32 index) {
   Exchange& x = exchanges_[index];
-  if (x.response_done || x.upstream == kNone32) return;
-  const tcp::ConnId from = upstreams_[x.upstream].conn;
-  const Session& s = sessions_[x.session];
+  if (x.tunnel) return pump_tunnel(index);
+  if (!x.response_started || x.response_done || x.upstream == kNone32) return;
+  const Leg from = endpoint_leg(x);
+  const Leg to = client_leg(x);
   // Until nothing is left or the client's budget is found to be spent: only then kWritable will call again.
-  while (!x.response_body.done()) {
-    const u32 space = engine_.send_space(s.conn);
-    if (space == 0) break;
-    Moved moved = move_body(x.response_body, from, space, x.unwrap_chunked);
+  while (true) {
+    const u32 room = space(to);
+    if (room == 0) {
+      wait_for_space(to);
+      break;
+    }
+    Moved moved = take_body(from, x.response_body, room);
     if (moved.reject != http::Reject::none || moved.short_of_memory) return break_response(index, moved);
-    if (moved.bytes.empty()) break;
+    if (moved.bytes.empty() && !moved.end) break;
     x.active_us = now_us_;
     stats_.services[x.plan->services[x.service].slot].bytes_out.add(moved.bytes.bytes());
-    engine_.send(s.conn, std::move(moved.bytes));
+    if (!put_body(to, x.response_body, std::move(moved.bytes), moved.end, x.response_chunked)) return abort_exchange(index);
+    if (moved.end) return response_end(index);
   }
-  if (!x.response_body.done() && engine_.peer_closed(from) && engine_.received(from).empty() &&
-      !x.response_body.connection_closed()) {
-    return upstream_failed(index, contract::Outcome::reset);
-  }
-  if (x.response_body.done()) response_end(index);
+  if (!from.h2() && leg_ended(from) && !x.response_body.reader.done()) upstream_failed(index, contract::Outcome::reset);
 }
 
 void Relay::response_end(u32 index) {
   Exchange& x = exchanges_[index];
   x.response_done = true;
   const u32 session = x.session;
-  const tcp::ConnId from = upstreams_[x.upstream].conn;
-  const bool clean = x.request_done && x.keep_upstream && engine_.received(from).empty() && !engine_.peer_closed(from);
+  const Leg from = endpoint_leg(x);
+  const bool clean = x.request_done && (from.h2() || (x.keep_upstream && engine_.received(from.conn).empty() &&
+                                                      !engine_.peer_closed(from.conn)));
+  const bool h2 = x.stream != kNone32;
   const bool close_client = x.close_client || !x.request_done || draining_;
   release_upstream(index, clean ? After::keep : x.request_done ? After::close : After::abort);
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   end_exchange(index);
+  if (h2) return;
   Session& s = sessions_[session];
   s.state = SessionState::reading_head;
   s.waiting_since_us = now_us_;
@@ -219,16 +241,50 @@ void Relay::count_status(const Exchange& x, u16 status) {
 void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::string_view flag) {
   Exchange& x = exchanges_[index];
   const u32 session = x.session;
-  if (x.tunnel || x.response_started) return abort_session(session);
+  if (x.tunnel || x.response_started) return abort_exchange(index);
   stats_.services[x.plan->services[x.service].slot].responses[std::min<u32>(status / 100, 5)].add();
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   Session& s = sessions_[session];
-  const bool close = !x.request_done || !x.client_keep_alive || draining_ || said_all(s);
-  const bool head_only = x.method == http::Method::head;
+  http::LocalAnswer reply{.status = status, .text = text, .flag = "flag", .flag_value = flag,
+                          .head_only = x.method == http::Method::head};
+  if (const u32 stream = std::exchange(x.stream, kNone32); stream != kNone32) {
+    const bool grpc = x.grpc;
+    end_exchange(index);
+    return answer_stream(session, stream, reply, grpc);
+  }
+  reply.close = !x.request_done || !x.client_keep_alive || draining_ || said_all(s);
   end_exchange(index);
   s.state = SessionState::reading_head;
-  answer(session, {.status = status, .text = text, .flag = "flag", .flag_value = flag, .head_only = head_only,
-                   .close = close});
+  answer(session, reply);
+}
+
+// Ends an exchange without a word, or in the middle of one: its stream is reset, or its HTTP/1.1 connection.
+void Relay::abort_exchange(u32 index, http::H2Error error) {
+  Exchange& x = exchanges_[index];
+  if (x.stream == kNone32) return abort_session(x.session);
+  x.reset = error;
+  end_exchange(index);
+}
+
+// A deadline has passed (exchange_deadline).
+void Relay::time_out(u32 index) {
+  const Exchange& x = exchanges_[index];
+  stats_.services[x.plan->services[x.service].slot].timeouts.add();
+  page().count(contract::Counter::request_timeouts);
+  if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);
+  if (x.request_done || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
+  fail_exchange(index, 408, "the request body did not arrive in time", "SI");
+}
+
+TimeUs Relay::exchange_deadline(const Exchange& x) const {
+  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
+  TimeUs deadline = ~TimeUs{0};
+  if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
+  if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
+    deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
+  }
+  if (x.grpc_timeout_us != 0) deadline = std::min(deadline, x.started_us + x.grpc_timeout_us);
+  return deadline;
 }
 
 // Lets go of all that an exchange holds. Its session stays.
@@ -236,59 +292,18 @@ void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
   release_upstream(index, After::abort);
   stats_.services[x.plan->services[x.service].slot].active.sub();
-  sessions_[x.session].exchange = kNone32;
+  Session& s = sessions_[x.session];
+  if (s.state == SessionState::multiplexing) {
+    s.waiting_since_us = now_us_;
+    if (x.stream != kNone32) {
+      h2_.release(x.stream, x.reset);
+      flush_h2(s.h2, s.conn);
+    }
+  } else {
+    s.exchange = kNone32;
+  }
   release(*x.plan);
   exchanges_.free(index);
-}
-
-// Bytes both ways; each direction ends on its own (half-close).
-void Relay::pump_tunnel(u32 index) {
-  Exchange& x = exchanges_[index];
-  if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
-  const tcp::ConnId client = sessions_[x.session].conn;
-  const tcp::ConnId endpoint = upstreams_[x.upstream].conn;
-  bool short_of_memory = false;
-  const auto move = [&](tcp::ConnId from, tcp::ConnId to, bool& ended) -> u32 {
-    u32 moved = 0;
-    while (!engine_.received(from).empty()) {
-      const u32 space = engine_.send_space(to);
-      if (space == 0) break;
-      mbuf::Chain bytes = engine_.take(from, space);
-      if (bytes.empty()) {
-        short_of_memory = true;
-        break;
-      }
-      moved += bytes.bytes();
-      engine_.send(to, std::move(bytes));
-    }
-    if (moved > 0) {
-      x.active_us = now_us_;
-      x.body_started = true;
-    }
-    if (!ended && engine_.peer_closed(from) && engine_.received(from).empty()) {
-      ended = true;
-      engine_.shutdown(to);
-    }
-    return moved;
-  };
-  auto& numbers = stats_.services[x.plan->services[x.service].slot];
-  numbers.bytes_in.add(move(client, endpoint, x.request_done));
-  numbers.bytes_out.add(move(endpoint, client, x.response_done));
-  if (short_of_memory) {
-    page().count(contract::Verdict::no_mbuf);
-    return abort_session(x.session);
-  }
-  arm_session(x.session);
-  if (x.request_done && x.response_done) end_tunnel(index);
-}
-
-// Both directions have ended in order.
-void Relay::end_tunnel(u32 index) {
-  const u32 session = exchanges_[index].session;
-  release_upstream(index, After::close);
-  end_exchange(index);
-  engine_.close(sessions_[session].conn);
-  free_session(session);
 }
 
 }  // namespace ringway::relay

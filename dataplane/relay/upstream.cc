@@ -39,11 +39,13 @@ wire::Ip source_address(const contract::Plan& plan, const wire::Ip& endpoint, u3
   return {};
 }
 
-// Picks an endpoint and sends the request head to it: on an idle connection, or on a new one that it waits in.
+// Picks an endpoint and sends the request head to it: on an idle connection, on a stream, or on a new connection that it
+// waits in.
 void Relay::dispatch(u32 index, const http::RequestHead& head) {
   Exchange& x = exchanges_[index];
   const Session& s = sessions_[x.session];
   const contract::Plan& plan = *x.plan;
+  const bool h2 = plan.services[x.service].multiplexed();
   while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
     const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
@@ -54,13 +56,13 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     }
     const contract::Endpoint& endpoint = plan.endpoints[pick.endpoint];
     x.tried[x.attempts++] = pick.endpoint;
-    u32 u = x.tunnel ? kNone32 : take_idle(endpoint);
+    u32 u = x.tunnel ? kNone32 : h2 ? take_multiplexed(endpoint) : take_idle(endpoint);
     if (u == kNone32) u = open_upstream(x, endpoint);
-    if (u == kNone32) {
+    if (u == kNone32 || (h2 && !begin_stream(index, u))) {
       stats_.endpoints[endpoint.slot].connect_failures.add();
       continue;
     }
-    upstreams_[u].exchange = index;
+    if (!h2) upstreams_[u].exchange = index;
     x.upstream = u;
     x.endpoint = pick.endpoint;
     x.attempt_started_us = now_us_;
@@ -68,15 +70,15 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
     if (x.tunnel) return;
-    if (!send_head(x, head)) return abort_session(x.session);
-    if (!x.request_done) pump_request(index);
-    return;
+    if (!send_head(x, head)) return abort_exchange(index);
+    if (x.request_done) return arm_exchange(x);
+    return pump_request(index);
   }
   fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");
 }
 
 // Writes the request head as the endpoint shall see it. False when packet memory is short.
-bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
+bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   char id[36];
   http::RequestEdit edit{.client_ip = config_.book->ip(s.tuple.remote), .via = x.plan->via};
@@ -87,6 +89,14 @@ bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
   edit.expected_timeout_ms = x.plan->services[x.service].timeouts.per_request_us / 1000;
   edit.upgrade = x.wants_upgrade;
   edit.fallback_host = x.plan->services[x.service].discovery_name;
+  edit.from_h2 = x.stream != kNone32;
+  const Leg to = endpoint_leg(x);
+  if (to.h2()) {
+    const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done);
+    flush_h2(h2_.conn_of(to.stream), to.conn);
+    return sent;
+  }
+  x.request_chunked = edit.from_h2 && head.framing == http::Framing::chunked;
 
   mbuf::Chain bytes = pools_.chain();
   mbuf::Pkt pkt = pools_.alloc();
@@ -104,7 +114,7 @@ bool Relay::send_head(const Exchange& x, const http::RequestHead& head) {
     bytes = to_chain({written_.get(), large});
     if (bytes.bytes() != large) return false;
   }
-  engine_.send(upstreams_[x.upstream].conn, std::move(bytes));
+  engine_.send(to.conn, std::move(bytes));
   return true;
 }
 
@@ -145,6 +155,13 @@ u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) 
   up.incarnation = endpoint.incarnation;
   up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
   wheel_.arm(upstream_timer_id(u), up.armed_us);
+  if (!x.plan->services[x.service].multiplexed()) return u;
+  up.h2 = h2_.open(http::H2Role::client, h2_settings(), now_us_);
+  if (up.h2 == kNone32) {
+    free_upstream(u, true);
+    return kNone32;
+  }
+  list(u);
   return u;
 }
 
@@ -154,8 +171,13 @@ void Relay::release_upstream(u32 index, After after) {
   if (x.upstream == kNone32) return;
   const u32 u = std::exchange(x.upstream, kNone32);
   Upstream& up = upstreams_[u];
-  up.exchange = kNone32;
   stats_.endpoints[up.slot].active.sub();
+  if (up.h2 != kNone32) {
+    const u32 stream = std::exchange(x.upstream_stream, kNone32);
+    if (stream != kNone32) h2_.release(stream, after == After::keep ? http::H2Error::no_error : http::H2Error::cancel);
+    return stream_released(u);
+  }
+  up.exchange = kNone32;
   auto& list = idle_[up.slot];
   const contract::Limits& limits = plan_->limits;
   if (after != After::keep || draining_ || list.size() >= limits.upstream_idle_per_endpoint) {
@@ -183,6 +205,10 @@ void Relay::unlink_idle(u32 u) {
 // Gives up a connection that no exchange holds. `abort`: RST, because the endpoint's bytes are not wanted any more.
 void Relay::free_upstream(u32 u, bool abort) {
   const Upstream& up = upstreams_[u];
+  if (up.h2 != kNone32) {
+    unlist(u);
+    h2_.close(up.h2);
+  }
   if (up.conn) {
     if (abort) {
       engine_.abort(up.conn);
@@ -197,6 +223,7 @@ void Relay::free_upstream(u32 u, bool abort) {
 void Relay::upstream_timer(u32 index) {
   Upstream& up = upstreams_[index];
   up.armed_us = 0;
+  if (up.h2 != kNone32) return multiplexed_upstream_timer(index);
   if (up.state == UpstreamState::connecting) {
     const Exchange& x = exchanges_[up.exchange];
     const u32 session = x.session;
@@ -224,25 +251,26 @@ void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome o
   if (!outbox_.push(mail)) page().count(contract::Counter::events_dropped);
 }
 
-// The exchange's connection broke, or never opened: another try where that is safe, else the client hears of it.
-void Relay::upstream_failed(u32 index, contract::Outcome outcome) {
+// The exchange's connection or stream broke, or never opened: another try where that is safe, else the client hears of it.
+void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failure) {
   Exchange& x = exchanges_[index];
-  const u32 u = x.upstream;
-  const bool opened = upstreams_[u].state == UpstreamState::busy;
-  const bool reused = upstreams_[u].reused;
+  const Upstream& up = upstreams_[x.upstream];
+  const bool opened = up.state == UpstreamState::busy;
+  const bool stale = up.reused && up.h2 == kNone32;
+  const bool processed = opened && failure != Failure::unprocessed;
   const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
   auto& numbers = stats_.endpoints[endpoint.slot];
   (opened ? numbers.resets : numbers.connect_failures).add();
-  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint.
-  if (!reused) tell_control(endpoint, outcome);
+  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint, nor does GOAWAY.
+  if (!stale && (processed || !opened)) tell_control(endpoint, outcome);
   release_upstream(index, After::abort);
   if (x.response_started) {
     page().count(contract::Counter::upstream_aborts);
     return break_off(index);
   }
   const bool repeatable = x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started;
-  if (repeatable && (!opened || (!x.has_body && is_idempotent(x.method)))) {
-    if (opened && reused) x.attempts = 0;  // a stale pooled connection does not count against its endpoint
+  if (repeatable && (!processed || (!x.has_body && is_idempotent(x.method)))) {
+    if (opened && stale) x.attempts = 0;  // a stale pooled connection does not count against its endpoint
     return dispatch_again(index);
   }
   page().count(contract::Counter::upstream_aborts);
@@ -259,13 +287,13 @@ void Relay::dispatch_again(u32 index) {
     request_head_ = {};
     return dispatch(index, request_head_);
   }
-  Bytes bytes = x.head.front();
-  if (x.head.slices() > 1) {
-    const u32 n = x.head.copy_out(0, {gathered_.get(), contract::kHeadBytesMax});
-    bytes = {gathered_.get(), n};
+  if (!x.kept.empty()) {
+    x.request_done = false;
+    x.request_body.chunks = {};
+    x.request_body.again = std::move(x.kept);
   }
   const contract::Limits& limits = x.plan->limits;
-  const auto again = http::read_request(bytes, {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
+  const auto again = http::read_request(contiguous(x.head), {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
   RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits
   dispatch(index, request_head_);
 }

@@ -206,6 +206,7 @@ void Gateway::make_workers(const config::GatewayConfig& config) {
       worker.from_kernel = i == 0 ? &tap_->to_core() : nullptr;
     }
     worker.tcp = engine_config(config, i);
+    worker.h2 = {.connections = config.http2.connections, .streams = config.http2.streams};
     worker.tcp.secret[0] = first.secret[0];
     worker.tcp.secret[1] = first.secret[1];
     worker.seed = random_u64();

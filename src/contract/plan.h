@@ -24,7 +24,7 @@ namespace ringway::contract {
 enum class AppProtocol : u8 { tcp, http, http2, grpc };  // ECS appProtocol; absent means tcp
 enum class BalancePolicy : u8 { maglev, round_robin };
 enum class HashOn : u8 { source, header, cookie, path, query, request };
-enum class HealthCheckKind : u8 { none, tcp, http };
+enum class HealthCheckKind : u8 { none, tcp, http, grpc };
 
 // One active health check, ready to be sent by a core.
 struct HealthCheck {
@@ -36,7 +36,9 @@ struct HealthCheck {
   u32 jitter_percent = 10;
   u16 status_min = 200;  // inclusive
   u16 status_max = 299;  // inclusive
-  std::string request;   // the bytes of the whole HTTP/1.1 request, for kind http
+  bool h2 = false;       // http: over HTTP/2; grpc always is
+  std::string request;   // http and grpc: the head as HTTP/1.1 text; with HTTP/1.1 it is sent as it stands
+  std::string body;      // grpc: the message of grpc.health.v1.Health/Check with its prefix
 };
 
 // One task: an address that serves. `slot` indexes HealthBoard and the per-endpoint counters.
@@ -73,6 +75,8 @@ struct Service {
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
+  // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).
+  bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };
 
 // Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
@@ -116,6 +120,9 @@ struct Limits {
   u64 upstream_idle_us = 60'000'000;       // idle connection in the pool
   u32 upstream_idle_per_endpoint = 64;     // per core
   u32 requests_per_connection = 0;         // 0 is unlimited
+  u32 h2_streams_per_connection = 128;     // SETTINGS_MAX_CONCURRENT_STREAMS
+  u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
+  u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 

@@ -1,5 +1,6 @@
-// HTTP/1.1 heads and bodies: what reading and writing one costs. Requests are a tiny one as wrk sends it and one of
-// a browser (about 700 bytes).
+// Heads and bodies: what reading and writing one costs. Requests are a tiny one as wrk sends it and one of a browser
+// (about 700 bytes). In HTTP/2 the same requests are read from a header block and written as one, as the second and
+// later ones of their connection.
 
 #include <benchmark/benchmark.h>
 
@@ -9,6 +10,9 @@
 #include "dataplane/http/h1_body.h"
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h1_write.h"
+#include "dataplane/http/h2_head.h"
+#include "dataplane/http/h2_write.h"
+#include "dataplane/http/hpack.h"
 
 namespace ringway::http {
 namespace {
@@ -102,6 +106,77 @@ void write_response_bench(benchmark::State& state, const std::string& text) {
 }
 BENCHMARK_CAPTURE(write_response_bench, tiny, kTinyResponse);
 BENCHMARK_CAPTURE(write_response_bench, large, kLargeResponse);
+
+// The edits of an endpoint's request, so that the block holds what a gateway in front of another one would read.
+RequestEdit edit_for_h2() {
+  RequestEdit edit;
+  edit.client_ip = wire::Ip4::of(10, 11, 12, 13);
+  edit.via = "ringway";
+  return edit;
+}
+
+// Header block to Head: HPACK decoded, the text written, the text read.
+void read_h2_request_bench(benchmark::State& state, const std::string& text) {
+  RequestHead head;
+  if (read_request(bytes_of(text), {}, head).status != ReadStatus::complete) state.SkipWithError("refused");
+  HpackEncoder encoder;
+  HpackDecoder decoder;
+  std::vector<u8> block(kH2BlockBytesMax);
+  std::vector<u8> scratch(HpackDecoder::scratch_bytes(kH2BlockBytesMax));
+  std::vector<u8> out(contract::kHeadBytesMax + 1024);
+  const auto read = [&](Bytes bytes) {
+    H2HeadText h2(H2HeadText::Kind::request, {}, out);
+    if (decoder.decode({&bytes, 1}, scratch, h2) != HpackStatus::ok) return false;
+    return h2.finish(true) == H2HeadStatus::complete && read_request(h2.text(), {}, head).status == ReadStatus::complete;
+  };
+  u32 bytes = write_request(encoder, head, edit_for_h2(), {}, block);
+  if (!read(Bytes(block).first(bytes))) state.SkipWithError("refused");
+  if (read_request(bytes_of(text), {}, head).status != ReadStatus::complete) state.SkipWithError("refused");
+  bytes = write_request(encoder, head, edit_for_h2(), {}, block);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(read(Bytes(block).first(bytes)));
+    benchmark::ClobberMemory();
+  }
+  state.counters["block_bytes"] = bytes;
+}
+BENCHMARK_CAPTURE(read_h2_request_bench, tiny, kTiny);
+BENCHMARK_CAPTURE(read_h2_request_bench, browser, kBrowser);
+
+void write_h2_request_bench(benchmark::State& state, const std::string& text) {
+  RequestHead head;
+  if (read_request(bytes_of(text), {}, head).status != ReadStatus::complete) state.SkipWithError("refused");
+  HpackEncoder encoder;
+  RequestEdit edit = edit_for_h2();
+  edit.request_id = "01234567-89ab-4def-bedc-ba9876543210";
+  edit.expected_timeout_ms = 15000;
+  std::vector<u8> out(kH2BlockBytesMax);
+  u32 bytes = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(bytes = write_request(encoder, head, edit, {}, out));
+    benchmark::ClobberMemory();
+  }
+  state.counters["block_bytes"] = bytes;
+}
+BENCHMARK_CAPTURE(write_h2_request_bench, tiny, kTiny);
+BENCHMARK_CAPTURE(write_h2_request_bench, browser, kBrowser);
+
+void write_h2_response_bench(benchmark::State& state, const std::string& text) {
+  ResponseHead head;
+  if (read_response(bytes_of(text), Method::get, {}, head).status != ReadStatus::complete) state.SkipWithError("refused");
+  HpackEncoder encoder;
+  ResponseEdit edit;
+  edit.via = "ringway";
+  edit.upstream_service_ms = 3;
+  std::vector<u8> out(kH2BlockBytesMax);
+  u32 bytes = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(bytes = write_response(encoder, head, edit, {}, out));
+    benchmark::ClobberMemory();
+  }
+  state.counters["block_bytes"] = bytes;
+}
+BENCHMARK_CAPTURE(write_h2_response_bench, tiny, kTinyResponse);
+BENCHMARK_CAPTURE(write_h2_response_bench, large, kLargeResponse);
 
 // A chunked body of 64 KiB in chunks of `range` bytes, shown in pieces of one segment (1448 bytes).
 void chunked_body_bench(benchmark::State& state) {

@@ -104,6 +104,15 @@ TEST(WriteRequest, ViaAndForwardedForAreAppendedOverAllLines) {
             "GET / HTTP/1.1\r\nHost: x\r\n" + tail("1.1.1.1, 2.2.2.2, 10.1.2.3", "1.0 a, 1.1 b, 1.1 gw"));
 }
 
+TEST(WriteRequest, Rfc9110_7_6_3_WhatCameByHttp2SaysSoInVia) {
+  RequestEdit edit = usual_edit();
+  edit.from_h2 = true;
+  EXPECT_EQ(sent("GET / HTTP/1.1\r\nHost: x\r\nVia: 1.1 a\r\n", edit),
+            "GET / HTTP/1.1\r\nHost: x\r\n" + tail("10.1.2.3", "1.1 a, 2.0 gw"));
+  EXPECT_EQ(sent_response("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", {.from_h2 = true}),
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nVia: 2.0 gw\r\n\r\n");
+}
+
 TEST(WriteRequest, ProtoAndRequestIdOfTheClientAreKept) {
   EXPECT_EQ(sent("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\n"),
             "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\nX-Request-Id: mine\r\n"
@@ -235,6 +244,17 @@ TEST(WriteLocalAnswer, Rfc9110_15_5_22_UpgradeRequiredNamesTheProtocol) {
   LocalAnswer a;
   a.status = 426;
   EXPECT_NE(local(a).find("Upgrade: HTTP/1.1\r\nConnection: close, upgrade\r\n"), std::string::npos);
+}
+
+TEST(WriteLocalAnswer, AGrpcAnswerIs200WithItsStatusAndMessageInTheHead) {
+  LocalAnswer a;
+  a.status = 503;
+  a.text = "no endpoint is \"up\": 100% down\n";
+  a.grpc_status = 14;
+  a.close = false;
+  EXPECT_EQ(local(a),
+            "HTTP/1.1 200 OK\r\nServer: ringway\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n"
+            "grpc-status: 14\r\ngrpc-message: no endpoint is \"up\": 100%25 down%0A\r\n\r\n");
 }
 
 TEST(WriteLocalAnswer, EveryRejectMakesAnAnswerThatReadsBack) {

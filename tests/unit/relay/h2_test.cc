@@ -1,0 +1,309 @@
+// Relay between protocols, through a whole gateway core: HTTP/1.1 and HTTP/2 on either side.
+
+#include "tests/unit/relay/h2_fixture.h"
+
+namespace ringway {
+namespace {
+
+const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+const std::string kChunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+std::string pattern(std::size_t bytes) {
+  std::string body(bytes, '\0');
+  for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 2654435761u >> 24);
+  return body;
+}
+std::size_t first_difference(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return std::min(a.size(), b.size());
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+TEST_F(H2RelayTest, H2ClientToH1Endpoint) {
+  start();
+  always(ok("hello"));
+  const Message answer = ask_h2(kGet);
+  EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(answer.body, "hello");
+  EXPECT_TRUE(answer.ended);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_THAT(seen[0], AllOf(StartsWith("GET /a HTTP/1.1\r\nHost: web\r\n"), HasSubstr("Via: 1.1 far, 2.0 ringway"), HasSubstr("10.1.0.2")));
+}
+
+TEST_F(H2RelayTest, H1ClientToH2Endpoint) {
+  start_h2();
+  always_h2(kOk, "hello");
+  EXPECT_THAT(ask(kGet), AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), HasSubstr("Content-Length: 5"), EndsWith("\r\n\r\nhello")));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_THAT(seen[0], AllOf(StartsWith("GET /a HTTP/1.1\r\nhost: web\r\n"), HasSubstr("via: 1.1 ringway")));
+}
+
+TEST_F(H2RelayTest, H2ClientToH2Endpoint) {
+  start_h2();
+  always_h2(kOk, "hello");
+  const Message answer = ask_h2(kGet);
+  EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(answer.body, "hello");
+  EXPECT_TRUE(answer.ended);
+}
+
+TEST_F(H2RelayTest, ManyStreamsOfOneClientShareOneConnectionToTheEndpoint) {
+  start_h2();
+  always_h2(kOk, "hello");
+  const u32 c = connect_h2();
+  std::vector<u32> streams;
+  for (int i = 0; i < 50; ++i) streams.push_back(request(c, kGet));
+  for (const u32 stream : streams) EXPECT_TRUE(answer_to(c, stream).ended);
+  EXPECT_EQ(seen.size(), 50u);
+  EXPECT_EQ(server_side->peers.size(), 1u);
+}
+
+TEST_F(H2RelayTest, Regret22_StreamsAreBalancedOneByOne) {
+  start_h2(3);
+  always_h2(kOk, "hello");
+  const u32 c = connect_h2();
+  for (int i = 0; i < 12; ++i) request(c, kGet);
+  EXPECT_EQ(server_side->peers.size(), 3u);
+  for (u32 endpoint = 0; endpoint < 3; ++endpoint) EXPECT_EQ(std::count(seen_at.begin(), seen_at.end(), endpoint), 4) << endpoint;
+}
+
+TEST_F(H2RelayTest, ResponseOfUnknownLengthIsChunkedForH1Client) {
+  start_h2();
+  always_h2(kChunked, "hello");
+  EXPECT_THAT(ask(kGet), AllOf(HasSubstr("Transfer-Encoding: chunked"), EndsWith("\r\n\r\n5\r\nhello\r\n0\r\n\r\n")));
+}
+
+TEST_F(H2RelayTest, ChunkedRequestOfH1ClientLosesItsFramingAndKeepsItsTrailers) {
+  start_h2();
+  Message got;
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (!message.ended) return;
+    got = message;
+    respond_with(stream, kOk, "hello");
+    server_side->h2.release(stream, http::H2Error::no_error);
+  };
+  const std::string answer = ask("POST /a HTTP/1.1\r\nHost: web\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                 "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nSum: 5\r\n\r\n");
+  EXPECT_THAT(answer, EndsWith("hello"));
+  EXPECT_EQ(got.body, "abcde");
+  EXPECT_EQ(got.trailers, "sum: 5\r\n");
+}
+
+TEST_F(H2RelayTest, ChunkedResponseOfH1EndpointLosesItsFramingAndKeepsItsTrailers) {
+  start();
+  always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n");
+  const Message answer = ask_h2(kGet);
+  EXPECT_EQ(answer.body, "abcde");
+  EXPECT_EQ(answer.trailers, "t: v\r\n");
+  EXPECT_TRUE(answer.ended);
+}
+
+TEST_F(H2RelayTest, TrailersOfH2EndpointReachAnH1ClientBehindTheLastChunk) {
+  start_h2();
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (!message.ended) return;
+    respond_with(stream, kChunked, "hello", false);
+    server_side->h2.send_trailers(stream, bytes_of("t: v\r\n"));
+    server_side->h2.release(stream, http::H2Error::no_error);
+  };
+  EXPECT_THAT(ask(kGet), EndsWith("5\r\nhello\r\n0\r\nt: v\r\n\r\n"));
+}
+
+TEST_F(H2RelayTest, ResponseThatEndsWithItsConnectionEndsItsStream) {
+  start();
+  on_request = [&](Serving& s) {
+    if (!s.got.ends_with("\r\n\r\n")) return;
+    s.got.clear();
+    world->server.send(s.id, "HTTP/1.0 200 OK\r\n\r\nall of it");
+    world->server.tcp().close(s.id);
+  };
+  const Message answer = ask_h2(kGet);
+  EXPECT_EQ(answer.body, "all of it");
+  EXPECT_TRUE(answer.ended);
+  EXPECT_FALSE(answer.reset);
+}
+
+TEST_F(H2RelayTest, RequestBodyOfUnknownLengthIsChunkedForH1Endpoint) {
+  start();
+  std::string got;
+  on_request = [&](Serving& s) {
+    got = s.got;
+    if (got.ends_with("0\r\n\r\n")) world->server.send(s.id, ok("x"));
+  };
+  const u32 c = connect_h2();
+  const u32 stream = request(c, "POST /a HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n", "abc", false);
+  send_body(*client_side, stream, "defg", true);
+  world->run_for(3000);
+  EXPECT_THAT(got, AllOf(HasSubstr("Transfer-Encoding: chunked"), EndsWith("\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")));
+  EXPECT_EQ(answer_to(c, stream).body, "x");
+}
+
+TEST_F(H2RelayTest, LargeBodiesPassBothWaysUnchangedAndUncopied) {
+  start_h2();
+  const std::string body = pattern(1'500'000);
+  std::string received;
+  u32 at = kNone32;
+  respond = [&](Peer&, u32 stream, Message& message) {
+    received = message.body;
+    if (message.ended) at = stream;
+  };
+  const u32 c = connect_h2();
+  const u32 stream = request(c, "POST /up HTTP/1.1\r\nHost: web\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n", body);
+  world->run_for(200'000);
+  EXPECT_EQ(first_difference(received, body), body.size());
+  ASSERT_NE(at, kNone32);
+  http::ResponseHead head;
+  ASSERT_EQ(http::read_response(bytes_of(kChunked), http::Method::get, {}, head).status, http::ReadStatus::complete);
+  ASSERT_TRUE(server_side->h2.send_response(at, head, {.via = "far"}, {}, false));
+  send_body(*server_side, at, body, true);
+  world->run_for(400'000);
+  EXPECT_EQ(first_difference(answer_to(c, stream).body, body), body.size());
+  EXPECT_TRUE(answer_to(c, stream).ended);
+  EXPECT_EQ(count(Counter::payload_copied), 0u);
+}
+
+TEST_F(H2RelayTest, StreamThatNobodyTakesStopsAlone) {
+  start_h2();
+  const std::string body = pattern(400'000);
+  respond = [&](Peer&, u32, Message&) {};
+  const u32 lazy = connect_h2();
+  const u32 busy = connect_h2();
+  client_side->peers[lazy].taking = false;
+  request(lazy, kGet);
+  const u32 quick = request(busy, kGet);
+  ASSERT_EQ(server_side->peers.size(), 1u) << "both are on one connection to the endpoint";
+  std::vector<u32> streams;
+  for (const auto& [stream, message] : server_side->peers[0].streams) streams.push_back(stream);
+  ASSERT_EQ(streams.size(), 2u);
+  http::ResponseHead head;
+  ASSERT_EQ(http::read_response(bytes_of(kChunked), http::Method::get, {}, head).status, http::ReadStatus::complete);
+  for (const u32 stream : streams) ASSERT_TRUE(server_side->h2.send_response(stream, head, {.via = "far"}, {}, false));
+  // The first was asked by the client that takes nothing: fill it until it stops.
+  u32 stuck = 0;
+  for (u32 turn = 0; turn < 4000; ++turn) {
+    const u32 n = std::min<u32>(server_side->h2.send_space(streams[0]), 8000);
+    if (n > 0) {
+      ASSERT_TRUE(server_side->h2.send_data(streams[0], chain_of(world->server, body.substr(0, n)), false));
+    }
+    stuck += n;
+    world->step();
+  }
+  EXPECT_LT(stuck, 300'000u) << "two windows of a stream";
+  send_body(*server_side, streams[1], body, true);
+  world->run_for(100'000);
+  EXPECT_EQ(first_difference(answer_to(busy, quick).body, body), body.size());
+}
+
+TEST_F(H2RelayTest, HeadRequestsAndInterimResponsesPass) {
+  start();
+  always("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+  const Message answer = ask_h2("HEAD / HTTP/1.1\r\nHost: web\r\n\r\n");
+  EXPECT_THAT(answer.head, AllOf(HasSubstr("103"), HasSubstr("HTTP/1.1 200"), HasSubstr("content-length: 1000")));
+  EXPECT_EQ(answer.body, "");
+  EXPECT_TRUE(answer.ended);
+}
+
+TEST_F(H2RelayTest, StreamsAreAnsweredLocally) {
+  start_h2();
+  plan->listeners[0].service = kNone32;
+  EXPECT_THAT(ask_h2(kGet).head, AllOf(StartsWith("HTTP/1.1 404 "), HasSubstr("x-ringway-flag: NR")));
+}
+
+TEST_F(H2RelayTest, GrpcIsAnsweredInItsOwnWords) {
+  start_h2();
+  plan->listeners[0].service = kNone32;
+  const Message answer = ask_h2("POST /s/m HTTP/1.1\r\nHost: web\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_THAT(answer.head, AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("grpc-status: 12\r\n"), HasSubstr("application/grpc")));
+  EXPECT_TRUE(answer.ended);
+}
+
+TEST_F(H2RelayTest, RefusedStreamGoesToAnotherEndpoint) {
+  start_h2(2);
+  always_h2(kOk, "hello");
+  const auto answer = respond;
+  respond = [&, answer](Peer& peer, u32 stream, Message& message) {
+    if (peer.endpoint != 0) return answer(peer, stream, message);
+    server_side->h2.release(stream, http::H2Error::refused_stream);
+    peer.streams.erase(stream);
+  };
+  const u32 c = connect_h2();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(answer_to(c, request(c, "POST /a HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n")).body, "hello");
+  EXPECT_GE(count(Counter::upstream_retries), 2u);
+}
+
+TEST_F(H2RelayTest, ConnectionThatBreaksTakesItsStreamsElsewhere) {
+  start_h2(2);
+  respond = [](Peer&, u32, Message&) {};
+  const u32 c = connect_h2();
+  const u32 first = request(c, kGet);
+  const u32 second = request(c, kGet);
+  ASSERT_EQ(server_side->peers.size(), 2u);
+  always_h2(kOk, "hello");
+  world->server.tcp().abort(server_side->peers[0].conn);
+  server_side->peers[0].closed = true;
+  world->run_for(5000);
+  const u32 broken = server_side->peers[0].endpoint;
+  EXPECT_EQ(seen_at.size(), 1u);
+  for (const u32 endpoint : seen_at) EXPECT_NE(endpoint, broken);
+  EXPECT_EQ(answer_to(c, first).ended + answer_to(c, second).ended, 1);
+}
+
+TEST_F(H2RelayTest, ClientThatResetsAStreamEndsItsExchangeAlone) {
+  start_h2();
+  respond = [](Peer&, u32, Message&) {};
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kGet);
+  client_side->h2.release(stream, http::H2Error::cancel);
+  world->run_for(3000);
+  EXPECT_EQ(count(Counter::client_aborts), 1u);
+  EXPECT_FALSE(client_side->peers[c].closed);
+  bool cancelled = false;
+  for (const auto& [at, message] : server_side->peers[0].streams) cancelled |= message.reset == http::H2Error::cancel;
+  always_h2(kOk, "hello");
+  EXPECT_EQ(answer_to(c, request(c, kGet)).body, "hello");
+}
+
+TEST_F(H2RelayTest, DrainLetsStreamsFinishAndThenCloses) {
+  start_h2();
+  respond = [](Peer&, u32, Message&) {};
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kGet);
+  contract::Mail mail;
+  mail.kind = MailKind::drain;
+  mail.drain_us = 20'000'000;
+  ASSERT_TRUE(world->inbox.push(mail));
+  world->run_for(1'500'000, 500);
+  EXPECT_TRUE(client_side->peers[c].goaway);
+  EXPECT_FALSE(client_side->peers[c].closed);
+  const u32 at = server_side->peers[0].streams.begin()->first;
+  respond_with(at, kOk, "hello");
+  server_side->h2.release(at, http::H2Error::no_error);
+  world->run_for(3000);
+  EXPECT_EQ(answer_to(c, stream).body, "hello");
+  EXPECT_TRUE(client_side->peers[c].closed);
+}
+
+TEST_F(H2RelayTest, RequestThatIsNotAnsweredInTimeGets504) {
+  start_h2();
+  plan->services[0].timeouts.per_request_us = 100'000;
+  respond = [](Peer&, u32, Message&) {};
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kGet);
+  world->run_for(150'000);
+  EXPECT_THAT(answer_to(c, stream).head, StartsWith("HTTP/1.1 504 "));
+  EXPECT_EQ(count(Counter::request_timeouts), 1u);
+}
+
+TEST_F(H2RelayTest, MalformedResponseIs502) {
+  start_h2();
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (!message.ended) return;
+    respond_with(stream, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "hello");  // longer than it says
+    server_side->h2.release(stream, http::H2Error::no_error);
+  };
+  const u32 c = connect();
+  say(c, kGet);
+  EXPECT_GE(count(Counter::bad_responses), 1u);
+}
+
+}  // namespace
+}  // namespace ringway
