@@ -392,6 +392,12 @@ u32 H2Engine::next_writable(u32 conn) { return impl_->next_writable(conn); }
 
 u32 H2Engine::connections_in_use() const { return impl_->conns.in_use(); }
 u32 H2Engine::streams_in_use() const { return impl_->streams.in_use(); }
+i32 H2Engine::send_window(u32 conn, u32 stream) const {
+  return stream == kNone32 ? impl_->conns[conn].send_window : impl_->streams[stream].send_window;
+}
+i32 H2Engine::receive_window(u32 conn, u32 stream) const {
+  return stream == kNone32 ? impl_->conns[conn].recv_window : impl_->streams[stream].recv_window;
+}
 const char* H2Engine::check_invariants(u32 conn) const { return impl_->broken(conn); }
 
 }  // namespace ringway::http
