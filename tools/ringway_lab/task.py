@@ -19,7 +19,7 @@ daemon off; master_process off; worker_processes 1; pid {dir}/pid; error_log {di
 events {{ worker_connections 8192; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; default_type text/plain; server_tokens off;
-  keepalive_timeout 600s; keepalive_requests 100000000; client_max_body_size 0; client_body_temp_path {dir}/body;
+  keepalive_timeout 600s; keepalive_requests {requests}; client_max_body_size 0; client_body_temp_path {dir}/body;
   proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   log_format task '$request_method $request_uri $status';
   server {{
@@ -65,6 +65,7 @@ class Task:
 class NginxTask(Task):
     log = False
     protocol = ""  # further words of `listen`
+    requests_per_connection = 100_000_000
 
     def command(self):
         self.dir = os.path.join(self.namespace.lab.dir, self.name)
@@ -80,7 +81,7 @@ class NginxTask(Task):
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w") as f:
             listen = "".join(f"    listen {authority(ip, self.port)}{self.protocol} backlog=4096;\n" for ip in self.ips)
-            f.write(CONF.format(dir=self.dir, listen=listen, name=self.name, files=files,
+            f.write(CONF.format(dir=self.dir, listen=listen, name=self.name, files=files, requests=self.requests_per_connection,
                                 log=f"{self.log_path} task" if self.log else "off"))
         return ["nginx", "-c", conf, "-e", os.path.join(self.dir, "error.log")]
 
