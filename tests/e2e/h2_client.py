@@ -1,5 +1,6 @@
 """HTTP/2 as clients of the tests speak it. `H2Client` keeps every rule (Python's h2); `Frames` keeps none."""
 
+import socket
 import struct
 import time
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class H2Client:
 
     def __init__(self, sock, authority, window=None, upgrade=None):
         """`upgrade`: target of a GET that asks for h2c over HTTP/1.1; its answer comes on stream 1."""
-        self.sock, self.authority = sock, authority
+        self.sock, self.authority, self.buffer = sock, authority, bytearray()
         self.answers, self.held, self.goaway, self.closed, self.upgrade_head = {}, set(), None, False, None
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False))
@@ -83,6 +84,9 @@ class H2Client:
         self.on_bytes(rest)
 
     def close(self):
+        """With a reset when an answer is still to come: the gateway shall not wait for a reader who is gone."""
+        if not all(answer.over for answer in self.answers.values()):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
     def flush(self):
@@ -93,17 +97,29 @@ class H2Client:
     # ---- in
 
     def on_bytes(self, data):
-        for event in self.h2.receive_data(data):
+        """Every whole frame goes to h2, but for GOAWAY, after which it would take no answer."""
+        self.buffer += data
+        at, passed = 0, []
+        while len(self.buffer) - at >= 9:
+            end = at + 9 + int.from_bytes(self.buffer[at:at + 3], "big")
+            if len(self.buffer) < end:
+                break
+            if self.buffer[at + 3] == GOAWAY:
+                last, code = struct.unpack("!II", self.buffer[at + 9:at + 17])
+                self.goaway = (code, last)
+            else:
+                passed.append(self.buffer[at:end])
+            at = end
+        del self.buffer[:at]
+        for event in self.h2.receive_data(b"".join(passed)):
             self.on(event)
         self.flush()
 
     def on(self, event):
         answer = self.answers.get(getattr(event, "stream_id", None))
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.goaway = (int(event.error_code), event.last_stream_id)
-        elif answer is None:
+        if answer is None:
             return
-        elif isinstance(event, h2.events.ResponseReceived):
+        if isinstance(event, h2.events.ResponseReceived):
             answer.status = int(dict(event.headers)[":status"])
             answer.fields = [(k, v) for k, v in event.headers if k[0] != ":"]
         elif isinstance(event, h2.events.InformationalResponseReceived):

@@ -14,7 +14,7 @@
     /half            promises 1000 bytes, sends 10, resets
     /early-answer    answers at once, before the body is read, and resets with NO_ERROR
     /slow-read/R     reads the body at R bytes per second, then answers as /echo
-    /goaway          answers, and takes no further stream on this connection
+    /goaway          GOAWAY: takes no further stream on this connection, and answers those that it has
     /ws              extended CONNECT (RFC 8441): echoes every byte
     /connections     JSON: connections accepted and open, streams served, most at once on one connection
     anything else    200 and NAME
@@ -33,6 +33,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.frame
 
 from backend import pattern, pattern_sha256
 
@@ -93,6 +94,8 @@ class Stream:
     async def serve(self):
         words = self.fields.get(":path", "/").split("?")[0].split("/")
         what, argument = words[1], (words[2] if len(words) > 2 else "")
+        if "100-continue" in self.fields.get("expect", ""):
+            self.connection.send_head(self.number, [(":status", "100")], False)
         if what in ("echo", "slow-read"):
             self.rate = int(argument) if what == "slow-read" else 0
             return await self.echo()
@@ -142,8 +145,8 @@ class Stream:
             await connection.send_data(self.number, b"0123456789")
             connection.reset(self.number, h2.errors.ErrorCodes.INTERNAL_ERROR)
         elif what == "goaway":
-            await self.answer(b"bye\n")
             connection.leave()
+            await self.answer(b"bye\n")
         elif what == "connections":
             await self.answer(json.dumps(seen).encode())
         else:
@@ -153,6 +156,7 @@ class Stream:
 class Connection(asyncio.Protocol):
     def __init__(self, name, settings):
         self.name, self.settings, self.streams, self.tasks = name, settings, {}, set()
+        self.last = None  # after GOAWAY: the last stream that is served
         self.flowing, self.moved = asyncio.Event(), asyncio.Event()
         self.flowing.set()
 
@@ -217,6 +221,8 @@ class Connection(asyncio.Protocol):
             stream.task.cancel()
 
     def begin(self, event):
+        if self.last is not None and event.stream_id > self.last:
+            return
         stream = self.streams[event.stream_id] = Stream(self, event.stream_id, event.headers)
         seen["streams"] += 1
         seen["most"] = max(seen["most"], len(self.streams))
@@ -232,6 +238,8 @@ class Connection(asyncio.Protocol):
         finally:
             self.streams.pop(stream.number, None)
             self.tasks.discard(stream.task)
+            if self.last is not None and not self.streams and not self.transport.is_closing():
+                self.transport.write_eof()  # a close with frames unread would be a reset
 
     # ---- what streams send
 
@@ -266,10 +274,11 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def leave(self):
-        """GOAWAY; the connection ends when its streams have."""
-        self.h2.close_connection()
-        self.flush()
-        self.transport.close()
+        """GOAWAY; the connection ends when its streams have. Python's h2 would forget them at once."""
+        if self.last is None:
+            self.last = max(self.streams)
+            frame = hyperframe.frame.GoAwayFrame(0, self.last)
+            self.transport.write(frame.serialize())
 
 
 async def main():

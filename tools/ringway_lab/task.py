@@ -120,12 +120,14 @@ class NodeH2Task(Task):
 class NghttpdTask(Task):
     """Serves what lies in `folder`; answers a POST with its own body."""
 
+    words = ()  # further ones of its command line
+
     def command(self):
         self.folder = os.path.join(self.namespace.lab.dir, self.name)
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "health"), "w") as f:
             f.write("ok\n")
-        return ["nghttpd", "--no-tls", "--echo-upload", "-d", self.folder, "-a", self.ip, self.port]
+        return ["nghttpd", "--no-tls", "--echo-upload", "-d", self.folder, "-a", self.ip, *self.words, self.port]
 
 
 class GrpcTask(Task):
