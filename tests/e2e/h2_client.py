@@ -255,6 +255,7 @@ class Frame:
     flags: int
     stream: int
     payload: bytes
+    fields: list | None = None  # of HEADERS
 
     @property
     def code(self):
@@ -263,10 +264,11 @@ class Frame:
 
 
 class Frames:
-    """A connection whose frames are written and read one by one; nothing is answered by itself."""
+    """A connection whose frames are written and read one by one; nothing is answered by itself. Header blocks of answers
+    are in one frame each."""
 
     def __init__(self, sock, values=None, preface=True):
-        self.sock, self.buffer, self.closed = sock, b"", False
+        self.sock, self.buffer, self.closed, self.told = sock, b"", False, None
         self.decoder = hpack.Decoder()
         self.decoder.max_header_list_size = 1 << 24
         if preface:
@@ -292,6 +294,10 @@ class Frames:
                 kind, flags, stream = self.buffer[3], self.buffer[4], int.from_bytes(self.buffer[5:9], "big") & 0x7fffffff
                 found = Frame(kind, flags, stream, self.buffer[9:9 + size])
                 self.buffer = self.buffer[9 + size:]
+                if kind == HEADERS and flags & END_HEADERS:
+                    found.fields = self.decoder.decode(found.payload)  # each, or the table is lost
+                if kind == GOAWAY and found.code != NO_ERROR:
+                    self.told = found.code
                 if wanted is None or wanted(found):
                     return found
             left = until - time.monotonic()
@@ -309,13 +315,14 @@ class Frames:
 
     def goaway(self, seconds=5):
         """Code of the GOAWAY that ends the connection; None when none came. A graceful one is only an announcement."""
-        found = self.get(seconds, lambda f: f.kind == GOAWAY and f.code != NO_ERROR)
-        return found and found.code
+        if self.told is None:
+            self.get(seconds, lambda f: self.told is not None)
+        return self.told
 
     def status(self, stream, seconds=5):
-        """Status of the next head on `stream`, or None; heads of other streams must not come between."""
+        """Status of the next head on `stream`, or None."""
         found = self.get(seconds, lambda f: f.kind == HEADERS and f.stream == stream)
-        return found and int(dict(self.decoder.decode(found.payload))[":status"])
+        return found and int(dict(found.fields)[":status"])
 
     def settled(self):
         """Their SETTINGS came and are acknowledged, and ours were: {code: value}."""
