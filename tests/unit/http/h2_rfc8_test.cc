@@ -77,7 +77,7 @@ TEST(H2, Rfc9113_8_1_1_LessDataThanTheLengthIsMalformed) {
 }
 TEST(H2, Rfc9113_8_1_1_MoreDataThanTheLengthIsMalformedAsSoonAsItComes) {
   Talk t;
-  t.begun().in("HEADERS 1 POST / content-length=5").event("head 1").in("DATA 1 tes", "DATA 1 ted").event("data 1").out("RST_STREAM 1 PROTOCOL_ERROR");
+  t.begun().in("HEADERS 1 POST / content-length=5").event("head 1").in("DATA 1 tes").event("data 1").in("DATA 1 ted").out("RST_STREAM 1 PROTOCOL_ERROR");
   t.event("reset 1 PROTOCOL_ERROR").quiet().audit();
 }
 TEST(H2, Rfc9113_8_1_1_LengthIsTheSumOfAllDataFrames) {

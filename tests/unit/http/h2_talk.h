@@ -143,6 +143,7 @@ class Talk {
     auto parsed = std::make_unique<RequestHead>();
     EXPECT_EQ(read_request(bytes_of(whole), {}, *parsed).status, ReadStatus::complete);
     EXPECT_TRUE(engine_->send_request(i, *parsed, {.via = "t", .upgrade = upgrade}, {}, end));
+    ids_[i] = engine_->id(i);
     check();
   }
   Talk& send(u32 id, const std::string& data, bool end = false, u32 each = 1460) {
