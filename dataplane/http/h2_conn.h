@@ -32,7 +32,6 @@ inline constexpr u32 kH2MbufCharge = 2304;       // what one held slice counts a
 inline constexpr u32 kH2IdlePriorities = 8;      // of streams that were given one before they were opened
 inline constexpr u32 kH2LingeringLeast = 8;      // streams that are over and not let go of, beside as many as may be open
 inline constexpr u8 kH2NotSaid = 2;              // of a setting that is 0 or 1
-inline constexpr u32 kH2PeerStreamsUnknown = 100;  // what an endpoint is believed to take before its SETTINGS come
 // Room that TCP and what is below need in front of bytes to send them from where they are: Ethernet, IPv6, TCP with
 // timestamps.
 inline constexpr u32 kH2FrontReserve = 14 + 40 + 20 + 12;
@@ -73,7 +72,7 @@ struct H2Conn {
   // --- what the peer allows
   u32 peer_window = kH2WindowInitial;  // SETTINGS_INITIAL_WINDOW_SIZE
   u32 peer_frame_bytes = kH2FrameBytesLeast;
-  u32 peer_streams_max = kH2PeerStreamsUnknown;
+  u32 peer_streams_max = 0;
   bool peer_extended_connect = false;
   u8 peer_no_priorities = kH2NotSaid;
   i32 send_window = kH2WindowInitial;

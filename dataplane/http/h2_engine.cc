@@ -32,6 +32,7 @@ u32 H2Engine::Impl::open(H2Role role, const H2Settings& settings, TimeUs now_us)
   k.settings.streams_max = std::min(settings.streams_max, contract::kH2StreamsMax);
   k.settings.stream_window_bytes = std::min(settings.stream_window_bytes, kH2WindowMost);
   k.settings.held_bytes_max = std::min(settings.held_bytes_max, kH2WindowMost);
+  k.peer_streams_max = settings.peer_streams;
   k.guard.begin(now_us);
   k.in = pools.chain();
   k.out = pools.chain();
@@ -345,6 +346,7 @@ bool H2Engine::accepts_streams(u32 conn) const {
          impl_->streams.in_use() < impl_->streams.capacity();
 }
 bool H2Engine::accepts_extended_connect(u32 conn) const { return impl_->conns[conn].peer_extended_connect; }
+u32 H2Engine::peer_streams_max(u32 conn) const { return impl_->conns[conn].peer_streams_max; }
 bool H2Engine::settings_acknowledged(u32 conn) const { return impl_->conns[conn].acknowledged; }
 u32 H2Engine::held_bytes(u32 conn) const { return impl_->conns[conn].held_bytes; }
 u32 H2Engine::held_packets(u32 conn) const {

@@ -29,6 +29,8 @@
 
 namespace ringway::http {
 
+inline constexpr u32 kH2PeerStreamsUnknown = 100;
+
 enum class H2Role : u8 { server, client };
 
 // What we announce and what we bear, for one connection.
@@ -38,6 +40,7 @@ struct H2Settings {
   u32 held_bytes_max = 1'048'576;    // the connection's window: what all streams together may hold unread
   u32 head_bytes_max = contract::kHeadBytesDefault;  // SETTINGS_MAX_HEADER_LIST_SIZE; larger ones are reported `too_large`
   u32 fields_max = contract::kFieldsDefault;
+  u32 peer_streams = kH2PeerStreamsUnknown;  // what the peer is believed to take before its SETTINGS come, for the client role
   bool extended_connect = true;      // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441), for the server role
 };
 
@@ -108,6 +111,7 @@ class H2Engine {
   u32 streams(u32 conn) const;            // that exist, in use by either side
   bool accepts_streams(u32 conn) const;   // client role: open_stream would succeed
   bool accepts_extended_connect(u32 conn) const;  // client role: the peer has said so (RFC 8441)
+  u32 peer_streams_max(u32 conn) const;   // client role: that the peer takes at once, as far as is known
   bool settings_acknowledged(u32 conn) const;
   bool mid_frame(u32 conn) const;         // the preface, a frame or a header block has begun and is not complete
   u32 held_bytes(u32 conn) const;         // received and not taken, all streams

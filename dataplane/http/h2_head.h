@@ -2,11 +2,11 @@
 // From fields to text: an HTTP/2 head is written as the HTTP/1.1 head that it means, and read by h1_read.
 //
 // A request becomes "METHOD target HTTP/1.1", "host: authority", its fields with cookie crumbs joined, and the framing
-// that its end tells: content-length as sent, "transfer-encoding: chunked" when the length is unknown. A response becomes
-// "HTTP/1.1 status " alike. What section 8.2 and 8.3 of RFC 9113 forbid is refused here (upper case, connection-specific
-// fields, pseudo-header order, :authority against host, white space around values, control bytes); what HTTP/1.1 forbids
-// is refused by the reader behind. So nothing that a second parser could read differently gets through. Framing is
-// written at the end of the head, cookie in front of it, :authority as the first field.
+// that its end tells: content-length, or "transfer-encoding: chunked" when the length is unknown. A response becomes
+// "HTTP/1.1 status reason" alike. What sections 8.2 and 8.3 of RFC 9113 forbid is refused here (upper case,
+// connection-specific fields, pseudo-header order, :authority against host, white space around values, control bytes);
+// what HTTP/1.1 forbids is refused by the reader behind. So nothing that a second parser could read differently gets
+// through. Framing is written at the end of the head, cookie in front of it, :authority as the first field.
 // Pure: a buffer of the caller's, no allocation, any thread. RFC 9113 section 8, RFC 8441 (extended CONNECT).
 
 #include <array>
@@ -52,7 +52,7 @@ class H2HeadText {
   H2HeadStatus finish(bool end, Method request_method = Method::get, std::string_view protocol = "websocket");
   Bytes text() const { return {start_, at_}; }
   const NeverIndexed& never_indexed() const { return never_; }
-  // Of a request: extended CONNECT (RFC 8441); `text` is then a GET with "connection: upgrade" and "upgrade: <protocol>".
+  // Of a request: extended CONNECT (RFC 8441); the text is a GET with "connection: upgrade" and "upgrade: <protocol>".
   bool extended_connect() const { return kind_ == Kind::request && has(Pseudo::protocol); }
   // Of a response: its :status, as sent.
   u16 status() const { return code_; }

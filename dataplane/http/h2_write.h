@@ -17,9 +17,11 @@ inline constexpr u32 kH2BlockBytesMax = contract::kHeadBytesMax + 8192;
 
 // :method, :scheme, :path, :authority, the fields. With `edit.upgrade` it becomes extended CONNECT (RFC 8441), which
 // has no content: the caller sees to it that the request has none.
-u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never, MutBytes out);
+u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never,
+                  MutBytes out);
 // :status, the fields. 101 becomes 200 when `edit.upgrade` (RFC 8441 section 5).
-u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never, MutBytes out);
+u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never,
+                   MutBytes out);
 // `text`: "name: value" CRLF each, as a chunked trailer section or H2HeadText give it; fields that a trailer section may
 // not carry (RFC 9110 6.5.1) are left out. 0 also when there is nothing to send; then nothing is wrong with the table.
 u32 write_trailers(HpackEncoder& encoder, Bytes text, MutBytes out, const NeverIndexed& never = {});

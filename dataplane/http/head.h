@@ -1,8 +1,9 @@
 #pragma once
 // Head: a parsed request or response head, as offsets into the bytes that it was read from.
 //
-// Filled by h1_read (and later by hpack), read by inspect, route and h1_write. A core has one RequestHead and one
-// ResponseHead as scratch; a head lives from its parse to its forwarding in one step of relay and is never stored.
+// Filled by h1_read, also for HTTP/2 (h2_head.h); read by inspect, route, h1_write and h2_write. A core has one
+// RequestHead and one ResponseHead as scratch; a head lives from its parse to its forwarding in one step of relay and
+// is never stored.
 // Offsets are 16 bits and relative to `base`, so a head that moved in memory only needs a new `base`.
 // Pure: no mbuf, any thread. Follows RFC 9110 (semantics) and RFC 9112 (HTTP/1.1).
 

@@ -1,6 +1,8 @@
 // Endpoints that speak HTTP/2: few connections for each, many streams on each. The pick comes first; among the picked
 // endpoint's connections the first that takes a stream is used, and a new one is opened when none does.
 
+#include <algorithm>
+
 #include "dataplane/http/grpc.h"
 #include "dataplane/relay/relay.h"
 
@@ -115,6 +117,7 @@ void Relay::on_multiplexed_upstream(u32 u, const tcp::AppEvent& event) {
     h2_.input(h2, engine_.take(conn, bytes), now_us_);
     http::H2Event seen;
     while (h2_.next_event(h2, seen)) on_endpoint_event(u, seen);
+    streams_taken_[upstreams_[u].slot] = static_cast<u8>(std::clamp<u32>(h2_.peer_streams_max(h2), 1, http::kH2PeerStreamsUnknown));
     flush_h2(h2, conn);
   }
   run_writable(h2, conn, &Relay::pump_request);

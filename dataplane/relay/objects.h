@@ -23,6 +23,7 @@
 namespace ringway::relay {
 
 inline constexpr u32 kAttemptsMax = 4;
+inline constexpr u32 kRefusedRoundsMax = 4;
 // Room that TCP needs in front of bytes to send them from where they are: Ethernet, IPv4, TCP with timestamps.
 inline constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
 inline constexpr u32 kWrittenHeadMax = contract::kHeadBytesMax + 4096;  // a head and what we add to it
@@ -97,6 +98,7 @@ struct Exchange {
   u32 endpoint = kNone32;         // index into plan->endpoints
   std::array<u32, kAttemptsMax> tried{};
   u8 attempts = 0;
+  u8 refused_rounds = 0;          // how often they were all used up by endpoints that refused it unprocessed
   u8 client_minor = 1;
   http::Method method = http::Method::get;
   bool client_keep_alive = true;

@@ -248,6 +248,7 @@ class Relay {
   Wheel wheel_;  // ids: sessions, then upstreams, then probes
   std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
+  std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
 

@@ -156,7 +156,9 @@ u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) 
   up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
   wheel_.arm(upstream_timer_id(u), up.armed_us);
   if (!x.plan->services[x.service].multiplexed()) return u;
-  up.h2 = h2_.open(http::H2Role::client, h2_settings(), now_us_);
+  http::H2Settings settings = h2_settings();
+  settings.peer_streams = streams_taken_[endpoint.slot];
+  up.h2 = h2_.open(http::H2Role::client, settings, now_us_);
   if (up.h2 == kNone32) {
     free_upstream(u, true);
     return kNone32;
@@ -271,6 +273,12 @@ void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failur
   const bool repeatable = x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started;
   if (repeatable && (!processed || (!x.has_body && is_idempotent(x.method)))) {
     if (opened && stale) x.attempts = 0;  // a stale pooled connection does not count against its endpoint
+    // What is refused unprocessed is no failure: GOAWAY and the limit of streams meet many at once, some again and again.
+    const u32 attempts_max = std::min(x.plan->limits.attempts, kAttemptsMax);
+    if (opened && !processed && attempts_max > 1 && x.attempts == attempts_max && x.refused_rounds < kRefusedRoundsMax) {
+      x.attempts = 0;
+      ++x.refused_rounds;
+    }
     return dispatch_again(index);
   }
   page().count(contract::Counter::upstream_aborts);

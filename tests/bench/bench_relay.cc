@@ -9,14 +9,17 @@
 // The run is cut into 1000 parts, each shorter than what a scheduler lets a program run at a stretch: on a machine with
 // other work the mean says how often we were interrupted, and the median part what a request costs meanwhile.
 //
-// usage: bench_relay [requests] [connections] [response body bytes] [keep|close]
-// `close`: every request on a client connection of its own, `Connection: close`.
+// usage: bench_relay [requests] [connections] [response body bytes] [keep|close|h2-h1|h1-h2|h2-h2] [streams]
+// `close`: every request on a client connection of its own, `Connection: close`. `h2-h1`: clients speak HTTP/2, each with
+// so many streams at once (100), endpoints HTTP/1.1; and so on.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "dataplane/http/h1_read.h"
+#include "dataplane/http/h2_engine.h"
 #include "tests/support/world.h"
 
 namespace {
@@ -39,28 +42,133 @@ u64 tsc_hz() {
   return static_cast<u64>(static_cast<double>(read_tsc() - first) * 1e9 / static_cast<double>(ns));
 }
 
+struct Kind {
+  bool close = false;      // one request per connection
+  bool client_h2 = false;
+  bool server_h2 = false;
+  u32 streams = 100;       // at once, of each HTTP/2 client
+};
+
+// A far end's HTTP/2.
+struct Speaker {
+  explicit Speaker(Host& at) : host(at), h2({.connections = 4096, .streams = 65'536}, at.pools(), at.page()) {}
+
+  void read(u32 conn, tcp::ConnId id, TimeUs now_us) {
+    h2.input(conn, host.tcp().take(id, host.tcp().received(id).bytes()), now_us);
+  }
+  void flush(u32 conn, tcp::ConnId id) {
+    if (h2.has_output(conn)) host.tcp().send(id, h2.take_output(conn));
+  }
+  mbuf::Chain bytes(u32 n) {
+    mbuf::Chain chain = host.pools().chain();
+    for (u32 part = 0; n > 0; n -= part) {
+      part = std::min<u32>(n, 1400);
+      mbuf::Pkt pkt = host.pools().alloc();
+      RW_ASSERT(pkt);
+      std::memset(pkt.append(part), 'x', part);
+      RW_ASSERT(chain.append(std::move(pkt)));
+    }
+    return chain;
+  }
+
+  Host& host;
+  http::H2Engine h2;
+  std::vector<u32> conns;  // by user of the TCP connection
+};
+
 struct Bench {
-  std::unique_ptr<contract::Plan> plan = one_service_plan(1, 2);  // outlives the exchanges that hold it
+  std::unique_ptr<contract::Plan> plan;  // outlives the exchanges that hold it
   World world{"rw", 2, 256};
   std::string response;
   u64 wanted_bytes = 0;  // of one response as the client sees it; learned from the first
   std::vector<std::pair<tcp::ConnId, u64>> clients;
   u64 answered = 0, failed = 0;
-  bool close;  // one request per connection
+  Kind kind;
+  u32 body_bytes;
+  Speaker client{world.client}, server{world.server};
+  http::RequestHead request_head;
+  http::ResponseHead response_head;
 
-  Bench(u32 connections, u32 body, bool close_each) : close(close_each) {
+  Bench(u32 connections, u32 body, const Kind& how)
+      : plan(one_service_plan(1, 2, how.server_h2 ? contract::AppProtocol::http2 : contract::AppProtocol::http)), kind(how),
+        body_bytes(body) {
     world.client.deliver_into(world.gateway_pools());
     world.server.deliver_into(world.gateway_pools());
     response = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: " +
                std::to_string(body) + "\r\n\r\n" + std::string(body, 'x');
+    RW_ASSERT(http::read_request(as_bytes(kRequest), {}, request_head).status == http::ReadStatus::complete);
+    RW_ASSERT(http::read_response(as_bytes(response), http::Method::get, {}, response_head).status == http::ReadStatus::complete);
     world.server.tcp().listen(World::endpoint_ip(0), 8080, 0);
     world.server.tcp().listen(World::endpoint_ip(1), 8080, 0);
     world.adopt(*plan);
-    world.server_app = [this] { serve(); };
-    world.client_app = [this] { drive(); };
+    world.server_app = [this] { kind.server_h2 ? serve_streams() : serve(); };
+    world.client_app = [this] { kind.client_h2 ? drive_streams() : drive(); };
     world.run_for(2000);
     clients.resize(connections);
+    client.conns.resize(connections);
     for (u32 i = 0; i < connections; ++i) open(i);
+  }
+
+  static Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const u8*>(text.data()), text.size()}; }
+
+  void serve_streams() {
+    tcp::AppEvent event;
+    auto& tcp = world.server.tcp();
+    while (tcp.next_event(event)) {
+      if ((event.bits & tcp::kAccepted) != 0) {
+        event.user = server.conns.size();
+        tcp.set_user(event.id, event.user);
+        server.conns.push_back(server.h2.open(http::H2Role::server, {.streams_max = 1000}, world.now_us));
+      }
+      if ((event.bits & tcp::kClosed) != 0) continue;
+      const u32 conn = server.conns[event.user];
+      server.read(conn, event.id, world.now_us);
+      http::H2Event seen;
+      while (server.h2.next_event(conn, seen)) {
+        if (seen.kind != http::H2EventKind::head) continue;
+        RW_ASSERT(server.h2.send_response(seen.stream, response_head, {.via = "far"}, {}, false));
+        RW_ASSERT(server.h2.send_data(seen.stream, server.bytes(body_bytes), true));
+        server.h2.release(seen.stream, http::H2Error::no_error);
+      }
+      server.flush(conn, event.id);
+    }
+  }
+
+  void ask(u32 conn) {
+    const u32 stream = client.h2.open_stream(conn, 0);
+    if (stream == kNone32) return;
+    RW_ASSERT(client.h2.send_request(stream, request_head, {.client_ip = World::kClient, .via = "far"}, {}, true));
+  }
+
+  void drive_streams() {
+    tcp::AppEvent event;
+    auto& tcp = world.client.tcp();
+    while (tcp.next_event(event)) {
+      if ((event.bits & tcp::kClosed) != 0) {
+        ++failed;
+        continue;
+      }
+      u32& conn = client.conns[event.user];
+      if ((event.bits & tcp::kConnected) != 0) {
+        conn = client.h2.open(http::H2Role::client, {}, world.now_us);
+        for (u32 i = 0; i < kind.streams; ++i) ask(conn);
+      }
+      client.read(conn, event.id, world.now_us);
+      http::H2Event seen;
+      while (client.h2.next_event(conn, seen)) {
+        if (seen.stream == kNone32) continue;
+        if (seen.kind == http::H2EventKind::reset) {
+          ++failed;
+          continue;
+        }
+        client.h2.discard(seen.stream, client.h2.received(seen.stream).bytes());
+        if (!seen.end) continue;
+        ++answered;
+        client.h2.release(seen.stream, http::H2Error::no_error);
+        ask(conn);
+      }
+      client.flush(conn, event.id);
+    }
   }
 
   void open(u32 i) {
@@ -91,7 +199,7 @@ struct Bench {
         continue;
       }
       auto& [id, got] = clients[event.user];
-      if ((event.bits & tcp::kConnected) != 0) world.client.send(id, close ? kLastRequest : kRequest);
+      if ((event.bits & tcp::kConnected) != 0) world.client.send(id, kind.close ? kLastRequest : kRequest);
       if ((event.bits & tcp::kReadable) == 0) continue;
       if (wanted_bytes == 0) learn(tcp.received(id));
       got += tcp.received(id).bytes();
@@ -99,7 +207,7 @@ struct Bench {
       if (wanted_bytes == 0 || got < wanted_bytes) continue;
       ++answered;
       got = 0;
-      if (close) {
+      if (kind.close) {
         tcp.close(id);
         open(static_cast<u32>(event.user));
       } else {
@@ -122,9 +230,11 @@ int main(int argc, char** argv) {
   const u64 requests = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 500'000;
   const u32 connections = argc > 2 ? static_cast<u32>(std::strtoul(argv[2], nullptr, 10)) : 64;
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
-  const bool close = argc > 4 && std::string_view(argv[4]) == "close";
+  const std::string_view how = argc > 4 ? argv[4] : "keep";
+  const Kind kind{.close = how == "close", .client_h2 = how.starts_with("h2-"), .server_h2 = how.ends_with("-h2"),
+                  .streams = argc > 5 ? static_cast<u32>(std::strtoul(argv[5], nullptr, 10)) : 100};
   const bool huge = start_eal_huge(256);
-  Bench bench(connections, body, close);
+  Bench bench(connections, body, kind);
   const auto& ticks = bench.world.stats.page.ticks;
   const auto busy = [&](u32 phase) {
     return ticks[static_cast<u32>(contract::Regime::working)][phase].get() +
@@ -158,7 +268,7 @@ int main(int argc, char** argv) {
   const auto each = [&](u64 now, u64 then) { return static_cast<double>(now - then) / done; };
   const auto counted = [&](std::size_t i) { return bench.world.count(kShown[i]) - before[i]; };
   std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %s, %llu failed)\n", done, connections, body,
-              close ? "one request per connection" : "keep-alive", static_cast<unsigned long long>(bench.failed));
+              how.data(), static_cast<unsigned long long>(bench.failed));
   std::printf("memory                   %12s\n", huge ? "2 MiB pages" : "4 KiB pages");
   const double fast = parts[parts.size() / 10];
   std::printf("ticks per request        %12.0f (median part; fastest tenth below %.0f, mean %.0f)\n", median, fast,

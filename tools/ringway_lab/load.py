@@ -1,7 +1,7 @@
 """Clients that count every request: none may be lost without somebody knowing.
 
 `Load` keeps a few connections busy from threads of this process and notes who answered, when, and every failure.
-`wrk` runs the real wrk and reads its report.
+`wrk` runs the real wrk and reads its report; `H2Load` is h2load, whose report counts every request.
 """
 
 import re
@@ -170,3 +170,39 @@ def wrk(namespace, url, seconds=5, connections=64, headers=(), threads=1, cpu=No
     if cpu is not None:
         words = ["taskset", "-c", str(cpu), *words]
     return read_wrk(namespace.run(*words, timeout=seconds + 30).stdout)
+
+
+@dataclass
+class H2LoadReport:
+    total: int
+    done: int
+    succeeded: int
+    failed: int          # of done: a stream that ended without a good answer
+    errored: int
+    timeout: int
+    good_status: int     # 2xx
+    rate: float
+    text: str
+
+    @property
+    def clean(self):
+        return self.total == self.done == self.succeeded == self.good_status and not self.failed + self.errored + self.timeout
+
+
+class H2Load:
+    """h2load in a namespace, with words of its own command line; runs meanwhile. `report()` waits for its end."""
+
+    def __init__(self, namespace, url, *words):
+        self.process = namespace.start("h2load", *words, url, title="h2load")
+
+    def report(self, seconds=60):
+        if self.process.wait(seconds) is None:
+            self.process.kill()
+            raise LabError(f"h2load did not end: {self.process.log()}")
+        text = self.process.log(60)
+        counts = re.search(r"requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, "
+                           r"(\d+) timeout\nstatus codes: (\d+) 2xx", text)
+        if not counts:
+            raise LabError(f"h2load did not report: {text}")
+        rate = re.search(r"finished in \S+, ([\d.]+) req/s", text)
+        return H2LoadReport(*map(int, counts.groups()), float(rate[1]) if rate else 0.0, text)

@@ -2,7 +2,8 @@
 
 NginxTask answers with its name; /health answers 200; /bytes/N serves a file of N bytes for the sizes of FILES; every
 request outside /health is a line of its access log when `log` is on, so that a test can count what truly arrived.
-OddTask runs backend.py.
+OddTask runs backend.py. Over HTTP/2 by prior knowledge: NginxH2Task, NghttpdTask (a file server that also echoes what is
+posted), OddH2Task (h2_backend.py, of Python's h2), NodeH2Task (node_h2.js). GrpcTask runs grpc_backend.py.
 """
 
 import os
@@ -18,7 +19,7 @@ daemon off; master_process off; worker_processes 1; pid {dir}/pid; error_log {di
 events {{ worker_connections 8192; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; default_type text/plain; server_tokens off;
-  keepalive_timeout 600s; keepalive_requests 100000000; client_max_body_size 0; client_body_temp_path {dir}/body;
+  keepalive_timeout 600s; keepalive_requests {requests}; client_max_body_size 0; client_body_temp_path {dir}/body;
   proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   log_format task '$request_method $request_uri $status';
   server {{
@@ -63,6 +64,8 @@ class Task:
 
 class NginxTask(Task):
     log = False
+    protocol = ""  # further words of `listen`
+    requests_per_connection = 100_000_000
 
     def command(self):
         self.dir = os.path.join(self.namespace.lab.dir, self.name)
@@ -77,8 +80,8 @@ class NginxTask(Task):
         self.log_path = os.path.join(self.dir, "requests.log")
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w") as f:
-            listen = "".join(f"    listen {authority(ip, self.port)} backlog=4096;\n" for ip in self.ips)
-            f.write(CONF.format(dir=self.dir, listen=listen, name=self.name, files=files,
+            listen = "".join(f"    listen {authority(ip, self.port)}{self.protocol} backlog=4096;\n" for ip in self.ips)
+            f.write(CONF.format(dir=self.dir, listen=listen, name=self.name, files=files, requests=self.requests_per_connection,
                                 log=f"{self.log_path} task" if self.log else "off"))
         return ["nginx", "-c", conf, "-e", os.path.join(self.dir, "error.log")]
 
@@ -90,7 +93,43 @@ class NginxTask(Task):
             return sum(1 for line in f if line.split(" ")[1].startswith(prefix))
 
 
+class NginxH2Task(NginxTask):
+    protocol = " http2"
+
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
 class OddTask(Task):
     def command(self):
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "backend.py")
-        return [sys.executable, program, f"{self.ip}:{self.port}", self.name]
+        return [sys.executable, os.path.join(HERE, "backend.py"), f"{self.ip}:{self.port}", self.name]
+
+
+class OddH2Task(Task):
+    words = ()  # of h2_backend.py: "window=1"
+
+    def command(self):
+        return [sys.executable, os.path.join(HERE, "h2_backend.py"), f"{self.ip}:{self.port}", self.name, *self.words]
+
+
+class NodeH2Task(Task):
+    def command(self):
+        return ["node", os.path.join(HERE, "node_h2.js"), "serve", self.ip, self.port, self.name]
+
+
+class NghttpdTask(Task):
+    """Serves what lies in `folder`; answers a POST with its own body."""
+
+    words = ()  # further ones of its command line
+
+    def command(self):
+        self.folder = os.path.join(self.namespace.lab.dir, self.name)
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, "health"), "w") as f:
+            f.write("ok\n")
+        return ["nghttpd", "--no-tls", "--echo-upload", "-d", self.folder, "-a", self.ip, *self.words, self.port]
+
+
+class GrpcTask(Task):
+    def command(self):
+        return [sys.executable, os.path.join(HERE, "grpc_backend.py"), authority(self.ip, self.port), self.name]

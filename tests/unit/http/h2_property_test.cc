@@ -222,7 +222,7 @@ Lines lines_of(const Head& head) {
   return lines;
 }
 
-constexpr u32 kLists = 40'000;
+constexpr u32 kLists = 12'000;
 
 TEST(H2HeadProperty, RequestsMeanWhatTheModelSaysOrLeaveNoText) {
   static RequestHead head;

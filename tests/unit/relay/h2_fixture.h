@@ -66,6 +66,12 @@ class H2RelayTest : public RelayTest {
   }
   // Sends a request head, and `body` when there is one; the stream's place in Peer::streams.
   u32 request(u32 client, std::string_view text, std::string_view body = {}, bool end = true) {
+    const u32 stream = send_request(client, text, end && body.empty());
+    if (!body.empty()) send_body(*client_side, stream, body, end);
+    world->run_for(2000);
+    return stream;
+  }
+  u32 send_request(u32 client, std::string_view text, bool end = true) {
     Peer& peer = client_side->peers[client];
     http::RequestHead head;
     const auto read = http::read_request(bytes_of(text), {}, head);
@@ -73,9 +79,7 @@ class H2RelayTest : public RelayTest {
     const u32 stream = client_side->h2.open_stream(peer.h2, 0);
     RW_ASSERT(stream != kNone32);
     peer.streams[stream];
-    RW_ASSERT(client_side->h2.send_request(stream, head, {.client_ip = test::World::kClient, .via = "far"}, {}, end && body.empty()));
-    if (!body.empty()) send_body(*client_side, stream, body, end);
-    world->run_for(2000);
+    RW_ASSERT(client_side->h2.send_request(stream, head, {.client_ip = test::World::kClient, .via = "far"}, {}, end));
     return stream;
   }
   Message& answer_to(u32 client, u32 stream) { return client_side->peers[client].streams[stream]; }

@@ -230,6 +230,49 @@ TEST_F(H2RelayTest, RefusedStreamGoesToAnotherEndpoint) {
   EXPECT_GE(count(Counter::upstream_retries), 2u);
 }
 
+TEST_F(H2RelayTest, RequestThatIsRefusedAgainAndAgainIsServedInTheEnd) {
+  start_h2();
+  always_h2(kOk, "hello");
+  const auto answer = respond;
+  int refusals = 8;
+  respond = [&, answer](Peer& peer, u32 stream, Message& message) {
+    if (refusals == 0) return answer(peer, stream, message);
+    --refusals;
+    server_side->h2.release(stream, http::H2Error::refused_stream);
+    peer.streams.erase(stream);
+  };
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kGet);
+  world->run_for(20'000);
+  EXPECT_EQ(answer_to(c, stream).body, "hello");
+  EXPECT_EQ(count(Counter::upstream_retries), 8u);
+}
+
+TEST_F(H2RelayTest, RequestThatIsRefusedForEverGets503) {
+  start_h2();
+  respond = [&](Peer& peer, u32 stream, Message&) {
+    server_side->h2.release(stream, http::H2Error::refused_stream);
+    peer.streams.erase(stream);
+  };
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kGet);
+  world->run_for(50'000);
+  EXPECT_THAT(answer_to(c, stream).head, StartsWith("HTTP/1.1 503 "));
+}
+
+TEST_F(H2RelayTest, LimitOfStreamsIsKnownToTheNextConnection) {
+  server_settings.streams_max = 2;
+  start_h2();
+  respond = [](Peer&, u32, Message&) {};
+  const u32 c = connect_h2();
+  request(c, kGet);
+  for (int i = 0; i < 6; ++i) send_request(c, kGet);  // at once: no later connection has heard SETTINGS yet
+  world->run_for(5000);
+  ASSERT_EQ(server_side->peers.size(), 4u);
+  EXPECT_EQ(count(Counter::upstream_retries), 0u);
+  for (const Peer& peer : server_side->peers) EXPECT_LE(peer.streams.size(), 2u);
+}
+
 TEST_F(H2RelayTest, ConnectionThatBreaksTakesItsStreamsElsewhere) {
   start_h2(2);
   respond = [](Peer&, u32, Message&) {};
