@@ -312,6 +312,7 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }
+u32 Engine::packet_share() const { return impl_->share; }
 u32 Engine::half_open() const { return impl_->half_open.size(); }
 
 bool Engine::quiet() const {

@@ -199,6 +199,8 @@ class Engine {
 
   std::optional<ConnInfo> info(ConnId id) const;
   u32 active() const;     // connections that hold a TCB
+  // Packets that a connection may hold each way, by how many are left; kNone32 as long as nobody has looked.
+  u32 packet_share() const;
   u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;
