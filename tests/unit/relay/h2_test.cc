@@ -357,6 +357,7 @@ class H2HoardTest : public H2RelayTest {
 
 TEST_F(H2HoardTest, UploadsThatNobodyTakesLeavePacketsForOthers) {
   server_settings.held_bytes_max = 64 << 20;
+  server_settings.stream_window_bytes = 1000;
   start_h2();
   std::set<u32> hoarded;
   respond = [&](Peer& peer, u32 stream, Message& message) {
@@ -373,7 +374,7 @@ TEST_F(H2HoardTest, UploadsThatNobodyTakesLeavePacketsForOthers) {
   std::vector<std::pair<u32, u32>> uploads;
   for (int i = 0; i < 16; ++i) {
     const u32 c = connect_h2();
-    for (int k = 0; k < 4; ++k) uploads.emplace_back(c, request(c, head, "start", false));
+    for (int k = 0; k < 6; ++k) uploads.emplace_back(c, request(c, head, "start", false));
   }
   for (int round = 0; round < 40; ++round) {
     for (const auto& [c, stream] : uploads) {
