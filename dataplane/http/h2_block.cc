@@ -197,6 +197,11 @@ Step H2Engine::Impl::read_request(u32 c, u32 before, u32 bytes, H2Event& out) {
     return Step::again;
   }
   const u32 i = add_stream(c);
+  if (i == kNone32) {  // another connection took the last place while CONTINUATION was awaited
+    count(Counter::h2_streams_refused);
+    error_on_closed(k, kNone32, id, H2Error::refused_stream, out);
+    return Step::again;
+  }
   name_stream(i, id);
   H2Stream& s = streams[i];
   s.head_came = true;

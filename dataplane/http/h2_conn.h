@@ -132,7 +132,6 @@ struct H2Engine::Impl {
   Slab<H2Conn> conns;
   Slab<H2Stream> streams;
   mbuf::Pkt shelf;  // where frame headers without a place of their own are written, one behind another
-  TimeUs now = 0;
   u32 packets_borne = kNone32;  // what memory allows a connection's streams to hold
   u32 text_bytes;
   std::unique_ptr<u8[]> text;     // of the head that an event shows

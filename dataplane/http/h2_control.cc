@@ -23,6 +23,7 @@ std::array<u8, n> take_payload(H2Conn& k) {
 }
 
 constexpr u32 kSettingsCost = 4;  // and one more for each 16 settings
+constexpr u32 kTextPerToken = 64;  // of a priority that is to be read
 
 // A window is opened again when half of it is owed, or as soon as the peer can send nothing.
 u32 due(i64 whole, i64 open, i64 held) {
@@ -240,7 +241,7 @@ Step H2Engine::Impl::on_priority(H2Conn& k, H2Event& out) {
 Step H2Engine::Impl::on_priority_update(H2Conn& k) {
   const u32 n = k.in.copy_out(0, {block.get(), k.frame.length});
   k.in.drop_front(n);
-  calm(k, k.guard.frame(H2Guard::Abuse::priorities));
+  calm(k, k.guard.frame(H2Guard::Abuse::priorities, 1 + n / kTextPerToken));
   if (k.failed) return Step::again;
   const u32 id = wire::load_be32(block.get()) & kH2StreamIdMost;
   const u32 i = find(k, id);
@@ -252,7 +253,6 @@ Step H2Engine::Impl::on_priority_update(H2Conn& k) {
   const H2Urgency urgency = h2_urgency({reinterpret_cast<const char*>(block.get()) + 4, n - 4});
   if (!urgency.said) return Step::again;
   if (i != kNone32) {
-    streams[i].signalled = true;
     set_urgency(i, urgency);
   } else if (idle) {
     remember_priority(k, id, urgency);

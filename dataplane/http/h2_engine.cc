@@ -24,7 +24,6 @@ H2Engine::Impl::Impl(const H2EngineConfig& config, mbuf::Pools& p, contract::Cor
 // --- connections
 
 u32 H2Engine::Impl::open(H2Role role, const H2Settings& settings, TimeUs now_us) {
-  now = now_us;
   const u32 c = conns.alloc();
   if (c == kNone32) return kNone32;
   H2Conn& k = conns[c];
@@ -34,7 +33,7 @@ u32 H2Engine::Impl::open(H2Role role, const H2Settings& settings, TimeUs now_us)
   k.settings.stream_window_bytes = std::min(settings.stream_window_bytes, kH2WindowMost);
   k.settings.held_bytes_max = std::min(settings.held_bytes_max, kH2WindowMost);
   k.peer_streams_max = settings.peer_streams;
-  k.guard.begin(now);
+  k.guard.begin(now_us);
   k.in = pools.chain();
   k.out = pools.chain();
   k.block.bytes = pools.chain();
@@ -193,7 +192,8 @@ bool H2Engine::Impl::stream_error(u32 i, H2Error error, H2Event& out) {
   reset_id(k, s.id, error);
   answered(k);
   if (k.is_server()) calm(k, k.guard.provoked());
-  const bool told = s.owned && !k.failed;
+  if (k.failed) return false;  // its user learns of it with all the others, by `failed`
+  const bool told = s.owned;
   if (told) {
     out = event_for(H2EventKind::reset, i);
     out.error = error;
@@ -208,6 +208,7 @@ void H2Engine::Impl::release(u32 i, H2Error error) {
   H2Conn& k = conns[s.conn];
   if (!k.failed && !s.unsent.empty()) {  // our answer goes out first
     s.owned = false;
+    s.waits = false;
     s.then = error;
     leave_line(i);
     drop_received(i);
@@ -302,7 +303,6 @@ void H2Engine::close(u32 conn) { impl_->close(conn); }
 
 void H2Engine::input(u32 conn, mbuf::Chain bytes, TimeUs now_us) {
   H2Conn& k = impl_->conns[conn];
-  impl_->now = now_us;
   if (k.failed) return;
   k.guard.time(now_us);
   impl_->keep(k.in, std::move(bytes), k.in.slices() >= kH2CrowdedSlices);
@@ -395,6 +395,12 @@ u32 H2Engine::next_writable(u32 conn) { return impl_->next_writable(conn); }
 
 u32 H2Engine::connections_in_use() const { return impl_->conns.in_use(); }
 u32 H2Engine::streams_in_use() const { return impl_->streams.in_use(); }
+i32 H2Engine::send_window(u32 conn, u32 stream) const {
+  return stream == kNone32 ? impl_->conns[conn].send_window : impl_->streams[stream].send_window;
+}
+i32 H2Engine::receive_window(u32 conn, u32 stream) const {
+  return stream == kNone32 ? impl_->conns[conn].recv_window : impl_->streams[stream].recv_window;
+}
 const char* H2Engine::check_invariants(u32 conn) const { return impl_->broken(conn); }
 
 }  // namespace ringway::http

@@ -155,6 +155,9 @@ class H2Engine {
 
   u32 connections_in_use() const;
   u32 streams_in_use() const;
+  // For tests: both windows of a stream, of the connection where no stream is named; below 0 too (RFC 9113 6.9.2).
+  i32 send_window(u32 conn, u32 stream = kNone32) const;
+  i32 receive_window(u32 conn, u32 stream = kNone32) const;
   // For tests, after any call: what should be true and is not, in words; nullptr when all is well.
   const char* check_invariants(u32 conn) const;
 

@@ -85,8 +85,8 @@ class H2Guard {
   }
   // A stream of the peer's that we must reset.
   Abuse provoked() { return pay_reset() ? Abuse::none : Abuse::provoked_resets; }
-  // A stream of the peer's is refused because it has too many; not counted as long as it may not know our limit.
-  Abuse refused(bool knows) { return knows ? provoked() : Abuse::none; }
+  // A stream of the peer's is refused because it has too many; cheaper as long as the peer may not know our limit.
+  Abuse refused(bool knows) { return knows ? provoked() : frame(Abuse::strays); }
 
   // A header block begins, goes on by a frame of `bytes`, and has unfolded to `bytes`.
   void block_begins() { block_bytes_ = continuations_ = empties_ = 0; }

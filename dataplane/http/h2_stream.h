@@ -106,7 +106,6 @@ struct H2Stream {
   Method method = Method::get;       // of the request that we sent
   u8 urgency = 3;
   bool incremental = true;    // shares with others; without a signal of the peer's all do
-  bool signalled = false;     // by PRIORITY_UPDATE, which outweighs the field
   bool in_line = false;
   bool owned = true;          // by the user; else it only gets rid of `unsent`
   bool waits = false;         // the user asked for next_writable

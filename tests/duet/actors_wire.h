@@ -9,27 +9,11 @@
 #include "dataplane/gate/segment.h"
 #include "src/wire/checksum.h"
 #include "src/wire/tcp.h"
+#include "tests/support/program.h"
 
 namespace ringway::test {
 
 using Wire = std::vector<u8>;  // from the IPv4 header on
-
-// Bytes that decide; zeros when they are used up.
-class Program {
- public:
-  explicit Program(Bytes b) : bytes_(b) {}
-  bool more() const { return at_ < bytes_.size(); }
-  u8 next() { return more() ? bytes_[at_++] : u8{0}; }
-  u32 next16() {
-    const u32 high = next();
-    return high << 8 | next();
-  }
-  i32 next_signed() { return static_cast<signed char>(next()); }
-
- private:
-  Bytes bytes_;
-  std::size_t at_ = 0;
-};
 
 // The byte that `from` (its own view of the connection) sends at `seq`.
 inline u8 stream_byte(const wire::FourTuple& from, wire::SeqNo seq) {

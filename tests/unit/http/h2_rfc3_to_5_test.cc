@@ -474,6 +474,24 @@ TEST(H2, Rfc9113_5_4_1_ConnectionErrorSaysTheLastStreamAndLeavesNoneAlive) {
   EXPECT_EQ(t.engine().connections_in_use(), 0u);
   t.audit();
 }
+TEST(H2, Rfc9113_5_4_1_StreamsThatCostTheConnectionStayForTheirUser) {
+  Talk t;
+  t.begun();
+  u32 id = 1;
+  for (; t.counter(Counter::h2_connection_errors) == 0; id += 2) t.in("HEADERS " + std::to_string(id) + " end GET /", "WINDOW_UPDATE " + std::to_string(id) + " +0");
+  EXPECT_TRUE(t.has_stream(id - 2));  // neither told of nor gone: its user finds it when `failed` comes
+  t.drop_events().drop_sent();
+  t.audit();
+}
+TEST(H2, Rfc9113_5_1_2_LastPlaceMayBeTakenWhileABlockComes) {
+  Talk t(H2Role::server, {.streams_max = 1000});
+  t.begun();
+  for (u32 id = 1; id < 2 * 299; id += 2) t.open(id);  // one place is left
+  t.in("HEADERS 601 end split=2 GET /");
+  const u32 other = t.engine().open(H2Role::client, {}, t.now);
+  EXPECT_NE(t.engine().open_stream(other, 1), kNone32);
+  t.in("CONTINUATION 601").out("RST_STREAM 601 REFUSED_STREAM").quiet().audit();
+}
 TEST(H2, Rfc9113_5_4_2_OnlyTheFirstErrorOfAStreamIsReported) {
   Talk t;
   t.begun().open(1, true).in("DATA 1 x", "DATA 1 x", "HEADERS 1 end x=y").out("RST_STREAM 1 STREAM_CLOSED").event("reset 1 STREAM_CLOSED").quiet();
