@@ -193,7 +193,8 @@ bool H2Engine::Impl::stream_error(u32 i, H2Error error, H2Event& out) {
   reset_id(k, s.id, error);
   answered(k);
   if (k.is_server()) calm(k, k.guard.provoked());
-  const bool told = s.owned && !k.failed;
+  if (s.owned && k.failed) return false;  // its user hears of the connection, and lets go of it with all others
+  const bool told = s.owned;
   if (told) {
     out = event_for(H2EventKind::reset, i);
     out.error = error;
