@@ -46,6 +46,9 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
       nothing(p.chain()) {
   config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+  const bool cuts = c.caps.multi_segs && c.caps.tcp_checksum;
+  config.caps.tso4 = c.caps.tso4 && cuts;
+  config.caps.tso6 = c.caps.tso6 && cuts;
   // Shares of what the ports' receive rings have left, which is what there is to run out of.
   const u64 left = p.packets_free();
   config.pool_low_percent = static_cast<u32>(c.pool_low_percent * left / p.packets_capacity());

@@ -46,6 +46,11 @@ struct TxCaps {
   bool tcp_checksum = false;  // NIC fills the TCP checksum from the pseudo-header sum
   u16 mtu = 1500;
   u16 segs_max = 1;
+  // The port cuts a large TCP packet into segments itself (TSO), of one family or both. Counts only with multi_segs and
+  // tcp_checksum; such a packet has at most tso_segs_max mbufs.
+  bool tso4 = false;
+  bool tso6 = false;
+  u16 tso_segs_max = 1;
 };
 
 struct EngineConfig {

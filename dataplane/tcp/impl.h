@@ -54,6 +54,10 @@ inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
 inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
+inline constexpr u32 kTsoBytesMax = 65'535 - 40 - 60;  // payload of a packet that the port cuts: lengths have 16 bits
+inline constexpr u32 kTsoUncut = 4;                  // full segments in front of which a short one may end such a packet
+inline constexpr u32 kTsoSegmentsBits = 7;           // such a packet has fewer than 2^this
+static_assert(kTsoBytesMax < u32{kMssFloor - wire::kTcpTimestampBytes} << kTsoSegmentsBits);
 inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less; over IPv6 kIp6MtuMin
 inline constexpr u8 kBlackHoleRetries = 4;           // of full segments, before smaller ones are tried
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
@@ -275,6 +279,7 @@ struct Engine::Impl {
   bool send_keepalive(u32 i, OutBatch& out);
   u32 pipe_of(const Tcb& t) const { return t.flight == kNone32 ? t.in_flight() : flights[t.flight].board.pipe(); }
   u32 next_length(const Tcb& t) const;
+  u32 tso_length(const Tcb& t, u32 room) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;
@@ -295,7 +300,9 @@ struct Engine::Impl {
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_syn(const Tcb& t, u16 window);
   mbuf::Pkt build_reply(const Reply& r);
-  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0);
+  // `segment_bytes` of payload is what the port cuts the packet into; 0: it is one segment.
+  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0,
+                     u16 segment_bytes = 0);
   void write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos);
   u16 address_sum(const wire::FourTuple& t);
   static u32 ip_header_bytes(const wire::FourTuple& t) {

@@ -13,6 +13,7 @@
 
 #include "dataplane/core/worker.h"
 #include "dataplane/gate/neighbours.h"
+#include "tests/support/cutter.h"
 #include "tests/support/eal.h"
 #include "tests/support/ring_port.h"
 
@@ -144,6 +145,21 @@ inline void print_counts(const char* who, const contract::CorePage& page) {
   for (u32 i = 0; i < contract::kVerdictCount; ++i) {
     if (page.verdicts[i].get() != 0) std::printf("%s %s %llu\n", who, contract::kVerdictNames[i].data(),
                                                  static_cast<unsigned long long>(page.verdicts[i].get()));
+  }
+}
+
+// Frames on their way from a port with transmit offloads: from now on they are as its NIC would send them, in mbufs of `pools`.
+inline void send_as_a_nic(rte_ring& frames, mbuf::Pools& pools) {
+  for (u32 n = rte_ring_count(&frames); n > 0; --n) {
+    void* taken = nullptr;
+    if (rte_ring_dequeue(&frames, &taken) != 0) return;
+    const mbuf::Pkt pkt(static_cast<rte_mbuf*>(taken));
+    for (const Frame& frame : as_the_port_sends(pkt)) {
+      mbuf::Pkt copy = pools.alloc();
+      RW_ASSERT(copy);
+      std::memcpy(copy.append(static_cast<u32>(frame.size())), frame.data(), frame.size());
+      RW_ASSERT(rte_ring_enqueue(&frames, copy.release()) == 0);
+    }
   }
 }
 
