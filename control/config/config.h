@@ -69,6 +69,7 @@ struct DnsConfig {
 
 enum class CongestionControl : u8 { cubic, newreno };
 enum class Ecn : u8 { off, accept, request };
+enum class Tso : u8 { automatic, off };  // "auto" in the file
 enum class Idle : u8 { backoff, spin };
 enum class Steering : u8 { automatic, handover, rss, flow };  // "auto" in the file
 
@@ -89,6 +90,7 @@ struct TcpConfig {
   u32 send_budget_bytes = 262'144;
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
+  Tso tso = Tso::automatic;
   u32 client_min_rto_ms = 200;
   u32 backend_min_rto_ms = 5;
   u32 time_wait_s = 60;
@@ -107,6 +109,7 @@ struct TcpConfig {
   u32 pool_low_percent = 10;
   u32 pool_shed_percent = 5;
   u32 shed_idle_s = 5;
+  friend bool operator==(const TcpConfig&, const TcpConfig&) = default;
 };
 
 struct GatewayConfig {

@@ -23,11 +23,6 @@ bool same(const config::MemoryConfig& a, const config::MemoryConfig& b) {
 bool same(const config::PoolsConfig& a, const config::PoolsConfig& b) {
   return a.packets == b.packets && a.data_bytes == b.data_bytes && a.slices == b.slices;
 }
-bool same(const config::TcpConfig& a, const config::TcpConfig& b) {
-  return a.connections == b.connections && a.receive_budget_bytes == b.receive_budget_bytes &&
-         a.send_budget_bytes == b.send_budget_bytes && a.client_min_rto_ms == b.client_min_rto_ms &&
-         a.backend_min_rto_ms == b.backend_min_rto_ms && a.time_wait_s == b.time_wait_s;
-}
 template <class T>
 bool same(const T& a, const T& b) {
   return a == b;
