@@ -16,6 +16,7 @@ constexpr u64 kRxWanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP
 constexpr u64 kTxWanted =
     RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 constexpr u64 kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+constexpr u16 kEnaHeaderBytesMax = 96;  // that a device with low-latency queues reads of a packet, unless told otherwise
 constexpr u64 kRssWelcome = RTE_ETH_RSS_NONFRAG_IPV6_TCP;  // without it, IPv6 is handed over to its cores
 
 std::string known_ports() {
@@ -184,6 +185,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   caps.tx_prepare = tx != 0;
   caps.tx_cleanup = rte_eth_tx_done_cleanup(id, 0, 1) != -ENOTSUP;
   caps.mtu = mtu;
+  if (device->driver_ == "net_ena") caps.header_bytes_max = kEnaHeaderBytesMax;
   if (caps.multi_segs) {
     caps.segs_max = segments_max(device->driver_, about.tx_desc_lim.nb_mtu_seg_max);
     caps.tso_segs_max = segments_max(device->driver_, about.tx_desc_lim.nb_seg_max);

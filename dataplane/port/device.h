@@ -65,6 +65,7 @@ struct Caps {
   bool tso4 = false;        // cuts large TCP packets into segments, over IPv4
   bool tso6 = false;        // and over IPv6
   u16 tso_segs_max = 1;     // mbufs of such a packet
+  u16 header_bytes_max = 0xffff;  // Ethernet to TCP: longer headers do not get out
   u16 mtu = 1500;
 };
 

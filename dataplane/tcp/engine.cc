@@ -46,6 +46,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
       nothing(p.chain()) {
   config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+  RW_ASSERT(c.caps.header_bytes_max >= kHeaderBytesLeast);
   const bool cuts = c.caps.multi_segs && c.caps.tcp_checksum;
   config.caps.tso4 = c.caps.tso4 && cuts;
   config.caps.tso6 = c.caps.tso6 && cuts;

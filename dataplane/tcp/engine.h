@@ -51,7 +51,11 @@ struct TxCaps {
   bool tso4 = false;
   bool tso6 = false;
   u16 tso_segs_max = 1;
+  // Ethernet, IP and TCP headers with all options are at most so long; no less than kHeaderBytesLeast.
+  u16 header_bytes_max = 0xffff;
 };
+inline constexpr u32 kHeaderBytesLeast = 94;  // IPv4 and TCP with 40 bytes of options; IPv6 and a SYN of ours
+
 
 struct EngineConfig {
   u32 connections = 65'536;

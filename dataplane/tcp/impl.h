@@ -52,6 +52,10 @@ inline constexpr u32 kReserveLows = 3;               // marks of low memory that
 inline constexpr u32 kSharePart = 4;                 // of what is left above them, for one connection and direction
 inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
+inline constexpr u32 kLooseSackBytes6 =              // headers over IPv6 with timestamps and one SACK block
+    kEtherHeaderBytes + wire::kIp6HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpTimestampBytes + 12;
+static_assert(kEtherHeaderBytes + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpOptionBytesMax <= kHeaderBytesLeast);
+static_assert(kEtherHeaderBytes + wire::kIp6HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpSynOptionBytesMax <= kHeaderBytesLeast);
 inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
 inline constexpr u32 kTsoBytesMax = 65'535 - 40 - 60;  // payload of a packet that the port cuts: lengths have 16 bits
@@ -292,6 +296,10 @@ struct Engine::Impl {
   const char* broken_duty(u32 i, u32& wanted) const;
 
   // --- packet.cc
+  // SACK and timestamps over IPv6 stand without padding where the port would not take the headers otherwise.
+  bool tight(const Tcb& t) const {
+    return t.has(kTimestamps) && !t.tuple.local.is4() && config.caps.header_bytes_max < kLooseSackBytes6;
+  }
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
   u32 sack_blocks(const Tcb& t);
   u64 write_sack(u8* p, u32 blocks) const;

@@ -83,7 +83,9 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
 
 mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes,
                               u32 blocks) {
-  const u32 tcp_bytes = t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
+  const bool packed = blocks != 0 && tight(t);
+  const u32 tcp_bytes = packed ? wire::kTcpHeaderBytes + wire::kTcpStampAndSackBytes
+                               : t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
   const u32 ip_bytes = ip_header_bytes(t.tuple);
   const u32 header_bytes = ip_bytes + tcp_bytes;
   mbuf::Pkt pkt;
@@ -115,10 +117,14 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     }
   }
   u64 option_sum = 0;
-  if (t.has(kTimestamps)) {
+  if (packed) {
+    u8* const at = pkt.data() + ip_bytes + wire::kTcpHeaderBytes;
+    wire::write_stamp_and_sack(at, stamp_of(t), t.stamp.recent, blocks_out[0].begin.v, blocks_out[0].end.v);
+    option_sum = wire::sum_words(at, wire::kTcpStampAndSackBytes);
+  } else if (t.has(kTimestamps)) {
     option_sum = wire::write_timestamps(pkt.data() + ip_bytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
   }
-  if (blocks != 0) option_sum += write_sack(pkt.data() + ip_bytes + t.tcp_header_bytes(), blocks);
+  if (blocks != 0 && !packed) option_sum += write_sack(pkt.data() + ip_bytes + t.tcp_header_bytes(), blocks);
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
                 option_sum, ect, bytes > t.snd_mss ? t.snd_mss : u16{0});
@@ -137,7 +143,9 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
 
 // RFC 2018 section 4, RFC 2883 section 4: what came twice, then the ranges that wait, the one that grew last first.
 u32 Engine::Impl::sack_blocks(const Tcb& t) {
-  const u32 most = t.has(kTimestamps) ? 3 : 4;
+  const u32 before = kEtherHeaderBytes + ip_header_bytes(t.tuple) + t.tcp_header_bytes() + 4;
+  const u32 room = tight(t) ? 1 : (config.caps.header_bytes_max - before) / 8;
+  const u32 most = std::min<u32>(room, t.has(kTimestamps) ? 3 : 4);
   u32 n = 0;
   if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_begin + t.dsack_bytes};
   if (t.reassembly == kNone32) return n;

@@ -181,6 +181,7 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
     out.caps.tso4 = out.caps.tso4 && caps.tso4;
     out.caps.tso6 = out.caps.tso6 && caps.tso6;
     out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
+    out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
     out.caps.tso_segs_max = std::min(out.caps.tso_segs_max, caps.tso_segs_max);
   }
   return out;

@@ -376,6 +376,7 @@ class Wire {
       ADD_FAILURE() << "a packet that no receiver takes: " << why << "\n" << log_;
       return;
     }
+    EXPECT_LE(14u + seg->payload_offset, config_.caps.header_bytes_max) << log_;
     Sent s{*seg, std::string(b.begin() + seg->payload_offset, b.end()), ""};
     wire::FourTuple ours{seg->tuple.remote, seg->tuple.local, seg->tuple.remote_port, seg->tuple.local_port};
     if (seg->has(gate::kSyn)) isn_[ours] = seg->seq;
