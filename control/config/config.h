@@ -47,6 +47,7 @@ struct PortConfig {
   wire::Ip4 next_hop;                // 0.0.0.0 when not said
   wire::Ip4 core_addresses;          // core i opens its connections from this + i; 0.0.0.0: all from `address`
   u16 mtu = 1500;                    // 576..9216
+  std::vector<contract::PathSize> paths;  // pathMtu; their `port` is not set
   u16 rx_descriptors = 1024;
   u16 tx_descriptors = 1024;
   bool promiscuous = false;

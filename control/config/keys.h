@@ -29,7 +29,8 @@ inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"mtu"},
-                                    {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
+                                    {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
+inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
 inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"address6"}, {"ttlSeconds"}, {"zones"}};
 inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
 inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
@@ -64,6 +65,7 @@ inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}};
 inline constexpr ObjectKeys kRoot{"", kRootList};
 inline constexpr ObjectKeys kGateway{"gateway", kGatewayList};
 inline constexpr ObjectKeys kPort{"gateway.ports[]", kPortList};
+inline constexpr ObjectKeys kPathMtu{"gateway.ports[].pathMtu[]", kPathMtuList};
 inline constexpr ObjectKeys kDns{"gateway.dns", kDnsList};
 inline constexpr ObjectKeys kMemory{"gateway.memory", kMemoryList};
 inline constexpr ObjectKeys kPools{"gateway.pools", kPoolsList};
@@ -89,7 +91,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kLimits, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys

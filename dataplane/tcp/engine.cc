@@ -30,7 +30,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       page(pg),
       mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - wire::kIp4HeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
-      mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
+      mbufs_budget(std::max<u32>(c.receive_budget_bytes / (p.data_bytes() + kMbufOverhead), 2 * kCopyBreakMbufs)),
       receive_share(mbufs_budget),
       send_share_bytes(c.send_budget_bytes),
       tcbs(c.connections),
@@ -102,6 +102,8 @@ void Engine::prefetch(const gate::Segment& segment) const {
   const char* const t = reinterpret_cast<const char*>(&impl_->tcbs[value]);
   for (u32 line = 0; line < 4; ++line) __builtin_prefetch(t + line * kCacheLineBytes, 1);
 }
+
+void Engine::adopt(std::span<const contract::PathSize> sizes) { impl_->path_sizes = sizes; }
 
 void Engine::unreachable(const wire::FourTuple& tuple) {
   const u32 value = impl_->find(tuple, impl_->hash_of(tuple));

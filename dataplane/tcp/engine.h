@@ -10,6 +10,7 @@
 // The application owns the connection until it calls `close` or `abort`, or receives `closed`: after any of these the
 // ConnId is dead and no further event comes. Payload goes up and down as Chain, without a copy.
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,7 @@
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/tcp/congestion.h"
 #include "src/base/types.h"
+#include "src/contract/plan.h"
 #include "src/contract/stats.h"
 #include "src/lookup/address_book.h"
 #include "src/lookup/toeplitz.h"
@@ -44,7 +46,7 @@ struct TxCaps {
   bool multi_segs = false;    // else every packet is built as one segment
   bool ip_checksum = false;   // NIC fills the IPv4 header checksum
   bool tcp_checksum = false;  // NIC fills the TCP checksum from the pseudo-header sum
-  u16 mtu = 1500;
+  u16 mtu = 1500;              // of the port with the largest
   u16 segs_max = 1;
   // The port cuts a large TCP packet into segments itself (TSO), of one family or both. Counts only with multi_segs and
   // tcp_checksum; such a packet has at most tso_segs_max mbufs.
@@ -93,6 +95,12 @@ struct EngineConfig {
   bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
   TxCaps caps;
+  std::array<u16, contract::kPortsMax> port_mtu = every_port(0xffff);  // as the devices have it
+  static constexpr std::array<u16, contract::kPortsMax> every_port(u16 mtu) {
+    std::array<u16, contract::kPortsMax> all;
+    all.fill(mtu);
+    return all;
+  }
 };
 
 enum EventBits : u8 {
@@ -168,6 +176,9 @@ class Engine {
   // Sends what is owed: data, acknowledgements, windows, FIN, RST, retransmissions. Stops when `out` is full and goes on
   // at the next call. Returns the packets added.
   u32 flush(OutBatch& out, TimeUs now_us);
+
+  // Packet sizes by destination for connections to come; outlives its use here, until the next.
+  void adopt(std::span<const contract::PathSize> sizes);
 
   // --- above: the application
   // `tag` comes back in AppEvent.listener. False when (ip, port) is taken or the table is full.

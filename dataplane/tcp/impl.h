@@ -40,7 +40,7 @@ inline constexpr u32 kHalfOpenBit = 0x4000'0000;     // in a value without kReco
 inline constexpr u32 kRoomSteps = 64;                // records looked at to find one of a crowded listener
 inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
 inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
-inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
+inline constexpr u32 kMbufOverhead = 256;            // of one held mbuf, beside its data room, against the receive budget
 inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
 inline constexpr u32 kCopyBreakMbufs = 4;
 inline constexpr u8 kChallengesLeast = 4;            // RFC 5961 section 7, per connection and second: 4 to 11 of them
@@ -92,7 +92,7 @@ struct Engine::Impl {
   EngineConfig config;
   mbuf::Pools& pools;
   contract::CorePage& page;
-  u16 mss_ours;            // MTU less IPv4 and TCP headers; what we announce is `mss_of`
+  u16 mss_ours;            // largest MTU less IPv4 and TCP headers; what we announce is `mss_of`
   u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
   u32 mbufs_budget;        // receive budget in mbufs
   u32 share = kNone32;     // mbufs that a connection may hold each way now; above every budget while memory is ample
@@ -102,6 +102,7 @@ struct Engine::Impl {
   Slab<Reassembly> holes;
   Slab<Flight> flights;
   Paths paths;
+  std::span<const contract::PathSize> path_sizes;
   FlowTable flows;
   TimeWait time_wait;
   Listeners listeners;
@@ -256,6 +257,7 @@ struct Engine::Impl {
   // --- path.cc
   u64 path_key(wire::Addr remote) const;
   void too_big(u32 i, SeqNo seq, u32 packet_bytes);
+  u32 packet_bytes_to(wire::Addr remote) const;
   static u32 packet_least(const Tcb& t) { return t.tuple.local.is4() ? kPacketLeast : wire::kIp6MtuMin; }
   bool shrink_segments(Tcb& t, u32 packet_bytes);
   void suspect_black_hole(Tcb& t);
@@ -316,9 +318,9 @@ struct Engine::Impl {
   static u32 ip_header_bytes(const wire::FourTuple& t) {
     return t.local.is4() ? wire::kIp4HeaderBytes : wire::kIp6HeaderBytes;
   }
-  // What we announce, and send at most: RFC 6691.
+  // What we announce, and send at most: RFC 9293 3.7.1, RFC 6691.
   u16 mss_of(const wire::FourTuple& t) const {
-    return static_cast<u16>(mss_ours - (ip_header_bytes(t) - wire::kIp4HeaderBytes));
+    return static_cast<u16>(packet_bytes_to(t.remote) - ip_header_bytes(t) - wire::kTcpHeaderBytes);
   }
   u32 stamp_of(const Tcb& t) const { return timestamp_ticks(now) + t.ts_offset; }  // RFC 7323, TSval
 };

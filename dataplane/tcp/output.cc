@@ -313,7 +313,7 @@ void Engine::Impl::acked_peer(u32 i) {
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
   if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min<u32>(mss_of(t.tuple) + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
+  const u32 per_mbuf = std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t.tuple) - t.tcp_header_bytes(), pools.data_bytes());
   return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
 }
 

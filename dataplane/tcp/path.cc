@@ -18,6 +18,17 @@ u64 Engine::Impl::path_key(wire::Addr remote) const {
   return h.finish();
 }
 
+// The largest packet that may leave for `remote`, as configured. Asked when a connection opens.
+u32 Engine::Impl::packet_bytes_to(wire::Addr remote) const {
+  const u32 ours = mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
+  if (path_sizes.empty()) return ours;
+  const wire::Ip6 ip = address_of(remote).ip6();
+  for (const contract::PathSize& p : path_sizes) {
+    if (p.to.contains(ip)) return std::min<u32>({ours, p.packet_bytes, config.port_mtu[p.port]});
+  }
+  return ours;
+}
+
 // RFC 5927 7.1: only of a packet that is in flight, and only towards less. No window pays for it (RFC 1191 section 6.4).
 void Engine::Impl::too_big(u32 i, SeqNo seq, u32 packet_bytes) {
   Tcb& t = tcbs[i];

@@ -169,20 +169,23 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   out.secret[0] = random_u64();
   out.secret[1] = random_u64();
   // A connection may leave by any port: it is built as the weakest one wants it.
-  out.caps = {.multi_segs = true, .ip_checksum = true, .tcp_checksum = true, .mtu = 65'535, .segs_max = 65'535, .tso4 = true,
+  out.caps = {.multi_segs = true, .ip_checksum = true, .tcp_checksum = true, .mtu = 0, .segs_max = 65'535, .tso4 = true,
               .tso6 = true, .tso_segs_max = 65'535};
   for (const auto& device : devices_) {
     const port::Caps& caps = device->caps();
     out.caps.multi_segs = out.caps.multi_segs && caps.multi_segs;
     out.caps.ip_checksum = out.caps.ip_checksum && caps.tx_ip_checksum;
     out.caps.tcp_checksum = out.caps.tcp_checksum && caps.tx_tcp_checksum;
-    out.caps.mtu = std::min(out.caps.mtu, caps.mtu);
+    out.caps.mtu = std::max(out.caps.mtu, caps.mtu);
     out.caps.segs_max = std::min(out.caps.segs_max, caps.segs_max);
     out.caps.tso4 = out.caps.tso4 && caps.tso4;
     out.caps.tso6 = out.caps.tso6 && caps.tso6;
     out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
     out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
     out.caps.tso_segs_max = std::min(out.caps.tso_segs_max, caps.tso_segs_max);
+  }
+  for (std::size_t p = 0; p < cores_[core]->queues.size(); ++p) {
+    out.port_mtu[p] = cores_[core]->queues[p]->device().caps().mtu;
   }
   return out;
 }

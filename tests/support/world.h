@@ -13,6 +13,7 @@
 
 #include "dataplane/core/worker.h"
 #include "dataplane/gate/neighbours.h"
+#include "src/contract/path_sizes.h"
 #include "tests/support/cutter.h"
 #include "tests/support/eal.h"
 #include "tests/support/ring_port.h"
@@ -228,9 +229,10 @@ class World {
 
   // Fills in ports and addresses, makes every endpoint healthy, and has the worker adopt it.
   void adopt(contract::Plan& plan) {
-    plan.ports = {{.ip = kFront, .prefix_bits = 24}, {.ip = kBack, .prefix_bits = 24}};
+    plan.ports = {{.ip = kFront, .prefix_bits = 24, .mtu = 9001}, {.ip = kBack, .prefix_bits = 24, .mtu = 9001}};
     plan.addresses = {kFront, kBack};
     for (const contract::Listener& l : plan.listeners) plan.addresses.push_back(l.ip);
+    plan.path_sizes = contract::path_sizes(plan.ports);
     std::sort(plan.addresses.begin(), plan.addresses.end());
     plan.addresses.erase(std::unique(plan.addresses.begin(), plan.addresses.end()), plan.addresses.end());
     for (const contract::Endpoint& e : plan.endpoints) board.store(e.slot, 0);
