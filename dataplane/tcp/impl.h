@@ -261,6 +261,7 @@ struct Engine::Impl {
   static u32 packet_least(const Tcb& t) { return t.tuple.local.is4() ? kPacketLeast : wire::kIp6MtuMin; }
   bool shrink_segments(Tcb& t, u32 packet_bytes);
   void suspect_black_hole(Tcb& t);
+  void look_at_path(Tcb& t);
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);

@@ -508,8 +508,8 @@ void Engine::Impl::step_fin(u32 i) {
 void Engine::Impl::challenge(u32 i) {
   Tcb& t = tcbs[i];
   const u32 second = static_cast<u32>(now >> 20);
-  if (t.challenge_second != second + 1) {
-    t.challenge_second = second + 1;
+  if (t.challenge_second != static_cast<u16>(second + 1)) {
+    t.challenge_second = static_cast<u16>(second + 1);
     SipHash h(config.secret[0], config.secret[1]);  // how many is nobody's guess
     h.block(u64{t.iss.v} << 32 | second);
     t.challenges_left = static_cast<u8>(kChallengesLeast + (h.finish() & 7));

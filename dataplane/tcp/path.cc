@@ -60,7 +60,20 @@ bool Engine::Impl::shrink_segments(Tcb& t, u32 packet_bytes) {
 void Engine::Impl::suspect_black_hole(Tcb& t) {
   if (t.retries < kBlackHoleRetries || t.in_flight() < t.snd_mss) return;
   const u32 now_bytes = t.snd_mss + ip_header_bytes(t.tuple) + t.tcp_header_bytes();
-  if (shrink_segments(t, smaller_packet(now_bytes, packet_least(t)))) count(Counter::tcp_black_holes);
+  if (!shrink_segments(t, smaller_packet(now_bytes, packet_least(t)))) return;
+  t.mss_most = t.snd_mss;  // no message would say that larger ones vanish again
+  count(Counter::tcp_black_holes);
+}
+
+// RFC 8201 4, RFC 1191 6.3: what is too old to be believed of the path is forgotten, and larger packets are tried again.
+void Engine::Impl::look_at_path(Tcb& t) {
+  if (t.snd_mss >= t.mss_most || !in(t.state, kSynchronised)) return;
+  const u32 headers = ip_header_bytes(t.tuple) + t.tcp_header_bytes();
+  const u32 packet = paths.packet_bytes(path_key(t.tuple.remote), timestamp_ticks(now));
+  const u32 mss = std::min<u32>(std::max(packet, packet_least(t)) - headers, t.mss_most);
+  if (mss <= t.snd_mss) return;
+  t.snd_mss = static_cast<u16>(mss);
+  count(Counter::tcp_path_mtu_raised);
 }
 
 }  // namespace ringway::tcp

@@ -156,7 +156,8 @@ struct RW_CACHE_ALIGNED Tcb {
   wire::SeqNo dsack_begin;  // with kDsack
   wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
   u32 listener = 0;
-  u32 challenge_second = 0;
+  u16 challenge_second = 0;  // and one, with challenges_left
+  u16 mss_most = 0;          // snd_mss before ICMP made it smaller
   u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }

@@ -66,6 +66,70 @@ TEST(Rfc1191, NextConnectionToTheSameHostBeginsWithTheSizeForTenMinutes) {
   w.audit();
 }
 
+TEST(Rfc1191_6_3, ConnectionTriesLargerPacketsAgainAfterTenMinutes) {
+  Wire w;
+  with_sack(w);
+  w.send(std::string(1460, 'x'));
+  w.forget_sent();
+  w.engine().too_big(w.tuple, ours(w, 1), 1400, w.now);
+  w.forget_sent();
+  w.in("A seq=1 ack=1461");
+  for (int minute = 0; minute < 9; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1461");  // a keepalive's answer
+  }
+  EXPECT_EQ(w.info().mss, 1360u);
+  w.after(65s);
+  w.forget_sent();
+  w.in("A seq=1 ack=1461");
+  EXPECT_EQ(w.info().mss, 1460u);
+  w.send(std::string(1460, 'y'));
+  w.out("A seq=1461 len=1460");
+  EXPECT_EQ(w.counter(Counter::tcp_path_mtu_raised), 1u);
+  w.engine().too_big(w.tuple, ours(w, 1461), 1400, w.now);
+  w.out("A seq=1461 len=1360");
+  w.out("A seq=2821 len=100");
+  w.audit();
+}
+
+TEST(Rfc1191_6_3, WhatWasAgreedIsNotExceeded) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1000");
+  w.send(std::string(1000, 'x'));
+  w.forget_sent();
+  w.engine().too_big(w.tuple, ours(w, 1), 800, w.now);
+  w.forget_sent();
+  w.in("A seq=1 ack=1001");
+  EXPECT_EQ(w.info().mss, 760u);
+  for (int minute = 0; minute < 11; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1001");
+  }
+  EXPECT_EQ(w.info().mss, 1000u);
+  w.audit();
+}
+
+// Nobody would say that larger ones vanish again.
+TEST(BlackHole, SizeThatWasGuessedStays) {
+  Wire w;
+  with_sack(w);
+  w.send(std::string(1460, 'x'));
+  w.after(10s);
+  w.forget_sent();
+  const u32 guessed = w.info().mss;
+  ASSERT_LT(guessed, 1460u);
+  w.in("A seq=1 ack=1461");
+  for (int minute = 0; minute < 11; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1461");
+  }
+  EXPECT_EQ(w.info().mss, guessed);
+  w.audit();
+}
+
 TEST(Rfc5927_7, MessageAboutWhatIsNotInFlightIsDisbelieved) {
   Wire w;
   with_sack(w);
