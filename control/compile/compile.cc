@@ -149,7 +149,7 @@ void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& 
 void fill_addresses(const config::Config& config, contract::Plan& plan) {
   for (const config::PortConfig& port : config.gateway.ports) {
     plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu, port.core_addresses, port.address6,
-                          port.prefix6_bits, port.next_hop6, port.paths});
+                          port.prefix6_bits, port.next_hop6, port.router_advertisements, port.paths});
     if (port.address.v != 0) plan.addresses.push_back(port.address);
     if (port.address6 != wire::Ip6{}) plan.addresses.push_back(port.address6);
     for (u32 core = 0; port.core_addresses.v != 0 && core < config.gateway.cores.size(); ++core) {

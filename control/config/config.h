@@ -54,6 +54,7 @@ struct PortConfig {
   wire::Ip6 address6;                // :: when not said; one family has an address
   u8 prefix6_bits = 64;              // 32..126
   wire::Ip6 next_hop6;               // :: when not said
+  bool router_advertisements = false;
   Mark address_mark;
   Mark core_addresses_mark;
   Mark address6_mark;

@@ -28,7 +28,7 @@ inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"list
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
-inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"mtu"},
+inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
 inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"address6"}, {"ttlSeconds"}, {"zones"}};

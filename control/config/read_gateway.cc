@@ -78,6 +78,11 @@ void read_port6(Reader& reader, const Map& map, PortConfig& port) {
       reader.problem(address->mark, "address6: " + to_string(port.address6) + " is the routers' anycast address of its own network");
     }
   }
+  if (const auto at = map.boolean("routerAdvertisements", port.router_advertisements)) {
+    if (port.router_advertisements && !map.get("address6")) {
+      reader.problem(*at, "routerAdvertisements: the port has no address6");
+    }
+  }
   if (const auto at = map.ip6("nextHop6", port.next_hop6, LinkLocal::allowed)) {
     const bool on_link = wire::is_link_local(port.next_hop6) ||
                          wire::Ip6Prefix{port.address6, port.prefix6_bits}.contains(port.next_hop6);

@@ -8,6 +8,7 @@ namespace {
 bool same(const config::PortConfig& a, const config::PortConfig& b) {
   return a.devices == b.devices && a.address == b.address && a.prefix_bits == b.prefix_bits && a.next_hop == b.next_hop &&
          a.address6 == b.address6 && a.prefix6_bits == b.prefix6_bits && a.next_hop6 == b.next_hop6 &&
+         a.router_advertisements == b.router_advertisements &&
          a.core_addresses == b.core_addresses && a.mtu == b.mtu && a.paths == b.paths && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
          a.promiscuous == b.promiscuous;
 }

@@ -39,7 +39,7 @@ inline std::vector<PathSize> path_sizes(const std::vector<PortNet>& ports) {
   each([](const PortNet& p) { return p.ip.v != 0; }, [](const PortNet& p) { return mapped(p.ip, p.prefix_bits); }, false);
   each([](const PortNet& p) { return p.next_hop.v != 0; }, [](const PortNet&) { return mapped({}, 0); }, true);
   each([](const PortNet& p) { return p.has6(); }, [](const PortNet& p) { return wire::Ip6Prefix{p.ip6, p.prefix6_bits}; }, false);
-  each([](const PortNet& p) { return p.has6() && p.next_hop6 != wire::Ip6{}; }, [](const PortNet&) { return wire::Ip6Prefix{}; },
+  each([](const PortNet& p) { return p.has6() && (p.next_hop6 != wire::Ip6{} || p.router_advertisements); }, [](const PortNet&) { return wire::Ip6Prefix{}; },
        true);
   return out;
 }

@@ -108,6 +108,7 @@ struct PortNet {
   wire::Ip6 ip6;        // :: when there is none
   u8 prefix6_bits = 64;
   wire::Ip6 next_hop6;  // :: when there is none
+  bool router_advertisements = false;  // of IPv6: a next hop where none is configured
   std::vector<PathSize> paths;  // networks that take less than `mtu`, or say so; in any order
   wire::Ip4 source(u32 core) const { return core_addresses.v == 0 ? ip : wire::Ip4{core_addresses.v + core}; }
   bool has6() const { return ip6 != wire::Ip6{}; }

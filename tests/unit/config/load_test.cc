@@ -96,6 +96,7 @@ const Bad kBad[] = {
     {"PathMtuHostBits", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1.0.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: host bits are set\n"},
     {"PathMtuNoAddress", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: \"10.1\" is not an address\n"},
     {"PathMtuSmallForIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: \"::/0\", mtu: 1000 } ]"), "f.yaml:2:90: mtu: IPv6 needs 1280 at least (RFC 8200 5)\n"},
+    {"RoutersWithoutIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, routerAdvertisements: true"), "f.yaml:2:78: routerAdvertisements: the port has no address6\n"},
     {"NextHop6Alone", with(kGood, "10.80.0.1/24", "10.80.0.1/24, nextHop6: \"fe80::1\""), "f.yaml:2:66: nextHop6: the port has no address6\n"},
     {"Range6HostBits", with(kGood, "10.80.64.0/24", "10.80.64.0/24\n  vipRange6: \"fd00:64::1/64\""), "f.yaml:4:14: vipRange6: host bits are set; did you mean fd00:64::/64?\n"},
     {"Range6Length", with(kGood, "10.80.64.0/24", "10.80.64.0/24\n  vipRange6: \"fd00:64::/48\""), "f.yaml:4:14: vipRange6: prefix length 48 is not within 64 to 120\n"},
