@@ -93,6 +93,7 @@ struct TcpConfig {
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
   Tso tso = Tso::automatic;
+  bool pacing = false;
   u32 client_min_rto_ms = 200;
   u32 backend_min_rto_ms = 5;
   u32 time_wait_s = 60;

@@ -36,7 +36,7 @@ inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
 inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
 inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"sendBudgetBytes"}, {"minRtoMs"},
                                    {"timeWaitSeconds"}, {"finTimeoutSeconds"}, {"userTimeoutSeconds"}, {"retransmits"},
-                                   {"delayedAckMs"}, {"congestionControl"}, {"ecn"}, {"tso"}, {"keepalive"}, {"halfOpen"}, {"pressure"}};
+                                   {"delayedAckMs"}, {"congestionControl"}, {"ecn"}, {"tso"}, {"pacing"}, {"keepalive"}, {"halfOpen"}, {"pressure"}};
 inline constexpr Key kKeepaliveList[] = {{"idleSeconds"}, {"intervalSeconds"}, {"probes"}};
 inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransmits"}, {"cookies"}, {"cookiesAbove"}};
 inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};

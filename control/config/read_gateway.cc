@@ -265,6 +265,7 @@ std::optional<Mark> read_tcp(Reader& reader, const Value& value, TcpConfig& tcp)
   static constexpr std::pair<std::string_view, Tso> kTso[] = {{"auto", Tso::automatic}, {"off", Tso::off}};
   map.choice("ecn", tcp.ecn, kEcn);
   map.choice("tso", tcp.tso, kTso);
+  map.boolean("pacing", tcp.pacing);
   if (const auto at = map.get("halfOpen")) read_half_open(reader, *at, tcp);
   if (const auto at = map.get("pressure")) read_pressure(reader, *at, tcp);
   if (const auto rto = map.get("minRtoMs")) {

@@ -273,7 +273,7 @@ void Engine::close(ConnId id) {
   const bool unread = !t->receive.empty() || t->reassembly != kNone32;
   if (unread) return impl_->reset(i, CloseReason::reset);
   impl_->queue_fin(i);
-  t->progress = t->snd_una;
+  t->progress = t->snd_una.v;
   impl_->drop_timer(i, kIdleTimer);
   impl_->want_timer(i, kIdleTimer, impl_->now + impl_->config.fin_timeout_us);
 }
@@ -329,6 +329,7 @@ bool Engine::quiet() const {
 u64 Engine::next_timer_us(TimeUs now_us, u64 most_us) const {
   const TimeUs at = impl_->wheel.next_deadline_us();
   u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
+  if (impl_->pace_next != 0) wait = impl_->pace_next <= now_us ? 0 : std::min<u64>(impl_->pace_next - now_us, wait);
   const TimeUs sweep = impl_->next_sweep;
   if (impl_->tcbs.in_use() > 0) wait = sweep <= now_us ? 0 : std::min<u64>(sweep - now_us, wait);
   return impl_->time_wait.next_us(now_us, impl_->half_open.next_us(now_us, wait));

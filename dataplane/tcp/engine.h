@@ -91,6 +91,7 @@ struct EngineConfig {
   lookup::AddressBook* book = nullptr;  // this core's, keyed by secret[1]; null: no IPv6 address ever comes here
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
+  bool pacing = false;                // a window is spread over its round trip
   bool sack = true;                   // offered and accepted (RFC 2018); with it RACK-TLP
   bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table

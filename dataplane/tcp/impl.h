@@ -6,7 +6,7 @@
 //   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
 //   recovery.cc loss towards a peer with SACK                        life.cc    keepalive, pressure
 //   timers.cc   expiry                                               path.cc    the largest packet that gets through
-//   invariants.cc  what always holds, for tests
+//   invariants.cc  what always holds, for tests                    pace.cc    a window over its round trip
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -60,6 +60,8 @@ inline constexpr u32 kSillyBytes = 128;              // less of a longer queue i
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
 inline constexpr u32 kTsoBytesMax = 65'535 - 40 - 60;  // payload of a packet that the port cuts: lengths have 16 bits
 inline constexpr u32 kTsoUncut = 4;                  // full segments in front of which a short one may end such a packet
+inline constexpr u32 kPaceBits = 5;                  // a packet that is cut has at most 2^-this of a paced round trip
+inline constexpr u32 kPaceLateUs = 100;              // so late a flush may be and still catch up
 inline constexpr u32 kTsoSegmentsBits = 7;           // such a packet has fewer than 2^this
 static_assert(kTsoBytesMax < u32{kMssFloor - wire::kTcpTimestampBytes} << kTsoSegmentsBits);
 inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less; over IPv6 kIp6MtuMin
@@ -109,6 +111,7 @@ struct Engine::Impl {
   Wheel wheel;
   IndexList<&Tcb::output> output;
   IndexList<&Tcb::event> events;
+  TimeUs pace_next = 0;    // when the first of those on `output` that keep a pace may go on; 0: none does
   HalfOpens half_open;
   std::array<Reply, kRepliesMax> replies;
   u32 replies_count = 0;
@@ -287,6 +290,9 @@ struct Engine::Impl {
   u32 pipe_of(const Tcb& t) const { return t.flight == kNone32 ? t.in_flight() : flights[t.flight].board.pipe(); }
   u32 next_length(const Tcb& t) const;
   u32 tso_length(const Tcb& t, u32 room) const;
+  bool keeps_pace(Tcb& t);
+  void pace(Tcb& t, u32 bytes);
+  u32 pace_bytes(const Tcb& t) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;

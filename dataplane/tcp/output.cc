@@ -40,11 +40,15 @@ u32 Engine::Impl::flush(OutBatch& out) {
   while (!out.full() && half_open.to_answer() != kNone32) {
     if (!answer_half_open(half_open.to_answer(), out)) break;
   }
+  IndexList<&Tcb::output> paced;
+  pace_next = 0;
   while (!output.empty()) {
     const u32 i = output.front();
     if (!flush_one(i, out)) break;
     output.remove(tcbs, i);
+    if (tcbs[i].has(kPaced)) paced.push_back(tcbs, i);
   }
+  while (!paced.empty()) output.push_back(tcbs, paced.pop_front(tcbs));  // they have their turn at the next flush
   count(Counter::tcp_segments_out, out.count - before);
   return out.count - before;
 }
@@ -133,7 +137,7 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
 u32 Engine::Impl::tso_length(const Tcb& t, u32 room) const {
   if (!(t.tuple.local.is4() ? config.caps.tso4 : config.caps.tso6)) return 0;
   if (t.snd_nxt != t.snd_max || t.has(kOwesCwr)) return 0;
-  const u32 most = std::min(room, kTsoBytesMax);
+  const u32 most = std::min({room, kTsoBytesMax, config.pacing ? pace_bytes(t) : ~0u});
   u32 at = t.next.slice;
   const u32 rest = t.unacked.slice(at).length - t.next.skip;
   u32 n = std::min(rest, most);
@@ -179,6 +183,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       if (pipe_of(t) + t.snd_mss > t.cc.cwnd) t.cc.on_full(t.snd_max);
       return true;
     }
+    if (config.pacing && n > 0 && keeps_pace(t)) return true;
     if (out.full()) return false;
     const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
     mbuf::Pkt pkt = build(t, t.snd_nxt, flags, advertise(t, false), t.next, n);
@@ -201,6 +206,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       flew(i, before);
     }
     t.last_sent = timestamp_ticks(now);
+    if (config.pacing) pace(t, n);
     acked_peer(i);
     out.push(std::move(pkt), t.tuple.remote);
     if (n > t.snd_mss) {

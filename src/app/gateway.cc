@@ -146,6 +146,7 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   out.ecn = config.tcp.ecn == config::Ecn::off      ? tcp::Ecn::off
             : config.tcp.ecn == config::Ecn::accept ? tcp::Ecn::accept
                                                     : tcp::Ecn::request;
+  out.pacing = config.tcp.pacing;
   out.time_wait_us = config.tcp.time_wait_s * 1'000'000;
   out.fin_timeout_us = config.tcp.fin_timeout_s * 1'000'000;
   out.user_timeout_us = config.tcp.user_timeout_s * 1'000'000;
@@ -180,7 +181,6 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
     out.caps.segs_max = std::min(out.caps.segs_max, caps.segs_max);
     out.caps.tso4 = out.caps.tso4 && caps.tso4;
     out.caps.tso6 = out.caps.tso6 && caps.tso6;
-    out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
     out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
     out.caps.tso_segs_max = std::min(out.caps.tso_segs_max, caps.tso_segs_max);
   }

@@ -103,6 +103,15 @@ TEST(Regret29, ShortQueueLosesLittleBecauseTheWindowFollowsIt) {
   EXPECT_LT(again, 8 * kMega / 1448 / 20) << "sent again";
 }
 
+// Half of a paced window is on its way out at a time, half of it on its way back as acknowledgements.
+TEST(Pacing, LinkThatHoldsFewPacketsAtOnceCarriesMoreThanOfBursts) {
+  const Faults narrow{.delay_us = 20'000, .queue_packets = 30};
+  tcp::EngineConfig burst = Duet::config(), paced = Duet::config();
+  paced.pacing = true;
+  const TimeUs with = time_for(narrow, 8 * kMega, paced), without = time_for(narrow, 8 * kMega, burst);
+  EXPECT_LT(with * 5, without * 4) << with << " us paced, " << without << " us in bursts";
+}
+
 TEST(Regret30, LargerBuffersAreNeverSlowerThroughARingOf64Packets) {
   const Faults ring{.delay_us = 2000, .queue_packets = 64};
   TimeUs before = ~TimeUs{0};
