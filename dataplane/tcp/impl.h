@@ -206,6 +206,7 @@ struct Engine::Impl {
   void keep(u32 i, Arrival& a);
   void keep_ahead(u32 i, Arrival& a);
   bool copy_break(Tcb& t, Arrival& a);
+  bool copy_break_ahead(Tcb& t, Arrival& a);
   void challenge(u32 i);
 
   // --- recovery.cc

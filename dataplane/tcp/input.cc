@@ -444,6 +444,7 @@ void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   t.owe(kOwesAck);
   want_output(i);
   if (t.reassembly == kNone32) t.reassembly = holes.alloc();
+  if (copy_break_ahead(t, a)) return;
   const bool room = t.reassembly != kNone32 && t.receive.slices() + holes[t.reassembly].slices() < receive_share;
   mbuf::Chain bytes = pools.chain();
   if (!room || !bytes.append(std::move(a.pkt), a.skip, a.bytes)) {
@@ -477,6 +478,16 @@ bool Engine::Impl::copy_break(Tcb& t, Arrival& a) {
   u8* const to = t.receive.grow_back(a.bytes);
   if (to == nullptr) return false;
   std::memcpy(to, a.pkt.data() + a.skip, a.bytes);
+  count(Counter::payload_copied, a.bytes);
+  a.pkt.reset();
+  return true;
+}
+
+// The same for a small segment that goes on where a range ends.
+bool Engine::Impl::copy_break_ahead(Tcb& t, Arrival& a) {
+  if (a.bytes >= kCopyBreakBytes || a.pkt.segments() != 1 || t.reassembly == kNone32) return false;
+  Reassembly& ahead = holes[t.reassembly];
+  if (ahead.slices() < kCopyBreakMbufs || !ahead.extend(a.seq, {a.pkt.data() + a.skip, a.bytes})) return false;
   count(Counter::payload_copied, a.bytes);
   a.pkt.reset();
   return true;
