@@ -54,6 +54,7 @@ class RelayTest : public testing::Test {
     world->client_app = [this] { run_clients(); };
     world->server_app = [this] { run_server(); };
   }
+  virtual test::WorldSizes sizes() const { return {}; }
   void TearDown() override {
     if (HasFailure()) {
       test::print_counts("client ", world->client.page());
