@@ -7,6 +7,7 @@
 
 #include "control/compile/routes.h"
 #include "src/base/assert.h"
+#include "src/contract/path_sizes.h"
 #include "src/lookup/maglev.h"
 
 #ifndef RINGWAY_VERSION
@@ -157,13 +158,14 @@ void fill_dns(const config::Config& config, const VipMap& vips, contract::Plan& 
 void fill_addresses(const config::Config& config, contract::Plan& plan) {
   for (const config::PortConfig& port : config.gateway.ports) {
     plan.ports.push_back({port.address, port.prefix_bits, port.next_hop, port.mtu, port.core_addresses, port.address6,
-                          port.prefix6_bits, port.next_hop6});
+                          port.prefix6_bits, port.next_hop6, port.router_advertisements, port.paths});
     if (port.address.v != 0) plan.addresses.push_back(port.address);
     if (port.address6 != wire::Ip6{}) plan.addresses.push_back(port.address6);
     for (u32 core = 0; port.core_addresses.v != 0 && core < config.gateway.cores.size(); ++core) {
       plan.addresses.push_back(wire::Ip(plan.ports.back().source(core)));
     }
   }
+  plan.path_sizes = contract::path_sizes(plan.ports);
   if (plan.dns_ip.v != 0) plan.addresses.push_back(plan.dns_ip);
   if (plan.dns_ip6 != wire::Ip6{}) plan.addresses.push_back(plan.dns_ip6);
   for (const contract::Listener& listener : plan.listeners) plan.addresses.push_back(listener.ip);

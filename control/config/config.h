@@ -47,12 +47,14 @@ struct PortConfig {
   wire::Ip4 next_hop;                // 0.0.0.0 when not said
   wire::Ip4 core_addresses;          // core i opens its connections from this + i; 0.0.0.0: all from `address`
   u16 mtu = 1500;                    // 576..9216
+  std::vector<contract::PathSize> paths;  // pathMtu; their `port` is not set
   u16 rx_descriptors = 1024;
   u16 tx_descriptors = 1024;
   bool promiscuous = false;
   wire::Ip6 address6;                // :: when not said; one family has an address
   u8 prefix6_bits = 64;              // 32..126
   wire::Ip6 next_hop6;               // :: when not said
+  bool router_advertisements = false;
   Mark address_mark;
   Mark core_addresses_mark;
   Mark address6_mark;
@@ -69,6 +71,7 @@ struct DnsConfig {
 
 enum class CongestionControl : u8 { cubic, newreno };
 enum class Ecn : u8 { off, accept, request };
+enum class Tso : u8 { automatic, off };  // "auto" in the file
 enum class Idle : u8 { backoff, spin };
 enum class Steering : u8 { automatic, handover, rss, flow };  // "auto" in the file
 
@@ -89,6 +92,8 @@ struct TcpConfig {
   u32 send_budget_bytes = 262'144;
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
+  Tso tso = Tso::automatic;
+  bool pacing = false;
   u32 client_min_rto_ms = 200;
   u32 backend_min_rto_ms = 5;
   u32 time_wait_s = 60;
@@ -107,6 +112,7 @@ struct TcpConfig {
   u32 pool_low_percent = 10;
   u32 pool_shed_percent = 5;
   u32 shed_idle_s = 5;
+  friend bool operator==(const TcpConfig&, const TcpConfig&) = default;
 };
 
 // gateway.http2, but for what is in contract::Limits.

@@ -28,14 +28,15 @@ inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"list
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
-inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"mtu"},
-                                    {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
+inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
+                                    {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
+inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
 inline constexpr Key kDnsList[] = {{"enabled"}, {"address"}, {"address6"}, {"ttlSeconds"}, {"zones"}};
 inline constexpr Key kMemoryList[] = {{"hugepages"}, {"megabytes"}};
 inline constexpr Key kPoolsList[] = {{"packets"}, {"dataBytes"}, {"slices"}};
 inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"sendBudgetBytes"}, {"minRtoMs"},
                                    {"timeWaitSeconds"}, {"finTimeoutSeconds"}, {"userTimeoutSeconds"}, {"retransmits"},
-                                   {"delayedAckMs"}, {"congestionControl"}, {"ecn"}, {"keepalive"}, {"halfOpen"}, {"pressure"}};
+                                   {"delayedAckMs"}, {"congestionControl"}, {"ecn"}, {"tso"}, {"pacing"}, {"keepalive"}, {"halfOpen"}, {"pressure"}};
 inline constexpr Key kKeepaliveList[] = {{"idleSeconds"}, {"intervalSeconds"}, {"probes"}};
 inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransmits"}, {"cookies"}, {"cookiesAbove"}};
 inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};
@@ -65,6 +66,7 @@ inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}};
 inline constexpr ObjectKeys kRoot{"", kRootList};
 inline constexpr ObjectKeys kGateway{"gateway", kGatewayList};
 inline constexpr ObjectKeys kPort{"gateway.ports[]", kPortList};
+inline constexpr ObjectKeys kPathMtu{"gateway.ports[].pathMtu[]", kPathMtuList};
 inline constexpr ObjectKeys kDns{"gateway.dns", kDnsList};
 inline constexpr ObjectKeys kMemory{"gateway.memory", kMemoryList};
 inline constexpr ObjectKeys kPools{"gateway.pools", kPoolsList};
@@ -91,7 +93,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys

@@ -7,6 +7,7 @@
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
+#include "src/contract/path_sizes.h"
 #include "src/wire/ip6.h"
 #include "src/wire/text.h"
 
@@ -77,6 +78,11 @@ void read_port6(Reader& reader, const Map& map, PortConfig& port) {
       reader.problem(address->mark, "address6: " + to_string(port.address6) + " is the routers' anycast address of its own network");
     }
   }
+  if (const auto at = map.boolean("routerAdvertisements", port.router_advertisements)) {
+    if (port.router_advertisements && !map.get("address6")) {
+      reader.problem(*at, "routerAdvertisements: the port has no address6");
+    }
+  }
   if (const auto at = map.ip6("nextHop6", port.next_hop6, LinkLocal::allowed)) {
     const bool on_link = wire::is_link_local(port.next_hop6) ||
                          wire::Ip6Prefix{port.address6, port.prefix6_bits}.contains(port.next_hop6);
@@ -111,6 +117,30 @@ void read_devices(Reader& reader, const Map& map, PortConfig& port) {
   }
 }
 
+// A network of either family, any of them.
+void read_path_mtu(Reader& reader, const Value& value, PortConfig& port) {
+  const Map map(reader, value, keys::kPathMtu);
+  contract::PathSize path;
+  const auto prefix = map.get("prefix");
+  const auto text = prefix ? read_string(reader, *prefix) : std::nullopt;
+  if (text) {
+    const bool is6 = text->find(':') != std::string::npos;
+    u8 bits = 0;
+    const auto network = split_prefix(reader, *prefix, bits, 0, is6 ? 128 : 32, is6 ? 128 : 32);
+    const auto ip = network ? wire::parse_ip(*network) : std::nullopt;
+    if (network && !ip) reader.problem(prefix->mark, prefix->name + ": \"" + *network + "\" is not an address");
+    if (ip) path.to = is6 ? wire::Ip6Prefix{ip->ip6(), bits} : contract::mapped(ip->ip4(), bits);
+    const wire::Ip6 whole = network_of(path.to.network, path.to.bits);
+    if (ip && whole != path.to.network) reader.problem(prefix->mark, prefix->name + ": host bits are set");
+  }
+  if (const auto at = map.integer("mtu", path.packet_bytes, 576, 9216)) {
+    const bool is6 = text && text->find(':') != std::string::npos;
+    if (is6 && path.packet_bytes < wire::kIp6MtuMin) reader.problem(*at, "mtu: IPv6 needs 1280 at least (RFC 8200 5)");
+    if (path.packet_bytes > port.mtu) reader.warning(*at, "mtu: larger than the port's, which counts");
+  }
+  port.paths.push_back(path);
+}
+
 PortConfig read_port(Reader& reader, const Value& value) {
   PortConfig port;
   const Map map(reader, value, keys::kPort);
@@ -140,6 +170,7 @@ PortConfig read_port(Reader& reader, const Value& value) {
   }
   if (const auto at = map.ip4("coreAddresses", port.core_addresses)) port.core_addresses_mark = *at;
   map.integer("mtu", port.mtu, 576, 9216);
+  for (const Value& path : map.list("pathMtu", 0, contract::kPathsMax)) read_path_mtu(reader, path, port);
   map.integer("rxDescriptors", port.rx_descriptors, 32, 16'384);
   map.integer("txDescriptors", port.tx_descriptors, 32, 16'384);
   map.boolean("promiscuous", port.promiscuous);
@@ -231,7 +262,10 @@ std::optional<Mark> read_tcp(Reader& reader, const Value& value, TcpConfig& tcp)
   static constexpr std::pair<std::string_view, Ecn> kEcn[] = {
       {"off", Ecn::off}, {"accept", Ecn::accept}, {"request", Ecn::request}};
   map.choice("congestionControl", tcp.congestion_control, kControls);
+  static constexpr std::pair<std::string_view, Tso> kTso[] = {{"auto", Tso::automatic}, {"off", Tso::off}};
   map.choice("ecn", tcp.ecn, kEcn);
+  map.choice("tso", tcp.tso, kTso);
+  map.boolean("pacing", tcp.pacing);
   if (const auto at = map.get("halfOpen")) read_half_open(reader, *at, tcp);
   if (const auto at = map.get("pressure")) read_pressure(reader, *at, tcp);
   if (const auto rto = map.get("minRtoMs")) {

@@ -1,6 +1,6 @@
 #pragma once
 // The inside of Gate, shared by its files: gate.cc (frames and IPv4), ip6.cc (IPv6), answers.cc and answers6.cc (ICMP, UDP),
-// arp.cc, nd.cc, out.cc (routes, neighbours, packets that wait for them). Nobody else includes it.
+// arp.cc, nd.cc, ra.cc (routers), out.cc (routes, neighbours, packets that wait for them). Nobody else includes it.
 
 #include "dataplane/gate/addresses.h"
 #include "dataplane/gate/gate.h"
@@ -96,6 +96,12 @@ struct Gate::Impl {
   void announce(u32 port, const wire::Ip6& a);
   void ask(const Neighbours::Request& r);
 
+  // ra.cc
+  bool accept_router(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us, bool owned);
+  void copy_hops();
+  void look_at_routers(TimeUs now_us);
+  void solicit_routers(u32 port);
+
   // arp.cc
   bool accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned);
   void send_arp(u32 port, u16 operation, wire::Ip4 sender, const wire::Mac& to, const wire::Mac& target_mac,
@@ -137,6 +143,9 @@ struct Gate::Impl {
   const contract::Plan* plan = nullptr;
   std::vector<wire::Mac> macs;          // by port
   std::vector<wire::Ip6> link_locals;   // by port: ours on a link that has IPv6
+  Routers::Hops hops;                   // learned next hops over IPv6, of hops_version
+  u64 hops_version = 0;
+  TimeUs routers_due_us = 0;
   Addresses addresses;
   std::vector<wire::Addr> named;        // what `addresses` holds
   std::vector<wire::Ip> to_announce;

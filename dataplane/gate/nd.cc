@@ -1,7 +1,7 @@
 // Neighbour discovery, both ways (RFC 4861): solicitations answered and sent, advertisements read and sent. Our addresses
 // are configured by hand and used at once, without asking first whether somebody has them (RFC 4862 5.4 asks that of
 // addresses that a host gives itself); who asks whether an address of ours is free is told that it is not. Messages that
-// come in at another core go to core 0. Routers are configured, so their advertisements are not read, nor redirects.
+// come in at another core go to core 0. Redirects are not read; routers are in ra.cc.
 
 #include "dataplane/gate/impl.h"
 #include "src/wire/checksum.h"

@@ -16,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/gate/routers.h"
 #include "src/base/cacheline.h"
 #include "src/base/types.h"
 #include "src/contract/ring.h"
@@ -40,6 +41,8 @@ class Neighbours {
   bool find(u32 port, const wire::Ip& ip, wire::Mac& out) const { return find(key_of(port, ip), out); }
   // Wants `ip` to be asked for. May be repeated; a full ring forgets it.
   void ask(u32 port, const wire::Ip& ip) { asks_.push({ip, port}); }
+
+  Routers& routers() { return routers_; }
 
   // --- core 0 only
   struct Request {
@@ -106,6 +109,7 @@ class Neighbours {
 
   std::unique_ptr<Entry[]> entries_;
   contract::Ring<Ask, contract::Producers::many> asks_{1023};
+  Routers routers_;
   std::vector<u32> live_;  // entries with something to time
   u32 walk_at_ = 0;        // index into live_
   TimeUs walk_due_us_ = 0;

@@ -39,9 +39,10 @@ bool Gate::Impl::route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const {
     return true;
   }
   for (u32 i = 0; i < nets.size(); ++i) {
-    if (!nets[i].has6() || nets[i].next_hop6 == wire::Ip6{}) continue;
+    if (!nets[i].has6()) continue;
+    hop = nets[i].next_hop6 != wire::Ip6{} ? nets[i].next_hop6 : hops.by_port[i];
+    if (hop == wire::Ip6{}) continue;
     port = i;
-    hop = nets[i].next_hop6;
     return true;
   }
   return false;
@@ -139,6 +140,8 @@ void Gate::Impl::ask(const Neighbours::Request& r) {
 
 void Gate::Impl::housekeeping(TimeUs now_us) {
   if (plan == nullptr) return;
+  if (config.core == 0) look_at_routers(now_us);
+  copy_hops();
   if (waiting_count > 0) send_waiting(now_us);
   if (!to_announce.empty()) announce_some();
   if (config.core == 0) ask_due(now_us);

@@ -29,6 +29,7 @@ inline constexpr u32 kH2CopyBreakBytes = 256;    // smaller slices are copied be
 inline constexpr u32 kH2CopyBreakSlices = 4;
 inline constexpr u32 kH2GatherBytes = 512;       // output that is moved in front of payload, where there is room
 inline constexpr u32 kH2CrowdedSlices = 8;       // of bytes that wait for the rest of a frame or block
+inline constexpr u32 kH2BytesPerPacket = 1024;   // of payload, in packets of which not all are full
 inline constexpr u32 kH2MbufCharge = 2304;       // what one held slice counts against the memory of a connection
 inline constexpr u32 kH2IdlePriorities = 8;      // of streams that were given one before they were opened
 inline constexpr u32 kH2LingeringLeast = 8;      // streams that are over and not let go of, beside as many as may be open
@@ -132,6 +133,7 @@ struct H2Engine::Impl {
   Slab<H2Conn> conns;
   Slab<H2Stream> streams;
   mbuf::Pkt shelf;  // where frame headers without a place of their own are written, one behind another
+  u32 packets_borne = kNone32;  // what memory allows a connection's streams to hold
   u32 text_bytes;
   std::unique_ptr<u8[]> text;     // of the head that an event shows
   std::unique_ptr<u8[]> block;    // a header block that is written, behind room for a frame header, or gathered; a payload

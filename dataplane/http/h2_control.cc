@@ -301,7 +301,8 @@ void H2Engine::Impl::taken(u32 i, u32 bytes, u32 slices_before) {
 
 void H2Engine::Impl::credit_connection(H2Conn& k) {
   if (k.failed) return;
-  const u32 n = due(k.settings.held_bytes_max, k.recv_window, k.held_bytes);
+  const i64 most = std::min(i64{k.settings.held_bytes_max}, i64{packets_borne} * kH2BytesPerPacket);
+  const u32 n = due(most, k.recv_window, k.held_bytes);
   if (n == 0) return;
   k.recv_window += static_cast<i32>(n);
   write_window_update(k, 0, n);

@@ -307,6 +307,7 @@ void H2Engine::input(u32 conn, mbuf::Chain bytes, TimeUs now_us) {
   k.guard.time(now_us);
   impl_->keep(k.in, std::move(bytes), k.in.slices() >= kH2CrowdedSlices);
 }
+void H2Engine::bear(u32 packets) { impl_->packets_borne = packets; }
 bool H2Engine::next_event(u32 conn, H2Event& out) { return impl_->next_event(conn, out); }
 
 mbuf::Chain H2Engine::take_output(u32 conn) {

@@ -94,6 +94,9 @@ class H2Engine {
 
   // Takes bytes from the peer. All are used; what is not an event of a known stream is answered or dropped inside.
   void input(u32 conn, mbuf::Chain bytes, TimeUs now_us);
+  // Memory has become short, or ample again: a connection's streams may hold as much as fits so many packets, if that is
+  // less than its settings say. Windows that are open already stay open.
+  void bear(u32 packets);
   // The next event of `conn`; false when there is none. Frames are read one event at a time, so every event shows the
   // state just behind it.
   bool next_event(u32 conn, H2Event& out);

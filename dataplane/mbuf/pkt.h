@@ -59,6 +59,14 @@ class Pkt {
 
   // Joins `tail`, whose packet ends up as the last segments of this one.
   void join(Pkt tail) { RW_ASSERT(rte_pktmbuf_chain(m_, tail.release()) == 0); }
+  // As join, for a tail of one segment, without looking for the end: `last` is the last segment, before and after.
+  void join_behind(rte_mbuf*& last, Pkt tail) {
+    rte_mbuf* const m = tail.release();
+    last->next = m;
+    last = m;
+    ++m_->nb_segs;
+    m_->pkt_len += m->data_len;
+  }
   // Asks the NIC for checksums; the packet begins with an IPv4 header that a 14-byte Ethernet header will precede.
   // `tcp`: the TCP checksum field holds the pseudo-header sum.
   void set_tx_offload(u32 ip_bytes, u32 tcp_bytes, bool ip, bool tcp) {
@@ -68,6 +76,12 @@ class Pkt {
     m_->ol_flags |= ip_bytes == 20 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
     if (ip) m_->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
     if (tcp) m_->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+  }
+  // Asks the NIC to cut the packet into segments of `bytes` payload, with set_tx_offload; the TCP checksum field holds the
+  // pseudo-header sum without a length.
+  void set_tso(u16 bytes) {
+    m_->tso_segsz = bytes;
+    m_->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
   }
   // A packet over a slice's own mbuf, beginning at `offset` from buf_addr with `bytes`; takes one more reference.
   // Nobody else may be using the mbuf's data_off and data_len.

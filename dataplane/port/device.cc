@@ -16,6 +16,7 @@ constexpr u64 kRxWanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP
 constexpr u64 kTxWanted =
     RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 constexpr u64 kRssWanted = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
+constexpr u16 kEnaHeaderBytesMax = 96;  // that a device with low-latency queues reads of a packet, unless told otherwise
 constexpr u64 kRssWelcome = RTE_ETH_RSS_NONFRAG_IPV6_TCP;  // without it, IPv6 is handed over to its cores
 
 std::string known_ports() {
@@ -30,12 +31,22 @@ std::string known_ports() {
 
 // What the driver does well of what it offers. net_tap computes checksums in software, segment by segment, and wrongly
 // behind a segment of odd length (DPDK 22.11): ours are right, and as fast.
-u64 tx_offloads(const rte_eth_dev_info& about) {
-  u64 offloads = kTxWanted & about.tx_offload_capa;
+u64 tx_offloads(const rte_eth_dev_info& about, bool tso) {
+  u64 offloads = (kTxWanted | (tso ? u64{RTE_ETH_TX_OFFLOAD_TCP_TSO} : 0)) & about.tx_offload_capa;
   if (std::strcmp(about.driver_name, "net_tap") == 0) {
     offloads &= ~u64{RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM};
   }
+  // Whoever cuts a packet computes what is summed over each piece.
+  constexpr u64 kNeeded = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  if ((offloads & kNeeded) != kNeeded) offloads &= ~u64{RTE_ETH_TX_OFFLOAD_TCP_TSO};
   return offloads;
+}
+
+// Mbufs that one packet may have: what the driver says, or any number. ENA refuses a packet of as many as it says unless
+// the device gets its headers apart.
+u16 segments_max(const std::string& driver, u16 said) {
+  if (said == 0) return RTE_MBUF_MAX_NB_SEGS;
+  return driver == "net_ena" && said > 1 ? static_cast<u16>(said - 1) : said;
 }
 
 std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
@@ -96,7 +107,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   const bool rss = pools.size() > 1 && (about.flow_type_rss_offloads & kRssWanted) != 0;
   rte_eth_conf conf{};
   conf.rxmode.offloads = kRxWanted & about.rx_offload_capa;
-  conf.txmode.offloads = tx_offloads(about);
+  conf.txmode.offloads = tx_offloads(about, config.tso);
   if (rss) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf = kRssWanted | (kRssWelcome & about.flow_type_rss_offloads);
@@ -174,9 +185,14 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   caps.tx_prepare = tx != 0;
   caps.tx_cleanup = rte_eth_tx_done_cleanup(id, 0, 1) != -ENOTSUP;
   caps.mtu = mtu;
+  if (device->driver_ == "net_ena") caps.header_bytes_max = kEnaHeaderBytesMax;
   if (caps.multi_segs) {
-    const u16 offered = about.tx_desc_lim.nb_mtu_seg_max;
-    caps.segs_max = offered == 0 ? RTE_MBUF_MAX_NB_SEGS : offered;
+    caps.segs_max = segments_max(device->driver_, about.tx_desc_lim.nb_mtu_seg_max);
+    caps.tso_segs_max = segments_max(device->driver_, about.tx_desc_lim.nb_seg_max);
+  }
+  if ((tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0) {
+    caps.tso4 = true;
+    caps.tso6 = device->driver_ != "net_ena";  // which has it for IPv4 only and says nothing of it
   }
   return device;
 }

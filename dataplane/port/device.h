@@ -38,6 +38,7 @@ struct DeviceConfig {
   u16 tx_descriptors = 1024;
   u16 mtu = 1500;
   bool promiscuous = false;
+  bool tso = true;         // ask for segmentation where it is offered
   bool multicast = false;  // receive every multicast frame: neighbour discovery of IPv6
   // What a port of several queues shall spread flows by, if it lets us.
   lookup::RssKey rss_key = lookup::kRssKeyMicrosoft;
@@ -60,7 +61,11 @@ struct Caps {
   bool scatter = false;
   bool tx_prepare = false;  // some transmit offload is on: rte_eth_tx_prepare goes before rte_eth_tx_burst
   bool tx_cleanup = false;  // rte_eth_tx_done_cleanup is there
-  u16 segs_max = 1;
+  u16 segs_max = 1;         // mbufs of a frame
+  bool tso4 = false;        // cuts large TCP packets into segments, over IPv4
+  bool tso6 = false;        // and over IPv6
+  u16 tso_segs_max = 1;     // mbufs of such a packet
+  u16 header_bytes_max = 0xffff;  // Ethernet to TCP: longer headers do not get out
   u16 mtu = 1500;
 };
 

@@ -40,6 +40,7 @@ u32 Queue::rx(mbuf::Pkt (&out)[contract::kBurstMax]) {
 }
 
 bool Queue::must_linearize(const rte_mbuf& frame) const {
+  if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) return frame.nb_segs > device_->caps().tso_segs_max;
   if (frame.nb_segs > device_->caps().segs_max) return true;
   return !device_->caps().multi_segs && RTE_MBUF_HAS_EXTBUF(&frame);
 }

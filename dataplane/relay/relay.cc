@@ -36,6 +36,7 @@ void Relay::adopt(const contract::Plan& plan) { plan_ = &plan; }
 
 u32 Relay::run(TimeUs now_us) {
   now_us_ = now_us;
+  h2_.bear(engine_.packet_share());
   u32 events = 0;
   if (!run_queue_.empty()) {
     // Sessions that are made runnable meanwhile wait for the next poll.

@@ -78,6 +78,7 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   } else if (t.retries > 0 && t.leg == Leg::downstream) {
     t.rtt.start(kSynTimedOutRtoUs);
   }
+  t.mss_most = t.snd_mss;
   if (!paths.empty()) shrink_segments(t, paths.packet_bytes(path_key(t.tuple.remote), timestamp_ticks(now)));
   t.clear(kTimingRtt);
   t.set(kSynAcked);

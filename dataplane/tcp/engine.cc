@@ -30,7 +30,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       page(pg),
       mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - wire::kIp4HeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
-      mbufs_budget(std::max<u32>(c.receive_budget_bytes / kMbufCharge, 2 * kCopyBreakMbufs)),
+      mbufs_budget(std::max<u32>(c.receive_budget_bytes / (p.data_bytes() + kMbufOverhead), 2 * kCopyBreakMbufs)),
       receive_share(mbufs_budget),
       send_share_bytes(c.send_budget_bytes),
       tcbs(c.connections),
@@ -46,6 +46,10 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
                     : static_cast<u32>(((c.secret[0] ^ c.secret[1]) & 0xffff'ffff) * u64{c.port_count} >> 32)),
       nothing(p.chain()) {
   config.half_open_mark = std::min(c.half_open_mark, c.half_open_max);
+  RW_ASSERT(c.caps.header_bytes_max >= kHeaderBytesLeast);
+  const bool cuts = c.caps.multi_segs && c.caps.tcp_checksum;
+  config.caps.tso4 = c.caps.tso4 && cuts;
+  config.caps.tso6 = c.caps.tso6 && cuts;
   // Shares of what the ports' receive rings have left, which is what there is to run out of.
   const u64 left = p.packets_free();
   config.pool_low_percent = static_cast<u32>(c.pool_low_percent * left / p.packets_capacity());
@@ -98,6 +102,8 @@ void Engine::prefetch(const gate::Segment& segment) const {
   const char* const t = reinterpret_cast<const char*>(&impl_->tcbs[value]);
   for (u32 line = 0; line < 4; ++line) __builtin_prefetch(t + line * kCacheLineBytes, 1);
 }
+
+void Engine::adopt(std::span<const contract::PathSize> sizes) { impl_->path_sizes = sizes; }
 
 void Engine::unreachable(const wire::FourTuple& tuple) {
   const u32 value = impl_->find(tuple, impl_->hash_of(tuple));
@@ -267,7 +273,7 @@ void Engine::close(ConnId id) {
   const bool unread = !t->receive.empty() || t->reassembly != kNone32;
   if (unread) return impl_->reset(i, CloseReason::reset);
   impl_->queue_fin(i);
-  t->progress = t->snd_una;
+  t->progress = t->snd_una.v;
   impl_->drop_timer(i, kIdleTimer);
   impl_->want_timer(i, kIdleTimer, impl_->now + impl_->config.fin_timeout_us);
 }
@@ -312,6 +318,7 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
 }
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }
+u32 Engine::packet_share() const { return impl_->share; }
 u32 Engine::half_open() const { return impl_->half_open.size(); }
 
 bool Engine::quiet() const {
@@ -323,6 +330,7 @@ bool Engine::quiet() const {
 u64 Engine::next_timer_us(TimeUs now_us, u64 most_us) const {
   const TimeUs at = impl_->wheel.next_deadline_us();
   u64 wait = at <= now_us ? 0 : std::min<u64>(at - now_us, most_us);
+  if (impl_->pace_next != 0) wait = impl_->pace_next <= now_us ? 0 : std::min<u64>(impl_->pace_next - now_us, wait);
   const TimeUs sweep = impl_->next_sweep;
   if (impl_->tcbs.in_use() > 0) wait = sweep <= now_us ? 0 : std::min<u64>(sweep - now_us, wait);
   return impl_->time_wait.next_us(now_us, impl_->half_open.next_us(now_us, wait));

@@ -10,6 +10,7 @@
 // The application owns the connection until it calls `close` or `abort`, or receives `closed`: after any of these the
 // ConnId is dead and no further event comes. Payload goes up and down as Chain, without a copy.
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,7 @@
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/tcp/congestion.h"
 #include "src/base/types.h"
+#include "src/contract/plan.h"
 #include "src/contract/stats.h"
 #include "src/lookup/address_book.h"
 #include "src/lookup/toeplitz.h"
@@ -44,9 +46,18 @@ struct TxCaps {
   bool multi_segs = false;    // else every packet is built as one segment
   bool ip_checksum = false;   // NIC fills the IPv4 header checksum
   bool tcp_checksum = false;  // NIC fills the TCP checksum from the pseudo-header sum
-  u16 mtu = 1500;
+  u16 mtu = 1500;              // of the port with the largest
   u16 segs_max = 1;
+  // The port cuts a large TCP packet into segments itself (TSO), of one family or both. Counts only with multi_segs and
+  // tcp_checksum; such a packet has at most tso_segs_max mbufs.
+  bool tso4 = false;
+  bool tso6 = false;
+  u16 tso_segs_max = 1;
+  // Ethernet, IP and TCP headers with all options are at most so long; no less than kHeaderBytesLeast.
+  u16 header_bytes_max = 0xffff;
 };
+inline constexpr u32 kHeaderBytesLeast = 94;  // IPv4 and TCP with 40 bytes of options; IPv6 and a SYN of ours
+
 
 struct EngineConfig {
   u32 connections = 65'536;
@@ -80,10 +91,17 @@ struct EngineConfig {
   lookup::AddressBook* book = nullptr;  // this core's, keyed by secret[1]; null: no IPv6 address ever comes here
   CongestionControl congestion_control = CongestionControl::cubic;
   Ecn ecn = Ecn::accept;
+  bool pacing = false;                // a window is spread over its round trip
   bool sack = true;                   // offered and accepted (RFC 2018); with it RACK-TLP
   bool timestamps = true;             // offered and accepted (RFC 7323)
   u64 secret[2] = {0, 0};             // ISN (RFC 6528) and flow table
   TxCaps caps;
+  std::array<u16, contract::kPortsMax> port_mtu = every_port(0xffff);  // as the devices have it
+  static constexpr std::array<u16, contract::kPortsMax> every_port(u16 mtu) {
+    std::array<u16, contract::kPortsMax> all;
+    all.fill(mtu);
+    return all;
+  }
 };
 
 enum EventBits : u8 {
@@ -160,6 +178,9 @@ class Engine {
   // at the next call. Returns the packets added.
   u32 flush(OutBatch& out, TimeUs now_us);
 
+  // Packet sizes by destination for connections to come; outlives its use here, until the next.
+  void adopt(std::span<const contract::PathSize> sizes);
+
   // --- above: the application
   // `tag` comes back in AppEvent.listener. False when (ip, port) is taken or the table is full.
   bool listen(wire::Addr ip, u16 port, u32 tag);
@@ -199,6 +220,8 @@ class Engine {
 
   std::optional<ConnInfo> info(ConnId id) const;
   u32 active() const;     // connections that hold a TCB
+  // Packets that a connection may hold each way, by how many are left; kNone32 as long as nobody has looked.
+  u32 packet_share() const;
   u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;

@@ -6,7 +6,7 @@
 //   handshake.cc  clients that are not connected yet                 packet.cc  how a packet is built
 //   recovery.cc loss towards a peer with SACK                        life.cc    keepalive, pressure
 //   timers.cc   expiry                                               path.cc    the largest packet that gets through
-//   invariants.cc  what always holds, for tests
+//   invariants.cc  what always holds, for tests                    pace.cc    a window over its round trip
 //
 // Private to dataplane/tcp. Connections are named by their index in `tcbs`; a verb that may free the block says so.
 
@@ -40,7 +40,7 @@ inline constexpr u32 kHalfOpenBit = 0x4000'0000;     // in a value without kReco
 inline constexpr u32 kRoomSteps = 64;                // records looked at to find one of a crowded listener
 inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
 inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
-inline constexpr u32 kMbufCharge = 2304;             // what one held mbuf counts against the receive budget
+inline constexpr u32 kMbufOverhead = 256;            // of one held mbuf, beside its data room, against the receive budget
 inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
 inline constexpr u32 kCopyBreakMbufs = 4;
 inline constexpr u8 kChallengesLeast = 4;            // RFC 5961 section 7, per connection and second: 4 to 11 of them
@@ -52,8 +52,18 @@ inline constexpr u32 kReserveLows = 3;               // marks of low memory that
 inline constexpr u32 kSharePart = 4;                 // of what is left above them, for one connection and direction
 inline constexpr u32 kShareLeast = 2;                // mbufs
 inline constexpr u32 kEtherHeaderBytes = 14;         // which the gate will put in front
+inline constexpr u32 kLooseSackBytes6 =              // headers over IPv6 with timestamps and one SACK block
+    kEtherHeaderBytes + wire::kIp6HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpTimestampBytes + 12;
+static_assert(kEtherHeaderBytes + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpOptionBytesMax <= kHeaderBytesLeast);
+static_assert(kEtherHeaderBytes + wire::kIp6HeaderBytes + wire::kTcpHeaderBytes + wire::kTcpSynOptionBytesMax <= kHeaderBytesLeast);
 inline constexpr u32 kSillyBytes = 128;              // less of a longer queue is not worth a segment
 inline constexpr u16 kMssFloor = 536;                // RFC 791: every host takes datagrams of 576 octets
+inline constexpr u32 kTsoBytesMax = 65'535 - 40 - 60;  // payload of a packet that the port cuts: lengths have 16 bits
+inline constexpr u32 kTsoUncut = 4;                  // full segments in front of which a short one may end such a packet
+inline constexpr u32 kPaceBits = 5;                  // a packet that is cut has at most 2^-this of a paced round trip
+inline constexpr u32 kPaceLateUs = 100;              // so late a flush may be and still catch up
+inline constexpr u32 kTsoSegmentsBits = 7;           // such a packet has fewer than 2^this
+static_assert(kTsoBytesMax < u32{kMssFloor - wire::kTcpTimestampBytes} << kTsoSegmentsBits);
 inline constexpr u32 kPacketLeast = 576;             // so no path is believed to take less; over IPv6 kIp6MtuMin
 inline constexpr u8 kBlackHoleRetries = 4;           // of full segments, before smaller ones are tried
 inline constexpr u32 kSynTimedOutRtoUs = 3'000'000;  // RFC 6298 (5.7)
@@ -84,7 +94,7 @@ struct Engine::Impl {
   EngineConfig config;
   mbuf::Pools& pools;
   contract::CorePage& page;
-  u16 mss_ours;            // MTU less IPv4 and TCP headers; what we announce is `mss_of`
+  u16 mss_ours;            // largest MTU less IPv4 and TCP headers; what we announce is `mss_of`
   u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
   u32 mbufs_budget;        // receive budget in mbufs
   u32 share = kNone32;     // mbufs that a connection may hold each way now; above every budget while memory is ample
@@ -94,12 +104,14 @@ struct Engine::Impl {
   Slab<Reassembly> holes;
   Slab<Flight> flights;
   Paths paths;
+  std::span<const contract::PathSize> path_sizes;
   FlowTable flows;
   TimeWait time_wait;
   Listeners listeners;
   Wheel wheel;
   IndexList<&Tcb::output> output;
   IndexList<&Tcb::event> events;
+  TimeUs pace_next = 0;    // when the first of those on `output` that keep a pace may go on; 0: none does
   HalfOpens half_open;
   std::array<Reply, kRepliesMax> replies;
   u32 replies_count = 0;
@@ -194,6 +206,7 @@ struct Engine::Impl {
   void keep(u32 i, Arrival& a);
   void keep_ahead(u32 i, Arrival& a);
   bool copy_break(Tcb& t, Arrival& a);
+  bool copy_break_ahead(Tcb& t, Arrival& a);
   void challenge(u32 i);
 
   // --- recovery.cc
@@ -248,9 +261,11 @@ struct Engine::Impl {
   // --- path.cc
   u64 path_key(wire::Addr remote) const;
   void too_big(u32 i, SeqNo seq, u32 packet_bytes);
+  u32 packet_bytes_to(wire::Addr remote) const;
   static u32 packet_least(const Tcb& t) { return t.tuple.local.is4() ? kPacketLeast : wire::kIp6MtuMin; }
   bool shrink_segments(Tcb& t, u32 packet_bytes);
   void suspect_black_hole(Tcb& t);
+  void look_at_path(Tcb& t);
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);
@@ -275,6 +290,10 @@ struct Engine::Impl {
   bool send_keepalive(u32 i, OutBatch& out);
   u32 pipe_of(const Tcb& t) const { return t.flight == kNone32 ? t.in_flight() : flights[t.flight].board.pipe(); }
   u32 next_length(const Tcb& t) const;
+  u32 tso_length(const Tcb& t, u32 room) const;
+  bool keeps_pace(Tcb& t);
+  void pace(Tcb& t, u32 bytes);
+  u32 pace_bytes(const Tcb& t) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
   u32 free_window(const Tcb& t) const;
@@ -287,6 +306,10 @@ struct Engine::Impl {
   const char* broken_duty(u32 i, u32& wanted) const;
 
   // --- packet.cc
+  // SACK and timestamps over IPv6 stand without padding where the port would not take the headers otherwise.
+  bool tight(const Tcb& t) const {
+    return t.has(kTimestamps) && !t.tuple.local.is4() && config.caps.header_bytes_max < kLooseSackBytes6;
+  }
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
   u32 sack_blocks(const Tcb& t);
   u64 write_sack(u8* p, u32 blocks) const;
@@ -295,15 +318,17 @@ struct Engine::Impl {
   mbuf::Pkt build_copy(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes);
   mbuf::Pkt build_syn(const Tcb& t, u16 window);
   mbuf::Pkt build_reply(const Reply& r);
-  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0);
+  // `segment_bytes` of payload is what the port cuts the packet into; 0: it is one segment.
+  void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0,
+                     u16 segment_bytes = 0);
   void write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos);
   u16 address_sum(const wire::FourTuple& t);
   static u32 ip_header_bytes(const wire::FourTuple& t) {
     return t.local.is4() ? wire::kIp4HeaderBytes : wire::kIp6HeaderBytes;
   }
-  // What we announce, and send at most: RFC 6691.
+  // What we announce, and send at most: RFC 9293 3.7.1, RFC 6691.
   u16 mss_of(const wire::FourTuple& t) const {
-    return static_cast<u16>(mss_ours - (ip_header_bytes(t) - wire::kIp4HeaderBytes));
+    return static_cast<u16>(packet_bytes_to(t.remote) - ip_header_bytes(t) - wire::kTcpHeaderBytes);
   }
   u32 stamp_of(const Tcb& t) const { return timestamp_ticks(now) + t.ts_offset; }  // RFC 7323, TSval
 };

@@ -444,6 +444,7 @@ void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   t.owe(kOwesAck);
   want_output(i);
   if (t.reassembly == kNone32) t.reassembly = holes.alloc();
+  if (copy_break_ahead(t, a)) return;
   const bool room = t.reassembly != kNone32 && t.receive.slices() + holes[t.reassembly].slices() < receive_share;
   mbuf::Chain bytes = pools.chain();
   if (!room || !bytes.append(std::move(a.pkt), a.skip, a.bytes)) {
@@ -482,6 +483,16 @@ bool Engine::Impl::copy_break(Tcb& t, Arrival& a) {
   return true;
 }
 
+// The same for a small segment that goes on where a range ends.
+bool Engine::Impl::copy_break_ahead(Tcb& t, Arrival& a) {
+  if (a.bytes >= kCopyBreakBytes || a.pkt.segments() != 1 || t.reassembly == kNone32) return false;
+  Reassembly& ahead = holes[t.reassembly];
+  if (ahead.slices() < kCopyBreakMbufs || !ahead.extend(a.seq, {a.pkt.data() + a.skip, a.bytes})) return false;
+  count(Counter::payload_copied, a.bytes);
+  a.pkt.reset();
+  return true;
+}
+
 // Eighth: the FIN bit, reached in order.
 void Engine::Impl::step_fin(u32 i) {
   Tcb& t = tcbs[i];
@@ -508,8 +519,8 @@ void Engine::Impl::step_fin(u32 i) {
 void Engine::Impl::challenge(u32 i) {
   Tcb& t = tcbs[i];
   const u32 second = static_cast<u32>(now >> 20);
-  if (t.challenge_second != second + 1) {
-    t.challenge_second = second + 1;
+  if (t.challenge_second != static_cast<u16>(second + 1)) {
+    t.challenge_second = static_cast<u16>(second + 1);
     SipHash h(config.secret[0], config.secret[1]);  // how many is nobody's guess
     h.block(u64{t.iss.v} << 32 | second);
     t.challenges_left = static_cast<u8>(kChallengesLeast + (h.finish() & 7));

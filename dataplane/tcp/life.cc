@@ -15,6 +15,7 @@ u32 Engine::Impl::sweep() {
     if (++hand >= places) hand = 0;
     if (!tcbs.used(hand)) continue;
     look_at_progress(tcbs[hand]);
+    if (!paths.empty()) look_at_path(tcbs[hand]);
     keep_alive(hand);
   }
   next_sweep = now + kSweepUs / (places / kSweepStep + 1);

@@ -7,6 +7,21 @@
 
 namespace ringway::tcp {
 
+namespace {
+
+// bytes / mss, for less than kTsoBytesMax.
+u32 full_segments(u32 bytes, u32 mss) {
+  u32 full = 0;
+  for (u32 bit = kTsoSegmentsBits; bit-- > 0;) {
+    if (bytes < mss << bit) continue;
+    bytes -= mss << bit;
+    full |= 1u << bit;
+  }
+  return full;
+}
+
+}  // namespace
+
 u32 Engine::Impl::flush(OutBatch& out) {
   const u32 before = out.count;
   u32 done = 0;
@@ -25,11 +40,15 @@ u32 Engine::Impl::flush(OutBatch& out) {
   while (!out.full() && half_open.to_answer() != kNone32) {
     if (!answer_half_open(half_open.to_answer(), out)) break;
   }
+  IndexList<&Tcb::output> paced;
+  pace_next = 0;
   while (!output.empty()) {
     const u32 i = output.front();
     if (!flush_one(i, out)) break;
     output.remove(tcbs, i);
+    if (tcbs[i].has(kPaced)) paced.push_back(tcbs, i);
   }
+  while (!paced.empty()) output.push_back(tcbs, paced.pop_front(tcbs));  // they have their turn at the next flush
   count(Counter::tcp_segments_out, out.count - before);
   return out.count - before;
 }
@@ -101,11 +120,37 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
     window = usable == allowed ? 0 : t.snd_wnd;
   }
   if (usable <= 0) return 0;
-  u32 n = std::min({unsent, static_cast<u32>(usable), u32{t.snd_mss}});
+  const u32 room = std::min(unsent, static_cast<u32>(usable));
+  u32 n = std::min(room, u32{t.snd_mss});
+  if (room > n) {
+    if (const u32 more = tso_length(t, room); more != 0) return more;
+  }
   if (n < t.snd_mss && n < unsent && n * 2 < std::max(t.snd_wnd_max, 2 * kSillyBytes)) return 0;
   if (n < t.snd_mss && n < unsent && t.snd_wnd > window && t.in_flight() > 0) return 0;
   const u32 rest = t.unacked.slice(t.next.slice).length - t.next.skip;
   return rest >= n ? n : packet_length(t, t.next, rest, n);
+}
+
+// How much of `room` bytes one packet takes that the port cuts into segments; 0: it had better be one segment. Whole slices,
+// as in packet_length: a short segment behind several full ones is cheaper than every packet after it made of halves.
+// Retransmissions are single segments, and so is what carries CWR, which ports may write into every segment that they cut.
+u32 Engine::Impl::tso_length(const Tcb& t, u32 room) const {
+  if (!(t.tuple.local.is4() ? config.caps.tso4 : config.caps.tso6)) return 0;
+  if (t.snd_nxt != t.snd_max || t.has(kOwesCwr)) return 0;
+  const u32 most = std::min({room, kTsoBytesMax, config.pacing ? pace_bytes(t) : ~0u});
+  u32 at = t.next.slice;
+  const u32 rest = t.unacked.slice(at).length - t.next.skip;
+  u32 n = std::min(rest, most);
+  for (u32 pieces = 2; n < most && pieces < config.caps.tso_segs_max; ++pieces) {
+    at = t.unacked.slice(at).next;
+    const u32 more = t.unacked.slice(at).length;
+    if (n + more > most) break;
+    n += more;
+  }
+  const u32 full = full_segments(n, t.snd_mss);
+  const bool whole = rest <= most;
+  if (full < 2 && n < room) return 0;
+  return n == room || (whole && full >= kTsoUncut) ? n : full * t.snd_mss;
 }
 
 // How much of the `n` bytes at `from`, of which its slice has `rest`, one packet takes. Whole slices are joined, and one that
@@ -129,14 +174,17 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
   while (true) {
     const u32 unsent = t.unsent();
     if (unsent == 0 && !t.has(kFinQueued)) return true;
+    if (t.in_flight() == 0 && unsent > 0 && u64{timestamp_ticks(now) - t.last_sent} << 10 > t.rtt.rto_us) {
+      t.cc.on_idle(t.snd_mss);
+    }
     const u32 n = next_length(t);
     const bool fin = n == unsent && t.fin_to_send();
     if (n == 0 && !fin) {
       if (pipe_of(t) + t.snd_mss > t.cc.cwnd) t.cc.on_full(t.snd_max);
       return true;
     }
+    if (config.pacing && n > 0 && keeps_pace(t)) return true;
     if (out.full()) return false;
-    if (t.in_flight() == 0 && u64{timestamp_ticks(now) - t.last_sent} << 10 > t.rtt.rto_us) t.cc.on_idle(t.snd_mss);
     const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
     mbuf::Pkt pkt = build(t, t.snd_nxt, flags, advertise(t, false), t.next, n);
     if (!pkt) return false;
@@ -146,7 +194,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       t.bytes_out += n;
       if (!t.has(kTimingRtt)) {
         t.set(kTimingRtt);
-        t.rtt_seq = t.snd_nxt + n + (fin ? 1u : 0u);
+        t.rtt_seq = t.snd_nxt + std::min(n + (fin ? 1u : 0u), u32{t.snd_mss});
         t.rtt_start_us = static_cast<u32>(now);
       }
     }
@@ -158,8 +206,13 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       flew(i, before);
     }
     t.last_sent = timestamp_ticks(now);
+    if (config.pacing) pace(t, n);
     acked_peer(i);
     out.push(std::move(pkt), t.tuple.remote);
+    if (n > t.snd_mss) {
+      count(Counter::tcp_tso_packets);
+      count(Counter::tcp_segments_out, full_segments(n - 1, t.snd_mss));  // one more is counted as the packet
+    }
     if (t.deadline[kSendTimer] == 0 || t.timer_mode == TimerMode::probe) restart_send_timer(i);
     if (t.has(kTailProbe)) return true;
   }
@@ -266,7 +319,7 @@ void Engine::Impl::acked_peer(u32 i) {
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
   if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min<u32>(mss_of(t.tuple) + wire::kTcpHeaderBytes - t.tcp_header_bytes(), contract::kMbufDataBytes);
+  const u32 per_mbuf = std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t.tuple) - t.tcp_header_bytes(), pools.data_bytes());
   return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
 }
 

@@ -51,7 +51,7 @@ void Engine::Impl::write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addr
 // sum `options`.
 // The sums are made of what is written, not of the bytes: reading back what was stored a moment ago stalls.
 void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
-                                 u64 options, u8 tos) {
+                                 u64 options, u8 tos, u16 segment_bytes) {
   u8* const p = pkt.data();
   const u32 ip_bytes = ip_header_bytes(t);
   const u16 total = static_cast<u16>(pkt.total_bytes());
@@ -61,7 +61,10 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
   const u64 fields = wire::write_tcp(h, f);
   const u16 tcp_bytes = static_cast<u16>(total - ip_bytes);
   const u64 pseudo = u64{addresses} + wire::Be16::from_host(kProtocolTcp).raw + wire::Be16::from_host(tcp_bytes).raw;
-  if (config.caps.tcp_checksum) {
+  if (segment_bytes != 0) {  // the port adds every segment's own length
+    const u64 without = u64{addresses} + wire::Be16::from_host(kProtocolTcp).raw;
+    store(h + wire::kTcpChecksumOffset, wire::Checksum(without).partial());
+  } else if (config.caps.tcp_checksum) {
     store(h + wire::kTcpChecksumOffset, wire::Checksum(pseudo).partial());
   } else {
     wire::Checksum sum(pseudo + fields + options);
@@ -75,11 +78,14 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
   if (config.caps.ip_checksum || config.caps.tcp_checksum) {
     pkt.set_tx_offload(ip_bytes, f.header_bytes, config.caps.ip_checksum && t.local.is4(), config.caps.tcp_checksum);
   }
+  if (segment_bytes != 0) pkt.set_tso(segment_bytes);
 }
 
 mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes,
                               u32 blocks) {
-  const u32 tcp_bytes = t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
+  const bool packed = blocks != 0 && tight(t);
+  const u32 tcp_bytes = packed ? wire::kTcpHeaderBytes + wire::kTcpStampAndSackBytes
+                               : t.tcp_header_bytes() + (blocks == 0 ? 0 : 4 + 8 * blocks);
   const u32 ip_bytes = ip_header_bytes(t.tuple);
   const u32 header_bytes = ip_bytes + tcp_bytes;
   mbuf::Pkt pkt;
@@ -111,13 +117,17 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
     }
   }
   u64 option_sum = 0;
-  if (t.has(kTimestamps)) {
+  if (packed) {
+    u8* const at = pkt.data() + ip_bytes + wire::kTcpHeaderBytes;
+    wire::write_stamp_and_sack(at, stamp_of(t), t.stamp.recent, blocks_out[0].begin.v, blocks_out[0].end.v);
+    option_sum = wire::sum_words(at, wire::kTcpStampAndSackBytes);
+  } else if (t.has(kTimestamps)) {
     option_sum = wire::write_timestamps(pkt.data() + ip_bytes + wire::kTcpHeaderBytes, stamp_of(t), t.stamp.recent);
   }
-  if (blocks != 0) option_sum += write_sack(pkt.data() + ip_bytes + t.tcp_header_bytes(), blocks);
+  if (blocks != 0 && !packed) option_sum += write_sack(pkt.data() + ip_bytes + t.tcp_header_bytes(), blocks);
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
-                option_sum, ect);
+                option_sum, ect, bytes > t.snd_mss ? t.snd_mss : u16{0});
   return pkt;
 }
 
@@ -133,7 +143,9 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
 
 // RFC 2018 section 4, RFC 2883 section 4: what came twice, then the ranges that wait, the one that grew last first.
 u32 Engine::Impl::sack_blocks(const Tcb& t) {
-  const u32 most = t.has(kTimestamps) ? 3 : 4;
+  const u32 before = kEtherHeaderBytes + ip_header_bytes(t.tuple) + t.tcp_header_bytes() + 4;
+  const u32 room = tight(t) ? 1 : (config.caps.header_bytes_max - before) / 8;
+  const u32 most = std::min<u32>(room, t.has(kTimestamps) ? 3 : 4);
   u32 n = 0;
   if (t.has(kDsack)) blocks_out[n++] = {t.dsack_begin, t.dsack_begin + t.dsack_bytes};
   if (t.reassembly == kNone32) return n;
@@ -148,7 +160,8 @@ mbuf::Pkt Engine::Impl::build_in_place(const Tcb&, const mbuf::Slice& s, u32 hea
   return mbuf::Pkt::over(s.m, s.offset - header_bytes, s.length + header_bytes);
 }
 
-// A first slice that has room in front carries the headers itself; every other piece is an indirect mbuf.
+// A first slice that has room in front carries the headers itself. Further pieces are the slices' own mbufs where nobody
+// else uses them, else indirect ones.
 mbuf::Pkt Engine::Impl::build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u32 bytes, u32 header_bytes) {
   mbuf::Pkt pkt;
   const mbuf::Slice& first = t.unacked.slice(from.slice);
@@ -161,12 +174,13 @@ mbuf::Pkt Engine::Impl::build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u
     if (!pkt) return pkt;
     pkt.append(header_bytes);
   }
+  rte_mbuf* last = pkt.get();
   while (bytes > 0) {
     const mbuf::Slice& s = t.unacked.slice(from.slice);
     const u32 n = std::min<u32>(s.length - from.skip, bytes);
-    mbuf::Pkt piece = pools.refer(s, from.skip, n);
+    mbuf::Pkt piece = s.unshared() ? mbuf::Pkt::over(s.m, s.offset + from.skip, n) : pools.refer(s, from.skip, n);
     if (!piece) return piece;
-    pkt.join(std::move(piece));
+    pkt.join_behind(last, std::move(piece));
     bytes -= n;
     from = {s.next, 0};
   }

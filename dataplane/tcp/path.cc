@@ -18,6 +18,17 @@ u64 Engine::Impl::path_key(wire::Addr remote) const {
   return h.finish();
 }
 
+// The largest packet that may leave for `remote`, as configured. Asked when a connection opens.
+u32 Engine::Impl::packet_bytes_to(wire::Addr remote) const {
+  const u32 ours = mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
+  if (path_sizes.empty()) return ours;
+  const wire::Ip6 ip = address_of(remote).ip6();
+  for (const contract::PathSize& p : path_sizes) {
+    if (p.to.contains(ip)) return std::min<u32>({ours, p.packet_bytes, config.port_mtu[p.port]});
+  }
+  return ours;
+}
+
 // RFC 5927 7.1: only of a packet that is in flight, and only towards less. No window pays for it (RFC 1191 section 6.4).
 void Engine::Impl::too_big(u32 i, SeqNo seq, u32 packet_bytes) {
   Tcb& t = tcbs[i];
@@ -49,7 +60,20 @@ bool Engine::Impl::shrink_segments(Tcb& t, u32 packet_bytes) {
 void Engine::Impl::suspect_black_hole(Tcb& t) {
   if (t.retries < kBlackHoleRetries || t.in_flight() < t.snd_mss) return;
   const u32 now_bytes = t.snd_mss + ip_header_bytes(t.tuple) + t.tcp_header_bytes();
-  if (shrink_segments(t, smaller_packet(now_bytes, packet_least(t)))) count(Counter::tcp_black_holes);
+  if (!shrink_segments(t, smaller_packet(now_bytes, packet_least(t)))) return;
+  t.mss_most = t.snd_mss;  // no message would say that larger ones vanish again
+  count(Counter::tcp_black_holes);
+}
+
+// RFC 8201 4, RFC 1191 6.3: what is too old to be believed of the path is forgotten, and larger packets are tried again.
+void Engine::Impl::look_at_path(Tcb& t) {
+  if (t.snd_mss >= t.mss_most || !in(t.state, kSynchronised)) return;
+  const u32 headers = ip_header_bytes(t.tuple) + t.tcp_header_bytes();
+  const u32 packet = paths.packet_bytes(path_key(t.tuple.remote), timestamp_ticks(now));
+  const u32 mss = std::min<u32>(std::max(packet, packet_least(t)) - headers, t.mss_most);
+  if (mss <= t.snd_mss) return;
+  t.snd_mss = static_cast<u16>(mss);
+  count(Counter::tcp_path_mtu_raised);
 }
 
 }  // namespace ringway::tcp

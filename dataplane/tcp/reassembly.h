@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include "dataplane/mbuf/chain.h"
@@ -57,6 +58,22 @@ class Reassembly {
     close_up(at);
     if (news || more) ranges_[at].grown = ++inserts_;
     return news || more ? Outcome::kept : Outcome::duplicate;
+  }
+
+  // Copies bytes that go on where a range ends behind its last ones. False, and nothing happened: they do not, or there is no
+  // room in that mbuf, and they are to be inserted.
+  bool extend(wire::SeqNo seq, Bytes more) {
+    const u32 n = static_cast<u32>(more.size());
+    for (u32 i = 0; i < count_; ++i) {
+      Range& r = ranges_[i];
+      if (r.end() != seq) continue;
+      u8* const to = i + 1 < count_ && ranges_[i + 1].begin <= seq + n ? nullptr : r.bytes.grow_back(n);
+      if (to == nullptr) return false;
+      std::memcpy(to, more.data(), n);
+      r.grown = ++inserts_;
+      return true;
+    }
+    return false;
   }
 
   // Moves what begins at or before `next` to the end of `out`; returns the new left edge.

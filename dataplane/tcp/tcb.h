@@ -55,6 +55,7 @@ enum Flags : u32 {
   kDsack = 16384,        // dsack_bytes from dsack_begin on arrived twice
   kUnwatched = 32768,    // this window went out without a scoreboard
   kTailProbe = 0x10000,  // within send_tail: one segment beyond the congestion window
+  kPaced = 0x200000,     // the last flush kept data back for its pace
   kEcnAsked = 0x100000,  // our SYN did
   kEcn = 0x20000,        // both SYNs spoke of ECN
   kOwesEce = 0x40000,    // a mark arrived: every segment says so until the peer has reduced its window
@@ -154,9 +155,13 @@ struct RW_CACHE_ALIGNED Tcb {
   // --- 6: what few segments ask for
   wire::SeqNo irs;
   wire::SeqNo dsack_begin;  // with kDsack
-  wire::SeqNo progress;  // snd_una when the idle timer of an orphan last looked
-  u32 listener = 0;
-  u32 challenge_second = 0;
+  union {
+    u32 listener = 0;      // its tag, while the application has the connection
+    u32 progress;          // with kOrphan: snd_una when the idle timer last looked
+  };
+  u32 pace_us = 0;       // with pacing: when the next packet may leave, low half
+  u16 challenge_second = 0;  // and one, with challenges_left
+  u16 mss_most = 0;          // snd_mss before ICMP made it smaller
   u32 stalled = 0;       // with retries: since when the peer owes us something, in units of 1024 us
 
   bool has(u32 f) const { return (flags & f) != 0; }

@@ -131,8 +131,8 @@ void Engine::Impl::on_idle_timer(u32 i) {
     return;
   }
   // What the application queued before it left goes on being delivered for as long as the peer takes some of it.
-  if (t.state != State::fin_wait_2 && t.snd_una != t.progress) {
-    t.progress = t.snd_una;
+  if (t.state != State::fin_wait_2 && t.snd_una.v != t.progress) {
+    t.progress = t.snd_una.v;
     want_timer(i, kIdleTimer, now + config.fin_timeout_us);
     return;
   }

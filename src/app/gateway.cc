@@ -78,7 +78,7 @@ std::string Gateway::make_pools(const config::GatewayConfig& config) {
 
 std::string Gateway::open_ports(const config::GatewayConfig& config) {
   for (const config::PortConfig& port : config.ports) {
-    const std::string error = open_port(port);
+    const std::string error = open_port(port, config.tcp.tso == config::Tso::automatic);
     if (!error.empty()) return error;
   }
   port::SteeringConfig steering;
@@ -102,7 +102,7 @@ std::string Gateway::open_ports(const config::GatewayConfig& config) {
 }
 
 // One device with a queue per core, or one device per core with one queue each.
-std::string Gateway::open_port(const config::PortConfig& port) {
+std::string Gateway::open_port(const config::PortConfig& port, bool tso) {
   const bool per_core = port.devices.size() > 1;
   if (per_core && port.devices.size() != cores_.size())
     return "port " + port.devices.front() + ": " + std::to_string(port.devices.size()) + " devices for " +
@@ -113,6 +113,7 @@ std::string Gateway::open_port(const config::PortConfig& port) {
     device.rx_descriptors = port.rx_descriptors;
     device.tx_descriptors = port.tx_descriptors;
     device.mtu = port.mtu;
+    device.tso = tso;
     device.promiscuous = port.promiscuous;
     device.multicast = port.address6 != wire::Ip6{};
     device.rss_key = rss_key_;
@@ -145,6 +146,7 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   out.ecn = config.tcp.ecn == config::Ecn::off      ? tcp::Ecn::off
             : config.tcp.ecn == config::Ecn::accept ? tcp::Ecn::accept
                                                     : tcp::Ecn::request;
+  out.pacing = config.tcp.pacing;
   out.time_wait_us = config.tcp.time_wait_s * 1'000'000;
   out.fin_timeout_us = config.tcp.fin_timeout_s * 1'000'000;
   out.user_timeout_us = config.tcp.user_timeout_s * 1'000'000;
@@ -168,14 +170,22 @@ tcp::EngineConfig Gateway::engine_config(const config::GatewayConfig& config, u3
   out.secret[0] = random_u64();
   out.secret[1] = random_u64();
   // A connection may leave by any port: it is built as the weakest one wants it.
-  out.caps = {.multi_segs = true, .ip_checksum = true, .tcp_checksum = true, .mtu = 65'535, .segs_max = 65'535};
+  out.caps = {.multi_segs = true, .ip_checksum = true, .tcp_checksum = true, .mtu = 0, .segs_max = 65'535, .tso4 = true,
+              .tso6 = true, .tso_segs_max = 65'535};
   for (const auto& device : devices_) {
     const port::Caps& caps = device->caps();
     out.caps.multi_segs = out.caps.multi_segs && caps.multi_segs;
     out.caps.ip_checksum = out.caps.ip_checksum && caps.tx_ip_checksum;
     out.caps.tcp_checksum = out.caps.tcp_checksum && caps.tx_tcp_checksum;
-    out.caps.mtu = std::min(out.caps.mtu, caps.mtu);
+    out.caps.mtu = std::max(out.caps.mtu, caps.mtu);
     out.caps.segs_max = std::min(out.caps.segs_max, caps.segs_max);
+    out.caps.tso4 = out.caps.tso4 && caps.tso4;
+    out.caps.tso6 = out.caps.tso6 && caps.tso6;
+    out.caps.header_bytes_max = std::min(out.caps.header_bytes_max, caps.header_bytes_max);
+    out.caps.tso_segs_max = std::min(out.caps.tso_segs_max, caps.tso_segs_max);
+  }
+  for (std::size_t p = 0; p < cores_[core]->queues.size(); ++p) {
+    out.port_mtu[p] = cores_[core]->queues[p]->device().caps().mtu;
   }
   return out;
 }

@@ -63,7 +63,7 @@ class Gateway {
   Gateway() = default;
   std::string make_pools(const config::GatewayConfig& config);
   std::string open_ports(const config::GatewayConfig& config);
-  std::string open_port(const config::PortConfig& port);
+  std::string open_port(const config::PortConfig& port, bool tso);
   void make_workers(const config::GatewayConfig& config);
   tcp::EngineConfig engine_config(const config::GatewayConfig& config, u32 core) const;
 

@@ -82,9 +82,10 @@ bool Lifecycle::start() {
   }
   gateway_ = std::move(*gateway);
   for (const auto& device : gateway_->devices())
-    spdlog::info("port {} ({}): {} queues, multi-segment {}, checksums ip {} tcp {}, mtu {}", device->name(), device->driver(),
+    spdlog::info("port {} ({}): {} queues, multi-segment {}, checksums ip {} tcp {}, tso {}, mtu {}", device->name(), device->driver(),
                  device->queues(), device->caps().multi_segs ? "yes" : "no", device->caps().tx_ip_checksum ? "nic" : "software",
-                 device->caps().tx_tcp_checksum ? "nic" : "software", device->caps().mtu);
+                 device->caps().tx_tcp_checksum ? "nic" : "software",
+                 device->caps().tso4 ? device->caps().tso6 ? "yes" : "ip4" : "no", device->caps().mtu);
   spdlog::info("steering {}: {}", gateway_->steering().mode_name(), gateway_->steering().why());
 
   std::vector<publish::MailRing*> inboxes;
@@ -326,7 +327,8 @@ admin::Json Lifecycle::status() const {
     const auto& b = device->mac().b;
     std::snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
     ports.push_back({{"name", device->name()}, {"driver", device->driver()}, {"mac", mac}, {"queues", device->queues()},
-                     {"mtu", device->caps().mtu}, {"multi_segs", device->caps().multi_segs}});
+                     {"mtu", device->caps().mtu}, {"multi_segs", device->caps().multi_segs},
+                     {"tso", device->caps().tso4}});
   }
   return {{"version", RINGWAY_VERSION}, {"state", state_name(static_cast<u8>(state_.load()))}, {"pid", getpid()},
           {"uptime_s", (now_us() - started_us_) / 1'000'000}, {"config", config_.file},

@@ -8,7 +8,8 @@ namespace {
 bool same(const config::PortConfig& a, const config::PortConfig& b) {
   return a.devices == b.devices && a.address == b.address && a.prefix_bits == b.prefix_bits && a.next_hop == b.next_hop &&
          a.address6 == b.address6 && a.prefix6_bits == b.prefix6_bits && a.next_hop6 == b.next_hop6 &&
-         a.core_addresses == b.core_addresses && a.mtu == b.mtu && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
+         a.router_advertisements == b.router_advertisements &&
+         a.core_addresses == b.core_addresses && a.mtu == b.mtu && a.paths == b.paths && a.rx_descriptors == b.rx_descriptors && a.tx_descriptors == b.tx_descriptors &&
          a.promiscuous == b.promiscuous;
 }
 bool same(const std::vector<config::PortConfig>& a, const std::vector<config::PortConfig>& b) {
@@ -22,11 +23,6 @@ bool same(const config::MemoryConfig& a, const config::MemoryConfig& b) {
 }
 bool same(const config::PoolsConfig& a, const config::PoolsConfig& b) {
   return a.packets == b.packets && a.data_bytes == b.data_bytes && a.slices == b.slices;
-}
-bool same(const config::TcpConfig& a, const config::TcpConfig& b) {
-  return a.connections == b.connections && a.receive_budget_bytes == b.receive_budget_bytes &&
-         a.send_budget_bytes == b.send_budget_bytes && a.client_min_rto_ms == b.client_min_rto_ms &&
-         a.backend_min_rto_ms == b.backend_min_rto_ms && a.time_wait_s == b.time_wait_s;
 }
 template <class T>
 bool same(const T& a, const T& b) {

@@ -8,6 +8,7 @@ namespace ringway::contract {
 // Topology.
 inline constexpr u32 kCoresMax = 64;
 inline constexpr u32 kPortsMax = 8;
+inline constexpr u32 kPathsMax = 32;  // networks of a port with a packet size of their own
 inline constexpr u32 kServicesMax = 1024;
 inline constexpr u32 kEndpointsMax = 16'384;
 inline constexpr u32 kListenersMax = 4096;
@@ -15,7 +16,7 @@ inline constexpr u32 kRoutesMax = 8192;
 
 // Packets.
 inline constexpr u32 kBurstMax = 32;
-inline constexpr u32 kMbufDataBytes = 2048;  // data room behind the headroom
+inline constexpr u32 kMbufDataBytes = 2048;  // data room behind the headroom, unless configured
 
 // HTTP heads: RFC 9112 2.3 and 3 ask for at least 8000 octets of request line.
 inline constexpr u32 kHeadBytesMax = 65'535;      // offsets of fields are 16 bits

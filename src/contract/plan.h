@@ -94,6 +94,14 @@ struct DnsName {
   wire::Ip ip;
 };
 
+// The largest IP packet on the way to a network. IPv4 networks stand as ::ffff:a.b.c.d with 96 bits more.
+struct PathSize {
+  wire::Ip6Prefix to;
+  u16 packet_bytes = 1500;
+  u8 port = 0;  // that leads there
+  friend auto operator<=>(const PathSize&, const PathSize&) = default;
+};
+
 // One port's place in the network; the order is that of the configured ports. At least one family has an address.
 struct PortNet {
   wire::Ip4 ip;        // 0.0.0.0 when there is none
@@ -104,6 +112,8 @@ struct PortNet {
   wire::Ip6 ip6;        // :: when there is none
   u8 prefix6_bits = 64;
   wire::Ip6 next_hop6;  // :: when there is none
+  bool router_advertisements = false;  // of IPv6: a next hop where none is configured
+  std::vector<PathSize> paths;  // networks that take less than `mtu`, or say so; in any order
   wire::Ip4 source(u32 core) const { return core_addresses.v == 0 ? ip : wire::Ip4{core_addresses.v + core}; }
   bool has6() const { return ip6 != wire::Ip6{}; }
   bool connects(wire::Ip4 a) const { return ip.v != 0 && wire::Ip4Prefix{ip, prefix_bits}.contains(a); }
@@ -135,6 +145,7 @@ struct RW_CACHE_ALIGNED PlanUse {
 struct Plan {
   u64 generation = 0;
   std::vector<PortNet> ports;
+  std::vector<PathSize> path_sizes;  // by where packets go, the first that fits; see path_sizes.h
   std::vector<wire::Ip> addresses;   // every address that is ours: ports, VIPs, listeners; sorted
   wire::Ip4 dns_ip;                  // 0.0.0.0 when the responder has none, or is off
   wire::Ip6 dns_ip6;                 // :: alike

@@ -49,6 +49,24 @@ inline void write_icmp6(u8* p, Icmp6Type type, u8 code, u32 rest) {
   store_be32(p + 4, rest);
 }
 
+inline constexpr u32 kRouterBytes = 16;      // advertisement of a router without options
+
+// Stands over at least kRouterBytes (RFC 4861 4.2).
+class RouterView {
+ public:
+  explicit RouterView(const u8* p) : p_(p) {}
+  // 0: no router any more.
+  u16 lifetime_s() const { return load_be16(p_ + 6); }
+  // 2 high, 1 medium, 0 low (RFC 4191 2.2: a reserved value is medium).
+  u32 preference() const {
+    constexpr u32 kOf[4] = {1, 2, 1, 0};
+    return kOf[p_[5] >> 3 & 3];
+  }
+
+ private:
+  const u8* p_;
+};
+
 enum class NdOption : u8 { source_mac = 1, target_mac = 2 };
 
 // Stands over at least kNdBytes of a solicitation or an advertisement.
@@ -89,6 +107,14 @@ struct NdFields {
   Ip6 target;
   std::optional<Mac> mac;  // source's of a solicitation, target's of an advertisement
 };
+
+// Writes kIcmp6HeaderBytes and kNdOptionBytes, with a zero checksum (RFC 4861 4.1).
+inline void write_router_solicitation(u8* p, const Mac& source) {
+  write_icmp6(p, Icmp6Type::router_solicitation, 0, 0);
+  p[kIcmp6HeaderBytes] = static_cast<u8>(NdOption::source_mac);
+  p[kIcmp6HeaderBytes + 1] = 1;
+  store_mac(p + kIcmp6HeaderBytes + 2, source);
+}
 
 // Writes kNdBytes, and kNdOptionBytes more with a MAC; the checksum is zero. Returns how many.
 inline u32 write_nd(u8* p, const NdFields& f) {

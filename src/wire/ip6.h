@@ -71,6 +71,7 @@ inline bool never_a_source(const Ip6& a) {
   return is_multicast(a) || (a.high() == 0 && (a.low() >> 32 == 0 || a.low() >> 32 == 0xffff));
 }
 inline constexpr Ip6 kIp6AllNodes = Ip6::of(0xff02, 0, 0, 0, 0, 0, 0, 1);
+inline constexpr Ip6 kIp6AllRouters = Ip6::of(0xff02, 0, 0, 0, 0, 0, 0, 2);
 // Where the owner of `a` is asked for (RFC 4291 2.7.1).
 inline Ip6 solicited_node(const Ip6& a) {
   Ip6 group = Ip6::of(0xff02, 0, 0, 0, 0, 1, 0xff00, 0);

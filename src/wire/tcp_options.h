@@ -50,6 +50,19 @@ inline u64 write_timestamps(u8* p, u32 value, u32 echo) {
   return head + stamp + Be32::from_host(echo).raw;
 }
 
+// The timestamps option and one SACK block without padding: kTcpStampAndSackBytes at `p`.
+inline constexpr u32 kTcpStampAndSackBytes = 20;
+inline void write_stamp_and_sack(u8* p, u32 value, u32 echo, u32 begin, u32 end) {
+  p[0] = static_cast<u8>(TcpOption::timestamps);
+  p[1] = 10;
+  store_be32(p + 2, value);
+  store_be32(p + 6, echo);
+  p[10] = static_cast<u8>(TcpOption::sack);
+  p[11] = 10;
+  store_be32(p + 12, begin);
+  store_be32(p + 16, end);
+}
+
 // Writes the options to `p`, which has room for syn_option_bytes(o); returns that number.
 inline u32 write_syn_options(u8* p, const SynOptions& o) {
   p[0] = static_cast<u8>(TcpOption::mss);

@@ -9,9 +9,10 @@
 // The run is cut into 1000 parts, each shorter than what a scheduler lets a program run at a stretch: on a machine with
 // other work the mean says how often we were interrupted, and the median part what a request costs meanwhile.
 //
-// usage: bench_relay [requests] [connections] [response body bytes] [keep|close|h2-h1|h1-h2|h2-h2] [streams]
+// usage: bench_relay [requests] [connections] [response body bytes] [keep|close|h2-h1|h1-h2|h2-h2] [software|checksums|tso] [streams]
 // `close`: every request on a client connection of its own, `Connection: close`. `h2-h1`: clients speak HTTP/2, each with
 // so many streams at once (100), endpoints HTTP/1.1; and so on.
+// `checksums`, `tso`: what the gateway's ports do for it; the far ends cut packets and fill in checksums as a NIC would.
 
 #include <algorithm>
 #include <cstdio>
@@ -78,7 +79,7 @@ struct Speaker {
 
 struct Bench {
   std::unique_ptr<contract::Plan> plan;  // outlives the exchanges that hold it
-  World world{"rw", 2, 256};
+  World world;
   std::string response;
   u64 wanted_bytes = 0;  // of one response as the client sees it; learned from the first
   std::vector<std::pair<tcp::ConnId, u64>> clients;
@@ -89,9 +90,25 @@ struct Bench {
   http::RequestHead request_head;
   http::ResponseHead response_head;
 
-  Bench(u32 connections, u32 body, const Kind& how)
-      : plan(one_service_plan(1, 2, how.server_h2 ? contract::AppProtocol::http2 : contract::AppProtocol::http)), kind(how),
-        body_bytes(body) {
+  static WorldSizes sizes(std::string_view offloads) {
+    WorldSizes s;
+    s.tcp.caps.ip_checksum = s.tcp.caps.tcp_checksum = offloads != "software";
+    s.tcp.caps.tso4 = offloads == "tso";
+    s.tcp.caps.tso_segs_max = 16;
+    return s;
+  }
+
+  Bench(u32 connections, u32 body, const Kind& how, std::string_view offloads)
+      : plan(one_service_plan(1, 2, how.server_h2 ? contract::AppProtocol::http2 : contract::AppProtocol::http)),
+        world("rw", 2, 256, sizes(offloads)), kind(how), body_bytes(body) {
+    if (offloads != "software") {
+      world.tamper = [this, n = 0u](rte_ring& frames) mutable {
+        // To and from the gateway in turn: clients' side, then endpoints'.
+        const u32 which = n++ & 3;
+        if (which == 0) send_as_a_nic(frames, world.client.pools());
+        if (which == 2) send_as_a_nic(frames, world.server.pools());
+      };
+    }
     world.client.deliver_into(world.gateway_pools());
     world.server.deliver_into(world.gateway_pools());
     response = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: " +
@@ -232,9 +249,10 @@ int main(int argc, char** argv) {
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
   const std::string_view how = argc > 4 ? argv[4] : "keep";
   const Kind kind{.close = how == "close", .client_h2 = how.starts_with("h2-"), .server_h2 = how.ends_with("-h2"),
-                  .streams = argc > 5 ? static_cast<u32>(std::strtoul(argv[5], nullptr, 10)) : 100};
+                  .streams = argc > 6 ? static_cast<u32>(std::strtoul(argv[6], nullptr, 10)) : 100};
   const bool huge = start_eal_huge(256);
-  Bench bench(connections, body, kind);
+  const std::string_view offloads = argc > 5 ? argv[5] : "software";
+  Bench bench(connections, body, kind, offloads);
   const auto& ticks = bench.world.stats.page.ticks;
   const auto busy = [&](u32 phase) {
     return ticks[static_cast<u32>(contract::Regime::working)][phase].get() +
@@ -267,8 +285,8 @@ int main(int argc, char** argv) {
   const double median = parts[parts.size() / 2];
   const auto each = [&](u64 now, u64 then) { return static_cast<double>(now - then) / done; };
   const auto counted = [&](std::size_t i) { return bench.world.count(kShown[i]) - before[i]; };
-  std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %s, %llu failed)\n", done, connections, body,
-              how.data(), static_cast<unsigned long long>(bench.failed));
+  std::printf("requests                 %12.0f (%u connections, %u-byte bodies, %s, %s, %llu failed)\n", done, connections, body,
+              how.data(), offloads.data(), static_cast<unsigned long long>(bench.failed));
   std::printf("memory                   %12s\n", huge ? "2 MiB pages" : "4 KiB pages");
   const double fast = parts[parts.size() / 10];
   std::printf("ticks per request        %12.0f (median part; fastest tenth below %.0f, mean %.0f)\n", median, fast,

@@ -101,6 +101,8 @@ class Actors {
     c.syn_cookies = (options & 4) == 0;
     c.caps.multi_segs = (options & 8) != 0;
     c.caps.segs_max = c.caps.multi_segs ? static_cast<u16>(2 + (sizes >> 6)) : u16{1};
+    c.caps.tcp_checksum = c.caps.tso4 = (options & 32) != 0;
+    c.caps.tso_segs_max = static_cast<u16>(3 + (sizes >> 6));
     c.caps.mtu = (options & 16) != 0 ? u16{576} : u16{1500};
     c.secret[0] = s + 5;
     c.secret[1] = s + 9;
@@ -338,11 +340,12 @@ class Actors {
   }
   void depart(u32 s, mbuf::Pkt pkt) {
     if (pkt.headroom() < 14) fail("no room for Ethernet");
-    Wire w = gather(pkt);
-    if (!Stack::sound(w)) return fail(side_name(s) + "a packet that no receiver takes");
-    const u32 talk = talk_of(1 - s, read_tuple(w));
-    if (talk < kTalks) last_[1 - s][talk] = w;
-    link_[1 - s].push_back(std::move(w));
+    for (Wire& w : as_the_port_sends(pkt, 0)) {
+      if (!Stack::sound(w)) return fail(side_name(s) + "a packet that no receiver takes");
+      const u32 talk = talk_of(1 - s, read_tuple(w));
+      if (talk < kTalks) last_[1 - s][talk] = w;
+      link_[1 - s].push_back(std::move(w));
+    }
     if (nic_holds_[s]) held_[s].push_back(std::move(pkt));
     // A flood of answers to answers would be seen here.
     if (++packets_ > kPacketsMax) fail("packets without end");

@@ -148,8 +148,10 @@ class Duet {
   }
 
   void depart(const mbuf::Pkt& pkt, Link& out) {
+    for (Frame& frame : as_the_port_sends(pkt, 0)) fly(std::move(frame), out);
+  }
+  void fly(std::vector<u8> bytes, Link& out) {
     ++packets;
-    std::vector<u8> bytes = gather(pkt);
     if (chance(faults.loss) || out.size() >= faults.queue_packets) return;
     if (chance(faults.corrupt)) bytes[rng() % bytes.size()] ^= static_cast<u8>(1u << rng() % 8);
     const u32 copies = chance(faults.duplicate) ? 2 : 1;

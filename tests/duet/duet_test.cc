@@ -14,6 +14,7 @@ struct Case {
   u64 a_to_b, b_to_a;
   bool multi_segs;
   u32 piece;
+  bool tso = false;
 };
 
 class Transfer : public testing::TestWithParam<std::tuple<Case, u64>> {};
@@ -24,12 +25,15 @@ TEST_P(Transfer, EveryByteArrivesBothWaysAndBothClose) {
   tcp::EngineConfig config = Duet::config();
   config.caps.multi_segs = c.multi_segs;
   config.caps.segs_max = c.multi_segs ? 8 : 1;
+  config.caps.tcp_checksum = config.caps.tso4 = c.tso;
+  config.caps.tso_segs_max = 17;
   Duet d(c.faults, config, config);
   d.a.piece = d.b.piece = c.piece;
   d.transfer(c.a_to_b, c.b_to_a);
   EXPECT_TRUE(d.run(3'000'000'000)) << d.story();
   EXPECT_EQ(d.a.reason, tcp::CloseReason::finished) << d.story();
   EXPECT_EQ(d.b.reason, tcp::CloseReason::finished) << d.story();
+  EXPECT_EQ(d.a.counter(Counter::tcp_tso_packets) > 0, c.tso) << d.story();
   d.audit();
 }
 
@@ -52,6 +56,13 @@ const Case kCases[] = {
     {"everythingMultiSegs", {.loss = 3, .reorder = 10, .duplicate = 5, .corrupt = 2, .delay_us = 2000}, 300'000, 300'000, true, 600},
     {"shortQueue", {.delay_us = 5000, .queue_packets = 20}, kMega, 100'000, false, 1460},
     {"nothingToSay", {.loss = 20}, 0, 0, false, 1460},
+    {"cleanTso", {}, 4 * kMega, 4 * kMega, true, 1460, true},
+    {"oddPiecesTso", {}, kMega, kMega, true, 777, true},
+    {"largePiecesTso", {}, kMega, kMega, true, 2000, true},
+    {"loss1Tso", {.loss = 1}, kMega, kMega, true, 1460, true},
+    {"loss10Tso", {.loss = 10}, 200'000, 200'000, true, 1460, true},
+    {"everythingTso", {.loss = 3, .reorder = 10, .duplicate = 5, .corrupt = 2, .delay_us = 2000}, 300'000, 300'000, true, 1200, true},
+    {"shortQueueTso", {.delay_us = 5000, .queue_packets = 20}, kMega, 100'000, true, 1460, true},
     {"oneWay", {.loss = 5}, 500'000, 0, false, 1460},
 };
 
@@ -90,6 +101,15 @@ TEST(Regret29, ShortQueueLosesLittleBecauseTheWindowFollowsIt) {
   u64 again = 0;
   time_for(narrow, 8 * kMega, config, &again);
   EXPECT_LT(again, 8 * kMega / 1448 / 20) << "sent again";
+}
+
+// Half of a paced window is on its way out at a time, half of it on its way back as acknowledgements.
+TEST(Pacing, LinkThatHoldsFewPacketsAtOnceCarriesMoreThanOfBursts) {
+  const Faults narrow{.delay_us = 20'000, .queue_packets = 30};
+  tcp::EngineConfig burst = Duet::config(), paced = Duet::config();
+  paced.pacing = true;
+  const TimeUs with = time_for(narrow, 8 * kMega, paced), without = time_for(narrow, 8 * kMega, burst);
+  EXPECT_LT(with * 5, without * 4) << with << " us paced, " << without << " us in bursts";
 }
 
 TEST(Regret30, LargerBuffersAreNeverSlowerThroughARingOf64Packets) {

@@ -9,6 +9,7 @@
 
 #include "dataplane/gate/segment_parse.h"
 #include "dataplane/tcp/engine.h"
+#include "tests/support/cutter.h"
 #include "tests/support/eal.h"
 #include "tests/wire/decode.h"
 

@@ -10,21 +10,21 @@ import re
 import sys
 import time
 
-from lab_case import LabCase, Load, OddTask, Service, wait_until
+from lab_case import LabCase, Load, OddTask, Service, authority, wait_until
 from ringway_lab.gateway import built
+from ringway_lab.plan import WORKER_IP
 from ringway_lab.task import NginxTask
 
-ATTACKER = "10.77.0.66"
+ATTACKER = {4: "10.77.0.66", 6: "fd77::66"}
 HALF_OPEN = 100_000
 MBUFS = 16_383           # gateway.pools.packets, of one core
 BUDGET = MBUFS * 9 // 10  # lowPercent: below a tenth of them free, nobody new is let in
-SECONDS = 3
+SECONDS = {4: 3, 6: 1.5}
 
 
 class UnderAttack(LabCase):
-    ip4_only = "the attacks are packets of IPv4, made by hand"
     options = {"settings": {
-        "ports": [{"device": "net_af_xdp0,iface=eth0,start_queue=0", "address": "10.77.0.1/16", "nextHop": ATTACKER}],
+        "ports": [{"device": "net_af_xdp0,iface=eth0,start_queue=0", "address": "10.77.0.1/16", "nextHop": ATTACKER[4]}],
         "pools": {"packets": MBUFS},
         "tcp": {"halfOpen": {"records": 131_072, "perListener": 131_072, "cookiesAbove": HALF_OPEN + 10_000}},
     }}
@@ -39,6 +39,11 @@ class UnderAttack(LabCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.family = cls.families[0]
+        if cls.family == 6:
+            settings = cls.options["settings"]
+            ports = [settings["ports"][0] | {"address6": "fd77::1/64", "nextHop6": ATTACKER[6]}]
+            cls.options = {"settings": settings | {"ports": ports}}
         super().setUpClass()
         cls.attacker = cls.mesh.host("attacker", ATTACKER)
         cls.auth = cls.mesh.service("auth-service")
@@ -52,11 +57,13 @@ class UnderAttack(LabCase):
 
     def honest_ports(self):
         """Local ports of the honest client's open connections to the service."""
-        shown = self.mesh.client.run("ss", "-Htn", "state", "established", "dst", f"{self.auth.vip}:{self.auth.port}").stdout
-        return re.findall(r":(\d+)\s+" + re.escape(self.auth.vip), shown)
+        to = authority(self.auth.vip, self.auth.port)
+        shown = self.mesh.client.run("ss", "-Htn", "state", "established", "dst", to).stdout
+        return re.findall(r":(\d+)\s+" + re.escape(to), shown)
 
-    def under(self, kind, *more, grows, seconds=SECONDS, service="auth-service", meanwhile=None):
+    def under(self, kind, *more, grows, longer=0, service="auth-service", meanwhile=None):
         """Attack for so long; returns what the forger says. `grows`: counters and verdicts that show it."""
+        seconds = SECONDS[self.family] + longer
         target = self.mesh.service(service)
         before = self.numbers()
         keep = Load(self.mesh.client, self.auth.vip, self.auth.port, self.auth.name, connections=8, pause=0.008)
@@ -68,7 +75,7 @@ class UnderAttack(LabCase):
             time.sleep(0.2)
             forger = self.attacker.start(
                 built("tests/e2e/attack"), kind, "--to", target.vip, "--port", target.port, "--mac", self.mac, "--seconds",
-                seconds, "--victim", "10.77.0.10", "--victim-ports", ",".join(self.honest_ports()), *more, title=kind)
+                seconds, "--victim", WORKER_IP[self.family], "--victim-ports", ",".join(self.honest_ports()), *more, title=kind)
             while forger.running():
                 most = max(most, sum(core["mbufs_in_use"] for core in self.gateway.ask("/status")["cores"]))
                 if meanwhile:
@@ -90,15 +97,15 @@ class UnderAttack(LabCase):
         return told, moved
 
     def report(self, kind, tally, elapsed, most, told, moved):
-        print(f"    {kind}: {tally.good / elapsed:.0f} honest requests/s, {len(tally.failures)} failed, "
+        print(f"    {kind} over IPv{self.family}: {tally.good / elapsed:.0f} honest requests/s, {len(tally.failures)} failed, "
               f"{told['sent'] / elapsed:.0f} forged packets/s, at most {most} mbufs", file=sys.stderr)
 
     def test_syn_flood(self):
-        self.under("syn", grows=["tcp_cookies_sent"], seconds=4)
+        self.under("syn", grows=["tcp_cookies_sent"], longer=1)
 
     def test_hundred_thousand_half_open_clients(self):
         """Each has a record, none needs a cookie. The attacks after this one meet them still there."""
-        _, moved = self.under("syn", "--count", HALF_OPEN, "--rate", 60_000, grows=["tcp_segments_out"])
+        _, moved = self.under("syn", "--count", HALF_OPEN, "--rate", 60_000, grows=["tcp_segments_out"], longer=0.5)
         self.assertGreater(moved["tcp_segments_out"], HALF_OPEN)
         self.assertEqual(moved.get("tcp_cookies_sent", 0), 0)
 
@@ -106,7 +113,7 @@ class UnderAttack(LabCase):
         self.under("ack", grows=["tcp_no_listener"])
 
     def test_syn_ack_flood(self):
-        self.under("syn-ack", grows=["tcp_no_listener"], seconds=2)
+        self.under("syn-ack", grows=["tcp_no_listener"], longer=-1)
 
     def test_rst_storm_on_the_honest_connections(self):
         self.under("rst", grows=["tcp_unacceptable"])
@@ -121,7 +128,7 @@ class UnderAttack(LabCase):
         self.under("options", grows=["tcp_bad_option"])
 
     def test_contradictory_flags(self):
-        self.under("flags", grows=["tcp_bad_flags"], seconds=2)
+        self.under("flags", grows=["tcp_bad_flags"], longer=-1)
 
     def test_icmp_lies_about_the_honest_connections(self):
         self.under("icmp", grows=["icmp_ignored", "icmp_unreachable"])
@@ -137,7 +144,7 @@ class UnderAttack(LabCase):
 
     def test_readers_that_keep_their_window_closed(self):
         self.under("closed", "--count", 400, "--rate", 1000, grows=["tcp_zero_window_probes"], service="odd-service",
-                   seconds=5)
+                   longer=2)
 
     def test_slow_readers(self):
         readers = []

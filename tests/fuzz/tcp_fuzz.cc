@@ -42,6 +42,8 @@ tcp::EngineConfig config(Program& p) {
   c.port_count = 4;
   c.caps.multi_segs = (caps & 1) != 0;
   c.caps.segs_max = c.caps.multi_segs ? static_cast<u16>(2 + (caps >> 5)) : u16{1};
+  c.caps.tcp_checksum = c.caps.tso4 = (caps & 8) != 0;
+  c.caps.tso_segs_max = static_cast<u16>(3 + (caps >> 5));
   c.sack = (caps & 2) == 0;
   c.timestamps = (caps & 4) == 0;
   return c;
@@ -184,15 +186,19 @@ class Machine {
   void flush() {
     stack_.flush(now_, [this](mbuf::Pkt pkt) {
       RW_ASSERT(pkt.headroom() >= 14);
-      std::string why;
-      const auto s = test::decode(test::gather(pkt), why);
-      RW_ASSERT(s.has_value());
-      Peer& peer = peers_[{s->tuple.remote, s->tuple.local, s->tuple.remote_port, s->tuple.local_port}];
-      peer.ack = s->seq + s->length();
-      if (s->options.timestamps) peer.echo = s->options.ts_value;
-      if (s->has(gate::kAck) && !s->has(gate::kRst) && !by_the_book_) peer.seq = s->ack;
+      for (const test::Frame& frame : test::as_the_port_sends(pkt, 0)) see(frame);
       if (hold_) held_.push_back(std::move(pkt));
     });
+  }
+
+  void see(const test::Frame& frame) {
+    std::string why;
+    const auto s = test::decode(frame, why);
+    RW_ASSERT(s.has_value());
+    Peer& peer = peers_[{s->tuple.remote, s->tuple.local, s->tuple.remote_port, s->tuple.local_port}];
+    peer.ack = s->seq + s->length();
+    if (s->options.timestamps) peer.echo = s->options.ts_value;
+    if (s->has(gate::kAck) && !s->has(gate::kRst) && !by_the_book_) peer.seq = s->ack;
   }
 
   Program& p_;

@@ -13,6 +13,8 @@
 
 #include "dataplane/core/worker.h"
 #include "dataplane/gate/neighbours.h"
+#include "src/contract/path_sizes.h"
+#include "tests/support/cutter.h"
 #include "tests/support/eal.h"
 #include "tests/support/ring_port.h"
 
@@ -147,6 +149,21 @@ inline void print_counts(const char* who, const contract::CorePage& page) {
   }
 }
 
+// Frames on their way from a port with transmit offloads: from now on they are as its NIC would send them, in mbufs of `pools`.
+inline void send_as_a_nic(rte_ring& frames, mbuf::Pools& pools) {
+  for (u32 n = rte_ring_count(&frames); n > 0; --n) {
+    void* taken = nullptr;
+    if (rte_ring_dequeue(&frames, &taken) != 0) return;
+    const mbuf::Pkt pkt(static_cast<rte_mbuf*>(taken));
+    for (const Frame& frame : as_the_port_sends(pkt)) {
+      mbuf::Pkt copy = pools.alloc();
+      RW_ASSERT(copy);
+      std::memcpy(copy.append(static_cast<u32>(frame.size())), frame.data(), frame.size());
+      RW_ASSERT(rte_ring_enqueue(&frames, copy.release()) == 0);
+    }
+  }
+}
+
 // How large the parts of a World are; a test of shortages makes them small.
 struct WorldSizes {
   u32 packets = 16'383, indirect = 4095, slices = 32'768;  // of the gateway
@@ -212,9 +229,10 @@ class World {
 
   // Fills in ports and addresses, makes every endpoint healthy, and has the worker adopt it.
   void adopt(contract::Plan& plan) {
-    plan.ports = {{.ip = kFront, .prefix_bits = 24}, {.ip = kBack, .prefix_bits = 24}};
+    plan.ports = {{.ip = kFront, .prefix_bits = 24, .mtu = 9001}, {.ip = kBack, .prefix_bits = 24, .mtu = 9001}};
     plan.addresses = {kFront, kBack};
     for (const contract::Listener& l : plan.listeners) plan.addresses.push_back(l.ip);
+    plan.path_sizes = contract::path_sizes(plan.ports);
     std::sort(plan.addresses.begin(), plan.addresses.end());
     plan.addresses.erase(std::unique(plan.addresses.begin(), plan.addresses.end()), plan.addresses.end());
     for (const contract::Endpoint& e : plan.endpoints) board.store(e.slot, 0);

@@ -150,5 +150,54 @@ TEST(Tcp6, ActiveOpen_GoesFromOurAddressToTheirs) {
   w.audit();
 }
 
+// ENA with low-latency queues reads 96 bytes of headers: IPv6, TCP, timestamps and padded SACK would be two too many.
+tcp::EngineConfig short_headers() {
+  auto c = Wire::small();
+  c.caps.header_bytes_max = 96;
+  return c;
+}
+
+TEST(Tcp6, ShortHeadersOfThePort_LeaveRoomForOneSackBlockBesideTimestamps) {
+  Wire6 w(short_headers());
+  w.in("S seq=0 mss=1440 sackok ts=1 ecr=0");
+  w.out("SA seq=0 ack=1 sackok");
+  w.in("A seq=1 ack=1 ts=2 ecr=0");
+  w.expect(State::established);
+  w.in("A seq=101 ack=1 len=10 ts=2 ecr=0");
+  w.out("A ack=1 sack=101-111 ts=0 ecr=2");
+  w.in("A seq=201 ack=1 len=10 ts=2 ecr=0");
+  w.out("A ack=1 sack=201-211");
+  EXPECT_EQ(w.last.seg.payload_offset, 40 + 20 + 20);
+  w.in("A seq=1 ack=1 len=100 ts=3 ecr=0");
+  w.out("A ack=111 sack=201-211");
+  w.audit();
+}
+
+TEST(Tcp6, ShortHeadersOfThePort_LeaveRoomForTwoSackBlocksWithoutTimestamps) {
+  for (const bool bounded : {true, false}) {
+    Wire6 w(bounded ? short_headers() : Wire::small());
+    w.in("S seq=0 mss=1440 sackok");
+    w.out("SA seq=0 ack=1 sackok");
+    w.in("A seq=1 ack=1");
+    w.expect(State::established);
+    for (const u32 seq : {101u, 201u, 301u}) w.in("A ack=1 len=10 seq=" + std::to_string(seq));
+    w.out(bounded ? "A ack=1 sack=301-311,201-211" : "A ack=1 sack=301-311,201-211,101-111");
+    w.audit();
+  }
+}
+
+TEST(Tcp6, ShortHeadersOfThePort_TakeNothingFromIp4) {
+  Wire w(short_headers());
+  w.listen();
+  w.in("S seq=0 mss=1460 sackok ts=1 ecr=0");
+  w.out("SA seq=0 ack=1 sackok");
+  w.in("A seq=1 ack=1 ts=2 ecr=0");
+  w.expect(State::established);
+  for (const u32 seq : {101u, 201u, 301u}) w.in("A ack=1 len=10 ts=2 ecr=0 seq=" + std::to_string(seq));
+  w.out("A ack=1 sack=301-311,201-211,101-111");
+  EXPECT_EQ(14 + w.last.seg.payload_offset, tcp::kHeaderBytesLeast);
+  w.audit();
+}
+
 }  // namespace
 }  // namespace ringway::test

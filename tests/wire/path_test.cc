@@ -2,6 +2,7 @@
 // remembered, and full segments that vanish without a word (RFC 2923).
 
 #include "dataplane/tcp/path.h"
+#include "src/contract/path_sizes.h"
 #include "tests/wire/wire.h"
 
 namespace ringway::test {
@@ -65,6 +66,70 @@ TEST(Rfc1191, NextConnectionToTheSameHostBeginsWithTheSizeForTenMinutes) {
   w.audit();
 }
 
+TEST(Rfc1191_6_3, ConnectionTriesLargerPacketsAgainAfterTenMinutes) {
+  Wire w;
+  with_sack(w);
+  w.send(std::string(1460, 'x'));
+  w.forget_sent();
+  w.engine().too_big(w.tuple, ours(w, 1), 1400, w.now);
+  w.forget_sent();
+  w.in("A seq=1 ack=1461");
+  for (int minute = 0; minute < 9; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1461");  // a keepalive's answer
+  }
+  EXPECT_EQ(w.info().mss, 1360u);
+  w.after(65s);
+  w.forget_sent();
+  w.in("A seq=1 ack=1461");
+  EXPECT_EQ(w.info().mss, 1460u);
+  w.send(std::string(1460, 'y'));
+  w.out("A seq=1461 len=1460");
+  EXPECT_EQ(w.counter(Counter::tcp_path_mtu_raised), 1u);
+  w.engine().too_big(w.tuple, ours(w, 1461), 1400, w.now);
+  w.out("A seq=1461 len=1360");
+  w.out("A seq=2821 len=100");
+  w.audit();
+}
+
+TEST(Rfc1191_6_3, WhatWasAgreedIsNotExceeded) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1000");
+  w.send(std::string(1000, 'x'));
+  w.forget_sent();
+  w.engine().too_big(w.tuple, ours(w, 1), 800, w.now);
+  w.forget_sent();
+  w.in("A seq=1 ack=1001");
+  EXPECT_EQ(w.info().mss, 760u);
+  for (int minute = 0; minute < 11; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1001");
+  }
+  EXPECT_EQ(w.info().mss, 1000u);
+  w.audit();
+}
+
+// Nobody would say that larger ones vanish again.
+TEST(BlackHole, SizeThatWasGuessedStays) {
+  Wire w;
+  with_sack(w);
+  w.send(std::string(1460, 'x'));
+  w.after(10s);
+  w.forget_sent();
+  const u32 guessed = w.info().mss;
+  ASSERT_LT(guessed, 1460u);
+  w.in("A seq=1 ack=1461");
+  for (int minute = 0; minute < 11; ++minute) {
+    w.after(1min);
+    w.forget_sent();
+    w.in("A seq=1 ack=1461");
+  }
+  EXPECT_EQ(w.info().mss, guessed);
+  w.audit();
+}
+
 TEST(Rfc5927_7, MessageAboutWhatIsNotInFlightIsDisbelieved) {
   Wire w;
   with_sack(w);
@@ -93,6 +158,75 @@ TEST(Rfc5927_7, NothingMakesSegmentsLargerOrSillilySmall) {
   EXPECT_EQ(w.info().mss, 536u);
   w.engine().too_big(w.tuple, ours(w, 1), 1400, w.now);
   EXPECT_EQ(w.info().mss, 536u);
+  w.audit();
+}
+
+// As the control thread makes them of ports and their paths.
+struct Sizes {
+  std::vector<contract::PathSize> list;
+  explicit Sizes(const contract::PortNet& port) : list(contract::path_sizes({port})) {}
+};
+
+TEST(Rfc9293_3_7_1, MssIsThatOfTheWayToThePeer) {
+  contract::PortNet port{.ip = kOurs, .prefix_bits = 24, .next_hop = wire::Ip4::of(10, 0, 0, 254), .mtu = 9001};
+  port.paths = {{contract::mapped({}, 0), 1500}, {contract::mapped(wire::Ip4::of(10, 0, 0, 0), 8), 8500},
+                {contract::mapped(wire::Ip4::of(10, 0, 0, 64), 26), 1400}};
+  const Sizes sizes(port);
+  auto c = Wire::small();
+  c.caps = {.multi_segs = true, .mtu = 9001, .segs_max = 16};
+  struct Case {
+    wire::Ip4 peer;
+    u16 mss;
+  };
+  for (const Case& k : {Case{kTheirs, 8961}, Case{wire::Ip4::of(10, 0, 0, 65), 1360}, Case{wire::Ip4::of(10, 7, 0, 1), 8460},
+                        Case{wire::Ip4::of(192, 0, 2, 1), 1460}}) {
+    Wire w(c);
+    w.engine().adopt(sizes.list);
+    w.tuple.remote = k.peer;
+    w.listen();
+    w.in("S seq=0 win=65535 mss=8961");
+    w.out("SA seq=0 ack=1 mss=" + std::to_string(k.mss));
+    w.in("A seq=1 ack=1 win=65535");
+    w.expect(State::established);
+    EXPECT_EQ(w.info().mss, k.mss);
+    w.abort();
+    w.forget_sent();
+    w.connect(1, kOurs, k.peer);
+    w.out("S seq=0 mss=" + std::to_string(k.mss));
+    w.abort();
+    w.forget_sent();
+    w.audit();
+  }
+}
+
+TEST(Rfc9293_3_7_1, MssOfACookieIsThatOfTheWay) {
+  contract::PortNet port{.ip = kOurs, .prefix_bits = 24, .mtu = 9001};
+  port.paths = {{contract::mapped(kTheirs, 32), 1500}};
+  const Sizes sizes(port);
+  auto c = Wire::small();
+  c.caps = {.multi_segs = true, .mtu = 9001, .segs_max = 16};
+  c.half_open_mark = 0;
+  Wire w(c);
+  w.engine().adopt(sizes.list);
+  w.listen();
+  w.in("S seq=0 win=65535 mss=8961");
+  w.out("SA seq=0 ack=1 mss=1460");
+  EXPECT_EQ(w.counter(Counter::tcp_cookies_sent), 1u);
+  w.in("A seq=1 ack=1 win=65535");
+  w.expect(State::established);
+  EXPECT_EQ(w.info().mss, 1460u);
+  w.audit();
+}
+
+TEST(Rfc9293_3_7_1, DeviceThatTakesLessThanConfiguredCounts) {
+  const Sizes sizes({.ip = kOurs, .prefix_bits = 24, .mtu = 9001});
+  auto c = Wire::small();
+  c.caps = {.multi_segs = true, .mtu = 9001, .segs_max = 16};
+  c.port_mtu[0] = 3498;
+  Wire w(c);
+  w.engine().adopt(sizes.list);
+  w.established("S seq=0 win=65535 mss=8961");
+  EXPECT_EQ(w.info().mss, 3458u);
   w.audit();
 }
 

@@ -120,6 +120,52 @@ TEST(Regret4, MbufsHeldStayWithinTwiceTheBudgetForEverySegmentSize) {
   }
 }
 
+TEST(Regret4, OneByteSegmentsBehindAHoleDoNotPinABufferEach) {
+  Wire w;
+  w.established();
+  const u32 before = w.pools().packets_in_use();
+  for (u32 i = 1; i < 2000; ++i) {
+    w.in("A seq=" + std::to_string(1 + i) + " ack=1 len=1");
+    if (i % 100 == 0) w.forget_sent();
+  }
+  w.forget_sent();
+  EXPECT_LE(w.pools().packets_in_use() - before, 8u);
+  EXPECT_EQ(w.verdict(Verdict::tcp_out_of_budget), 0u);
+  w.in("A seq=1 ack=1 len=1");
+  w.out("A ack=2001");
+  EXPECT_EQ(w.read(), Wire::pattern(kTheirIsn + 1, 2000));
+  w.audit();
+}
+
+// Two ranges that grow towards one another: what would run into the next range is not copied over it.
+TEST(Regret4, OneByteSegmentsThatFillAHoleFromBothSidesMeet) {
+  Wire w;
+  w.established();
+  for (u32 i = 0; i < 20; ++i) w.in("A seq=" + std::to_string(30 + i) + " ack=1 len=1");
+  for (u32 i = 0; i < 28; ++i) w.in("A seq=" + std::to_string(2 + i) + " ack=1 len=" + std::to_string(i % 3 + 1));
+  w.in("A seq=1 ack=1 len=1");
+  w.forget_sent();
+  EXPECT_GT(w.counter(Counter::payload_copied), 0u);
+  EXPECT_EQ(w.read(), Wire::pattern(kTheirIsn + 1, 49));
+  w.audit();
+}
+
+TEST(Regret4, StreamThatIsReadAsItComesIsNeverCopied) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1460 sackok");
+  u32 at = 1;
+  for (u32 i = 0; i < 1000; ++i) {
+    const u32 n = i % 8 == 7 ? 100 : 1460;
+    w.in("A seq=" + std::to_string(at) + " ack=1 len=" + std::to_string(n));
+    at += n;
+    if (i % 8 == 3) w.engine().discard(w.id, ~u32{0});
+    if (i % 8 == 7) w.read();
+    w.forget_sent();
+  }
+  EXPECT_EQ(w.counter(Counter::payload_copied), 0u);
+  w.audit();
+}
+
 TEST(Regret5, PoolIsFullAgainAfterTrafficStops) {
   Wire w;
   w.established();

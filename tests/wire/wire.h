@@ -24,6 +24,7 @@
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/state.h"
 #include "src/lookup/flow_hash.h"
+#include "tests/support/cutter.h"
 #include "tests/support/eal.h"
 #include "tests/wire/decode.h"
 
@@ -341,7 +342,8 @@ class Wire {
   Sent last;
   u8 seen = 0;
   u32 events = 0;
-  u32 joined = 0;  // packets of more than one segment
+  u32 joined = 0;  // packets of more than one mbuf
+  u32 cut = 0;     // packets that the port cut into segments, which are seen one by one
   u32 reclaimed = 0;
   tcp::AppEvent last_event;
   CloseReason reason = CloseReason::none;
@@ -359,24 +361,29 @@ class Wire {
         EXPECT_EQ(pkt.segments(), 1u);
       }
       if (pkt.segments() > 1) ++joined;
-      EXPECT_LE(pkt.segments(), std::max<u32>(config_.caps.segs_max, 1));
-      const std::vector<u8> b = gather(pkt);
-      std::string why;
-      const auto seg = decode(b, why, &book);
-      if (!seg) {
-        ADD_FAILURE() << "a packet that no receiver takes: " << why << "\n" << log_;
-        continue;
-      }
-      Sent s{*seg, std::string(b.begin() + seg->payload_offset, b.end()), ""};
-      wire::FourTuple ours{seg->tuple.remote, seg->tuple.local, seg->tuple.remote_port, seg->tuple.local_port};
-      if (seg->has(gate::kSyn)) isn_[ours] = seg->seq;
-      if (seg->has(gate::kSyn) && seg->options.timestamps && our_clock_ == 0) our_clock_ = seg->options.ts_value;
-      s.text = describe(s);
-      note(std::to_string(now) + " out " + s.text);
-      sent_.push_back(std::move(s));
+      const std::vector<Frame> frames = as_the_port_sends(pkt, 0);
+      EXPECT_LE(pkt.segments(), std::max<u32>(frames.size() > 1 ? config_.caps.tso_segs_max : config_.caps.segs_max, 1));
+      if (frames.size() > 1) ++cut;
+      for (const Frame& frame : frames) leave(frame);
       if (nic_holds) held_.push_back(std::move(pkt));
     }
     batch_->count = 0;
+  }
+  void leave(const Frame& b) {
+    std::string why;
+    const auto seg = decode(b, why, &book);
+    if (!seg) {
+      ADD_FAILURE() << "a packet that no receiver takes: " << why << "\n" << log_;
+      return;
+    }
+    EXPECT_LE(14u + seg->payload_offset, config_.caps.header_bytes_max) << log_;
+    Sent s{*seg, std::string(b.begin() + seg->payload_offset, b.end()), ""};
+    wire::FourTuple ours{seg->tuple.remote, seg->tuple.local, seg->tuple.remote_port, seg->tuple.local_port};
+    if (seg->has(gate::kSyn)) isn_[ours] = seg->seq;
+    if (seg->has(gate::kSyn) && seg->options.timestamps && our_clock_ == 0) our_clock_ = seg->options.ts_value;
+    s.text = describe(s);
+    note(std::to_string(now) + " out " + s.text);
+    sent_.push_back(std::move(s));
   }
   wire::SeqNo base_of(const Sent& s) const {
     const auto it = isn_.find({s.seg.tuple.remote, s.seg.tuple.local, s.seg.tuple.remote_port, s.seg.tuple.local_port});

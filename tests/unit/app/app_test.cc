@@ -81,9 +81,10 @@ TEST(Reload, WhatNeedsARestart_IsKeptAndNamedAndTheRestIsTaken) {
   next.cores = {1};
   next.pools.packets = 1;
   next.ports[0].mtu = 9000;
+  next.tcp.tso = config::Tso::off;
   next.limits.fields = 10;
   next.dns.ttl_s = 77;
-  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools"}));
+  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools", "gateway.tcp"}));
   EXPECT_EQ(next.cores, two_cores().cores);
   EXPECT_EQ(next.ports[0].mtu, 1500);
   EXPECT_EQ(next.limits.fields, 10u);

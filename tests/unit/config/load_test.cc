@@ -93,6 +93,10 @@ const Bad kBad[] = {
     {"Address6Anycast", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::/64\""), "f.yaml:2:66: address6: fd00:: is the routers' anycast address of its own network\n"},
     {"Address6Length", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::1/129\""), "f.yaml:2:66: address6: must be address/length, such as fd00::1/64\n"},
     {"NextHop6Elsewhere", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::1/64\", nextHop6: \"fd01::1\""), "f.yaml:2:90: nextHop6: fd01::1 is not in the port's network\n"},
+    {"PathMtuHostBits", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1.0.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: host bits are set\n"},
+    {"PathMtuNoAddress", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: \"10.1\" is not an address\n"},
+    {"PathMtuSmallForIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: \"::/0\", mtu: 1000 } ]"), "f.yaml:2:90: mtu: IPv6 needs 1280 at least (RFC 8200 5)\n"},
+    {"RoutersWithoutIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, routerAdvertisements: true"), "f.yaml:2:78: routerAdvertisements: the port has no address6\n"},
     {"NextHop6Alone", with(kGood, "10.80.0.1/24", "10.80.0.1/24, nextHop6: \"fe80::1\""), "f.yaml:2:66: nextHop6: the port has no address6\n"},
     {"Range6HostBits", with(kGood, "10.80.64.0/24", "10.80.64.0/24\n  vipRange6: \"fd00:64::1/64\""), "f.yaml:4:14: vipRange6: host bits are set; did you mean fd00:64::/64?\n"},
     {"Range6Length", with(kGood, "10.80.64.0/24", "10.80.64.0/24\n  vipRange6: \"fd00:64::/48\""), "f.yaml:4:14: vipRange6: prefix length 48 is not within 64 to 120\n"},
@@ -183,6 +187,18 @@ TEST(Load, RangeInsidePortNetwork_WarnsButLoads) {
   ASSERT_TRUE(config);
   ASSERT_EQ(config->warnings.size(), 1u);
   EXPECT_EQ(config->warnings[0].line, 3);
+}
+
+TEST(Load, PathMtu_IsOfBothFamiliesAndLargerThanThePortWarns) {
+  const auto config = parse(with(kGood, "10.80.0.1/24", "10.80.0.1/24, mtu: 8000, pathMtu: [ { prefix: 0.0.0.0/0, mtu: 1500 }, "
+                                 "{ prefix: \"fd00::/8\", mtu: 9001 } ]"), "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  const auto& paths = config->gateway.ports[0].paths;
+  ASSERT_EQ(paths.size(), 2u);
+  EXPECT_EQ(paths[0].to, (wire::Ip6Prefix{wire::Ip6::from_halves(0, u64{0xffff} << 32), 96}));
+  EXPECT_EQ(paths[0].packet_bytes, 1500);
+  EXPECT_EQ(paths[1].to, (wire::Ip6Prefix{wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8}));
+  EXPECT_EQ(listing(config->warnings), "f:2:139: mtu: larger than the port's, which counts\n");
 }
 
 TEST(Load, Regex_KeepsItsPlaceForTheCompiler) {

@@ -82,6 +82,24 @@ TEST(H2Exchange, EventsShowTheStateJustBehindThem) {
   t.audit();
 }
 
+TEST(H2Exchange, StreamWhoseErrorEndsTheConnectionIsLeftToItsUser) {
+  Talk t;
+  t.begun();
+  u32 id = 1;
+  for (; t.counter(Counter::h2_calm_provoked_resets) == 0; id += 2) {
+    ASSERT_LT(id, 2 * (contract::kH2ResetsMax + 2));
+    t.in("HEADERS " + std::to_string(id) + " GET /", "WINDOW_UPDATE " + std::to_string(id) + " +0");
+    t.event("head " + std::to_string(id));
+    if (t.counter(Counter::h2_calm_provoked_resets) == 0) t.event("reset " + std::to_string(id) + " PROTOCOL_ERROR");
+    t.forget("RST_STREAM");
+  }
+  t.event("failed ENHANCE_YOUR_CALM");
+  EXPECT_TRUE(t.has_stream(id - 2));
+  t.release(id - 2);
+  EXPECT_EQ(t.engine().streams(t.conn), 0u);
+  t.audit();
+}
+
 TEST(H2Exchange, PayloadComesAndGoesWithoutACopy) {
   Talk t(H2Role::server, {.stream_window_bytes = 1'000'000});
   t.piece = 1460;

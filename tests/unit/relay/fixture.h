@@ -45,13 +45,16 @@ class RelayTest : public testing::Test {
     bool peer_closed = false, closed = false;
   };
 
+  virtual test::WorldSizes sizes() const { return {}; }
+
   void SetUp() override {
     test::start_eal();
     static int number = 0;
-    world = std::make_unique<test::World>("w" + std::to_string(number++));
+    world = std::make_unique<test::World>("w" + std::to_string(number++), 3, 0, sizes());
     world->client_app = [this] { run_clients(); };
     world->server_app = [this] { run_server(); };
   }
+  virtual test::WorldSizes sizes() const { return {}; }
   void TearDown() override {
     if (HasFailure()) {
       test::print_counts("client ", world->client.page());

@@ -1,5 +1,7 @@
 // Relay between protocols, through a whole gateway core: HTTP/1.1 and HTTP/2 on either side.
 
+#include <set>
+
 #include "tests/unit/relay/h2_fixture.h"
 
 namespace ringway {
@@ -346,6 +348,46 @@ TEST_F(H2RelayTest, MalformedResponseIs502) {
   const u32 c = connect();
   say(c, kGet);
   EXPECT_GE(count(Counter::bad_responses), 1u);
+}
+
+class H2HoardTest : public H2RelayTest {
+ protected:
+  test::WorldSizes sizes() const override { return {.packets = 1023}; }
+};
+
+TEST_F(H2HoardTest, UploadsThatNobodyTakesLeavePacketsForOthers) {
+  server_settings.held_bytes_max = 64 << 20;
+  server_settings.stream_window_bytes = 1000;
+  start_h2();
+  std::set<u32> hoarded;
+  respond = [&](Peer& peer, u32 stream, Message& message) {
+    if (message.head.find("/hoard") != std::string::npos) {
+      peer.taking = false;
+      hoarded.insert(stream);
+    } else if (message.ended) {
+      respond_with(stream, kOk, "hello");
+      server_side->h2.release(stream, http::H2Error::no_error);
+    }
+  };
+  const std::string head = "POST /hoard HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string part = pattern(8000);
+  std::vector<std::pair<u32, u32>> uploads;
+  for (int i = 0; i < 16; ++i) {
+    const u32 c = connect_h2();
+    for (int k = 0; k < 6; ++k) uploads.emplace_back(c, request(c, head, "start", false));
+  }
+  for (int round = 0; round < 40; ++round) {
+    for (const auto& [c, stream] : uploads) {
+      const u32 n = std::min<u32>(client_side->h2.send_space(stream), 8000);
+      if (n > 0) {
+        ASSERT_TRUE(client_side->h2.send_data(stream, chain_of(world->client, part.substr(0, n)), false));
+      }
+    }
+    world->run_for(2000);
+  }
+  EXPECT_EQ(hoarded.size(), uploads.size());
+  EXPECT_GT(world->gateway_pools().packets_free(), 100u);
+  EXPECT_THAT(ask(kGet), EndsWith("hello"));
 }
 
 }  // namespace
