@@ -276,9 +276,12 @@ class H2Actors {
       if (piece.empty()) return;  // out of slices; its neighbours will go first
       most -= std::min(most, piece.bytes());
       to.engine->input(to.conn, std::move(piece), now_);
-      http::H2Event event;
-      while (wrong_.empty() && to.engine->next_event(to.conn, event)) told(to, event);
+      hear(to);
     }
+  }
+  void hear(Side& to) {
+    http::H2Event event;
+    while (wrong_.empty() && to.engine->next_event(to.conn, event)) told(to, event);
   }
   void told(Side& to, const http::H2Event& event) {
     const bool at_server = &to == &server();
@@ -344,6 +347,7 @@ class H2Actors {
       }
       pass(client(), server(), kBodyMax);
       pass(server(), client(), kBodyMax);
+      for (Side& s : sides_) hear(s);  // a send that found no memory has ended its connection
       check();
       const bool under_way = !client().pipe.empty() || !server().pipe.empty() || client().engine->has_output(client().conn) ||
                              server().engine->has_output(server().conn);
