@@ -119,6 +119,38 @@ TEST(HpackEncode, Rfc9113_8_2_NamesAreWrittenInLowerCase) {
   EXPECT_EQ(form_of(encode_one(encoder, "CONTENT-TYPE", "Text")), Form::indexed);
 }
 
+TEST(HpackEncode, EveryByteOfANameIsFoundAgainInLowerCase) {
+  for (u32 byte = 0; byte < 256; ++byte) {
+    HpackEncoder encoder;
+    HpackDecoder decoder;
+    const char lowered = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+    for (const std::string before : {"x", "x-some-name-"}) {
+      const Decoded seen = decode(decoder, encode(encoder, {{before + static_cast<char>(byte), "v"}, {before + lowered, "v"}}));
+      EXPECT_EQ(seen, (Decoded{{{before + lowered, "v"}, {before + lowered, "v"}}, true})) << byte;
+    }
+    EXPECT_EQ(encoder.table_entries(), 2u) << byte;
+  }
+}
+
+TEST(HpackEncode, Rfc7541_C_4_RequestsAreWrittenAsThere) {
+  HpackEncoder encoder;
+  const FieldList common{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "www.example.com"}};
+  FieldList second = common;
+  second.push_back({"cache-control", "no-cache"});
+  EXPECT_EQ(encode(encoder, common), unhex("8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff"));
+  EXPECT_EQ(encode(encoder, second), unhex("8286 84be 5886 a8eb 1064 9cbf"));
+  EXPECT_EQ(encode(encoder, {{":method", "GET"}, {":scheme", "https"}, {":path", "/index.html"},
+                             {":authority", "www.example.com"}, {"custom-key", "custom-value"}}),
+            unhex("8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf"));
+}
+
+TEST(HpackEncode, StringsAreHuffmanCodedOnlyWhereThatIsShorter) {
+  HpackEncoder encoder;
+  EXPECT_EQ(encode_one(encoder, ":path", "aaa"), unhex("0482 18c7"));
+  EXPECT_EQ(encode_one(encoder, ":path", "X"), unhex("0401 58"));
+  EXPECT_EQ(encode_one(encoder, ":path", "\x01"), unhex("0401 01"));
+}
+
 TEST(HpackEncode, EveryLengthOfNameIsReadAgain) {
   HpackEncoder encoder;
   HpackDecoder decoder;
