@@ -31,9 +31,9 @@ constexpr std::array<u8, kSymbols> kLengths = make_lengths();
 
 // `begins_at`, by length: the first code of that length as the highest bits of 32, or that of the next longer one.
 struct Canonical {
-  std::array<u16, kSymbols> symbols{};   // in the order of their codes
-  std::array<u32, kSymbols> codes{};     // by symbol
-  std::array<u16, kBitsMax + 2> first{}; // by length: where in `symbols`
+  std::array<u16, kSymbols> symbols{};    // in the order of their codes
+  std::array<u32, kSymbols> codes{};      // by symbol
+  std::array<u16, kBitsMax + 2> first{};  // by length: where in `symbols`
   std::array<u64, kBitsMax + 2> begins_at{};
 };
 
