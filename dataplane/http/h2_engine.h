@@ -56,7 +56,8 @@ enum class H2EventKind : u8 {
   trailers,  // a trailer section: text in `H2Event::text`, "name: value" CRLF each, no empty line; the message has ended
   reset,     // the stream is over: by the peer, by an error, or refused by GOAWAY; the index is dead
   goaway,    // the peer will take no more streams; those it refused were reported as `reset` with refused_stream
-  failed,    // the connection is over: GOAWAY is in the output; send it, then close. No further event
+  failed,    // the connection is over: GOAWAY is in the output, unless memory was short; send it, then close. No further
+             // event; streams that were not reported stay where they are until then, and what is sent on them is dropped
 };
 
 struct H2Event {
