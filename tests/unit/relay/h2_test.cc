@@ -354,7 +354,8 @@ TEST_F(H2RelayTest, FrameThatDoesNotEndInTimeEndsTheConnection) {
   start();
   plan->limits.header_timeout_us = 100'000;
   const u32 c = connect();
-  say(c, std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + std::string("\0\0\0\4\0\0\0\0\0", 9) + std::string("\0\0\x10\1", 4));
+  say(c, std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + std::string("\0\0\0\4\0\0\0\0\0", 9) +
+             std::string("\0\0\0\4\1\0\0\0\0", 9) + std::string("\0\0\x10\1", 4));
   world->run_for(80'000);
   EXPECT_FALSE(clients[c].peer_closed);
   world->run_for(40'000);
