@@ -354,6 +354,10 @@ u32 H2Engine::held_packets(u32 conn) const {
   const H2Conn& k = impl_->conns[conn];
   return k.in.slices() + k.block.bytes.slices() + k.held_slices;
 }
+bool H2Engine::in_payload(u32 conn) const {
+  const H2Conn& k = impl_->conns[conn];
+  return k.reading == H2Reading::data && k.in.empty();
+}
 bool H2Engine::mid_frame(u32 conn) const {
   const H2Conn& k = impl_->conns[conn];
   return k.reading != H2Reading::header || !k.in.empty() || k.block.purpose != H2Block::For::nothing;

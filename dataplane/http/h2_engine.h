@@ -117,6 +117,7 @@ class H2Engine {
   bool accepts_extended_connect(u32 conn) const;  // client role: the peer has said so (RFC 8441)
   u32 peer_streams_max(u32 conn) const;   // client role: that the peer takes at once, as far as is known
   bool settings_acknowledged(u32 conn) const;
+  bool in_payload(u32 conn) const;        // of a DATA frame that is not complete
   bool mid_frame(u32 conn) const;         // the preface, a frame or a header block has begun and is not complete
   u32 held_bytes(u32 conn) const;         // received and not taken, all streams
   u32 held_packets(u32 conn) const;       // at most so many are pinned by what is held or not complete

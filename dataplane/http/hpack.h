@@ -52,15 +52,15 @@ class HpackDecoder {
   }
   static constexpr u64 scratch_bytes(u64 block_bytes) { return 2 * block_bytes + 2 * contract::kHpackTableBytesMax; }
 
-  u32 table_bytes() const { return table_.bytes(); }      // size of the table as RFC 7541 4.1 counts it
+  u32 table_bytes() const { return table_.bytes(); }  // size of the table as RFC 7541 4.1 counts it
   u32 table_entries() const { return table_.entries(); }
 
  private:
   using Emit = void (*)(void* sink, const HpackField& field);
   HpackStatus decode_block(std::span<const Bytes> pieces, MutBytes scratch, void* sink, Emit emit);
 
-  u32 table_bytes_max_ = 0;        // what size updates may ask for
-  u32 update_bytes_max_ = kNone32; // owed: the next block begins with an update to at most this
+  u32 table_bytes_max_ = 0;         // what size updates may ask for
+  u32 update_bytes_max_ = kNone32;  // owed: the next block begins with an update to at most this
   HpackTable table_;
 };
 
@@ -79,7 +79,8 @@ class HpackEncoder {
   // effect with the next block, which announces it (RFC 7541 4.2).
   void set_table_bytes_max(u32 bytes);
 
-  // Begins a header block: writes the size updates that are owed into `out`, kSizeUpdateBytesMax at most. Bytes written.
+  // Begins a header block: writes the size updates that are owed into `out`, which has room for kSizeUpdateBytesMax.
+  // Bytes written.
   u32 begin_block(MutBytes out);
   static constexpr u32 kSizeUpdateBytesMax = 6;
 

@@ -1,6 +1,7 @@
 // HPACK: a header block to fields. One turn of the loop is one field, or one size update, of RFC 7541 section 6; its
 // first byte says which. Strings are views into the block, or into scratch where they had to be decoded or joined.
-// Pure, one thread at a time, no allocation. Integers may take as many bytes as 32 bits need, and no more (RFC 7541 5.1).
+// Pure, one thread at a time, no allocation. The limit for integers that RFC 7541 5.1 asks for: as many bytes as 32 bits
+// may need.
 
 #include <algorithm>
 
@@ -13,11 +14,11 @@ namespace ringway::http {
 namespace {
 
 // RFC 7541 section 6: what a field begins with, and the bits that its first integer has in that byte.
-constexpr u8 kIndexed = 0x80;         // 6.1
-constexpr u8 kIndexing = 0x40;        // 6.2.1
-constexpr u8 kSizeUpdate = 0x20;      // 6.3
-constexpr u8 kNeverIndexed = 0x10;    // 6.2.3; less is a literal without indexing, 6.2.2
-constexpr u8 kHuffman = 0x80;         // 5.2
+constexpr u8 kIndexed = 0x80;       // 6.1
+constexpr u8 kIndexing = 0x40;      // 6.2.1
+constexpr u8 kSizeUpdate = 0x20;    // 6.3
+constexpr u8 kNeverIndexed = 0x10;  // 6.2.3; less is a literal without indexing, 6.2.2
+constexpr u8 kHuffman = 0x80;       // 5.2
 
 // The bytes of a block, piece after piece.
 class Block {

@@ -173,7 +173,8 @@ u32 HpackEncoder::encode(FieldId id, std::string_view name, std::string_view val
 
   u32 name_index = known.index;
   if (name_index == 0) {
-    const u32 age = index_.find(table_, known.hash, [&](const HpackEntry& entry) { return same_text(entry.name, known.name); });
+    const u32 age =
+        index_.find(table_, known.hash, [&](const HpackEntry& entry) { return same_text(entry.name, known.name); });
     if (age != kNone32) name_index = kHpackStaticEntries + 1 + age;
     if (age == kNone32 && may_insert && index == Index::no) {
       insert = true;

@@ -37,7 +37,7 @@ class HpackIndex {
       }
       if (age_of(table, set[i]) > age_of(table, set[oldest])) oldest = i;
     }
-    set[oldest] = static_cast<u16>(tag_of(hash) << 8 | static_cast<u8>(table.put_in() - 1));
+    set[oldest] = static_cast<u16>(tag_of(hash) << 8 | static_cast<u8>(table.newest()));
   }
 
  private:
@@ -47,7 +47,7 @@ class HpackIndex {
 
   static u32 set_of(u64 hash) { return static_cast<u32>(hash) % kSlots & ~(kWays - 1); }
   static u32 tag_of(u64 hash) { return static_cast<u32>(hash >> 56); }
-  static u32 age_of(const HpackTable& table, u16 slot) { return static_cast<u8>(table.put_in() - 1 - slot); }
+  static u32 age_of(const HpackTable& table, u16 slot) { return static_cast<u8>(table.newest() - slot); }
 
   std::array<u16, kSlots> slots_;
 };

@@ -25,6 +25,7 @@ class HpackTable {
   // Empty, of the largest size.
   void begin() {
     bytes_max_ = contract::kHpackTableBytesMax;
+    newest_ = 0;
     clear();
   }
 
@@ -32,12 +33,12 @@ class HpackTable {
   u32 bytes() const { return bytes_; }  // as RFC 7541 4.1 counts them
   u32 entries() const { return entries_; }
 
-  // How many entries were ever put in. Entry `age` (0: the newest) is number put_in() - 1 - age.
-  u32 put_in() const { return put_in_; }
+  // Entries are numbered from 1 on as they are put in; 0: none was.
+  u32 newest() const { return newest_; }
 
-  // `age` < entries(). The views hold until the next insert or resize.
+  // Entry number newest() - `age`, which is below entries(). The views hold until the next insert or resize.
   HpackEntry entry(u32 age) const {
-    const char* at = text_.data() + offset_of(places_[(put_in_ - 1 - age) % kPlaces]);
+    const char* at = text_.data() + offset_of(places_[(newest_ - age) % kPlaces]);
     const Lengths lengths = lengths_at(at);
     return {{at + sizeof lengths, lengths.name}, {at + sizeof lengths + lengths.name, lengths.value}};
   }
@@ -63,7 +64,7 @@ class HpackTable {
     std::memcpy(at, &lengths, sizeof lengths);
     copy_text(at + sizeof lengths, name.data(), name.size());
     copy_text(at + sizeof lengths + name.size(), value.data(), value.size());
-    places_[put_in_++ % kPlaces] = end_;
+    places_[++newest_ % kPlaces] = end_;
     end_ = static_cast<u16>(end_ + stored_bytes(lengths));
     bytes_ += static_cast<u32>(bytes);
     ++entries_;
@@ -94,14 +95,14 @@ class HpackTable {
 
   void evict_down_to(u32 bytes) {
     while (bytes_ > bytes) {
-      const Lengths lengths = lengths_at(text_.data() + offset_of(places_[(put_in_ - entries_) % kPlaces]));
+      const Lengths lengths = lengths_at(text_.data() + offset_of(places_[(newest_ - entries_ + 1) % kPlaces]));
       bytes_ -= contract::kHpackEntryBytes + lengths.name + lengths.value;
       --entries_;
     }
   }
 
   void move_to_front() {
-    const u16 oldest = entries_ == 0 ? end_ : places_[(put_in_ - entries_) % kPlaces];
+    const u16 oldest = entries_ == 0 ? end_ : places_[(newest_ - entries_ + 1) % kPlaces];
     std::memmove(text_.data(), text_.data() + offset_of(oldest), offset_of(end_) - offset_of(oldest));
     base_ = oldest;
   }
@@ -109,7 +110,7 @@ class HpackTable {
   u32 bytes_max_;
   u32 bytes_;
   u32 entries_;
-  u32 put_in_ = 0;
+  u32 newest_;
   u16 base_;
   u16 end_;
   std::array<u16, kPlaces> places_;

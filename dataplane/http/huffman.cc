@@ -29,11 +29,15 @@ constexpr std::array<u8, kSymbols> make_lengths() {
 }
 constexpr std::array<u8, kSymbols> kLengths = make_lengths();
 
+struct Code {
+  u32 bits, length;
+};
+
 // `begins_at`, by length: the first code of that length as the highest bits of 32, or that of the next longer one.
 struct Canonical {
-  std::array<u16, kSymbols> symbols{};   // in the order of their codes
-  std::array<u32, kSymbols> codes{};     // by symbol
-  std::array<u16, kBitsMax + 2> first{}; // by length: where in `symbols`
+  std::array<Code, kSymbols> codes{};     // by symbol
+  std::array<u16, kSymbols> symbols{};    // in the order of their codes
+  std::array<u16, kBitsMax + 2> first{};  // by length: where in `symbols`
   std::array<u64, kBitsMax + 2> begins_at{};
 };
 
@@ -47,7 +51,7 @@ constexpr Canonical make_canonical() {
     for (u32 symbol = 0; symbol < kSymbols; ++symbol) {
       if (kLengths[symbol] != length) continue;
       c.symbols[index++] = static_cast<u16>(symbol);
-      c.codes[symbol] = static_cast<u32>(next >> (32 - length));
+      c.codes[symbol] = {static_cast<u32>(next >> (32 - length)), length};
       next += u64{1} << (32 - length);
     }
   }
@@ -150,8 +154,15 @@ u32 huffman_decode(Bytes coded, u8* out) {
 }
 
 u64 huffman_bytes(std::string_view text) {
+  const char* at = text.data();
+  u64 left = text.size();
   u64 bits = 0;
-  for (const char c : text) bits += kLengths[static_cast<u8>(c)];
+  for (; left >= 8; left -= 8, at += 8) {
+    u64 word;
+    std::memcpy(&word, at, sizeof word);
+    for (u32 shift = 0; shift < 64; shift += 8) bits += kLengths[word >> shift & 0xff];
+  }
+  for (; left != 0; --left) bits += kLengths[static_cast<u8>(*at++)];
   return (bits + 7) / 8;
 }
 
@@ -159,9 +170,9 @@ u8* huffman_encode(std::string_view text, u8* out) {
   u64 window = 0;  // the lowest `held` bits wait to be written
   u32 held = 0;
   for (const char c : text) {
-    const u8 symbol = static_cast<u8>(c);
-    window = window << kLengths[symbol] | kCode.codes[symbol];
-    held += kLengths[symbol];
+    const auto [code, length] = kCode.codes[static_cast<u8>(c)];
+    window = window << length | code;
+    held += length;
     if (held < 32) continue;
     held -= 32;
     const u32 word = __builtin_bswap32(static_cast<u32>(window >> held));

@@ -87,10 +87,25 @@ void Relay::on_multiplexed(u32 index, const tcp::AppEvent& event) {
     http::H2Event seen;
     while (h2_.next_event(s.h2, seen)) on_client_event(index, seen);
     flush_h2(s.h2, s.conn);
+    watch_frame(index);
   }
   if ((event.bits & tcp::kPeerClosed) != 0) end_incomplete(index);
   run_writable(s.h2, s.conn, &Relay::pump_response);
   settle(index);
+}
+
+// A frame or a header block that has begun has to be complete in time, as an HTTP/1.1 head has; payload belongs to its
+// exchange, which has deadlines of its own.
+void Relay::watch_frame(u32 index) {
+  Session& s = sessions_[index];
+  const bool begun = h2_.mid_frame(s.h2) && !h2_.in_payload(s.h2);
+  if (!begun) {
+    s.head_bytes_seen = 0;
+  } else if (s.head_bytes_seen == 0) {
+    s.head_bytes_seen = 1;
+    s.waiting_since_us = now_us_;
+    arm_session_at(index, now_us_ + plan_->limits.header_timeout_us);
+  }
 }
 
 void Relay::on_client_event(u32 index, const http::H2Event& event) {
@@ -194,6 +209,13 @@ void Relay::last_streams(u32 index) {
 
 void Relay::multiplexed_timer(u32 index) {
   Session& s = sessions_[index];
+  if (s.head_bytes_seen > 0 && s.waiting_since_us + plan_->limits.header_timeout_us <= now_us_) {
+    page().count(contract::Counter::idle_timeouts);
+    h2_.goaway_final(s.h2, http::H2Error::enhance_your_calm);
+    flush_h2(s.h2, s.conn);
+    end_streams(index);
+    return linger(index);
+  }
   if (h2_.streams(s.h2) == 0 && !draining_) page().count(contract::Counter::idle_timeouts);
   if ((h2_.streams(s.h2) == 0 || draining_) && !s.goaway_sent) last_streams(index);
   for (u32 stream = h2_.first_stream(s.h2), next; stream != kNone32; stream = next) {
@@ -207,7 +229,9 @@ void Relay::multiplexed_timer(u32 index) {
 TimeUs Relay::multiplexed_deadline(const Session& s) const {
   const contract::Limits& limits = plan_->limits;
   TimeUs deadline = ~TimeUs{0};
-  if (h2_.streams(s.h2) == 0) {
+  if (s.head_bytes_seen > 0) {
+    deadline = s.waiting_since_us + limits.header_timeout_us;
+  } else if (h2_.streams(s.h2) == 0) {
     deadline = s.waiting_since_us + (h2_.settings_acknowledged(s.h2) ? limits.client_idle_us : limits.header_timeout_us);
   }
   if (draining_ && !s.goaway_sent) deadline = std::min(deadline, draining_since_us_ + kLastStreamsUs);

@@ -47,7 +47,7 @@ struct Session {
   };
   u32 listener = kNone32;         // index into the plan of generation `listener_generation`
   u32 listener_generation = 0;    // its low half
-  u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look
+  u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look; HTTP/2: 1 while a frame is incomplete
   u32 requests = 0;
   wire::FourTuple tuple;
   u32 accepted = 0;               // when it was, in units of 1024 us

@@ -110,7 +110,7 @@ void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool 
   const bool sent = h2_.send_local_answer(stream, answer);
   count_answer(answer.status);
   h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
-  sessions_[index].waiting_since_us = now_us_;
+  if (sessions_[index].head_bytes_seen == 0) sessions_[index].waiting_since_us = now_us_;
   flush_h2(sessions_[index].h2, sessions_[index].conn);
 }
 

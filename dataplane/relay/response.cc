@@ -294,7 +294,7 @@ void Relay::end_exchange(u32 index) {
   stats_.services[x.plan->services[x.service].slot].active.sub();
   Session& s = sessions_[x.session];
   if (s.state == SessionState::multiplexing) {
-    s.waiting_since_us = now_us_;
+    if (s.head_bytes_seen == 0) s.waiting_since_us = now_us_;
     if (x.stream != kNone32) {
       h2_.release(x.stream, x.reset);
       flush_h2(s.h2, s.conn);

@@ -30,6 +30,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       page(pg),
       mss_ours(static_cast<u16>(packet_bytes_max(c.caps, p) - wire::kIp4HeaderBytes - wire::kTcpHeaderBytes)),
       wscale_ours(scale_for(c.receive_budget_bytes)),
+      mbuf_bytes(p.data_bytes()),
       mbufs_budget(std::max<u32>(c.receive_budget_bytes / (p.data_bytes() + kMbufOverhead), 2 * kCopyBreakMbufs)),
       receive_share(mbufs_budget),
       send_share_bytes(c.send_budget_bytes),

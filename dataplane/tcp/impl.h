@@ -96,6 +96,7 @@ struct Engine::Impl {
   contract::CorePage& page;
   u16 mss_ours;            // largest MTU less IPv4 and TCP headers; what we announce is `mss_of`
   u8 wscale_ours;          // smallest shift with which the receive budget fits 16 bits
+  u32 mbuf_bytes;          // data room of one
   u32 mbufs_budget;        // receive budget in mbufs
   u32 share = kNone32;     // mbufs that a connection may hold each way now; above every budget while memory is ample
   u32 receive_share;       // the lesser of share and mbufs_budget

@@ -10,7 +10,7 @@ namespace ringway::tcp {
 namespace {
 
 // bytes / mss, for less than kTsoBytesMax.
-u32 full_segments(u32 bytes, u32 mss) {
+[[gnu::noinline]] u32 full_segments(u32 bytes, u32 mss) {
   u32 full = 0;
   for (u32 bit = kTsoSegmentsBits; bit-- > 0;) {
     if (bytes < mss << bit) continue;
@@ -46,7 +46,7 @@ u32 Engine::Impl::flush(OutBatch& out) {
     const u32 i = output.front();
     if (!flush_one(i, out)) break;
     output.remove(tcbs, i);
-    if (tcbs[i].has(kPaced)) paced.push_back(tcbs, i);
+    if (config.pacing && tcbs[i].has(kPaced)) paced.push_back(tcbs, i);
   }
   while (!paced.empty()) output.push_back(tcbs, paced.pop_front(tcbs));  // they have their turn at the next flush
   count(Counter::tcp_segments_out, out.count - before);
@@ -122,7 +122,7 @@ u32 Engine::Impl::next_length(const Tcb& t) const {
   if (usable <= 0) return 0;
   const u32 room = std::min(unsent, static_cast<u32>(usable));
   u32 n = std::min(room, u32{t.snd_mss});
-  if (room > n) {
+  if (room > n) [[unlikely]] {
     if (const u32 more = tso_length(t, room); more != 0) return more;
   }
   if (n < t.snd_mss && n < unsent && n * 2 < std::max(t.snd_wnd_max, 2 * kSillyBytes)) return 0;
@@ -183,7 +183,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       if (pipe_of(t) + t.snd_mss > t.cc.cwnd) t.cc.on_full(t.snd_max);
       return true;
     }
-    if (config.pacing && n > 0 && keeps_pace(t)) return true;
+    if (config.pacing && n > 0 && keeps_pace(t)) [[unlikely]] return true;
     if (out.full()) return false;
     const u8 flags = static_cast<u8>(gate::kAck | (n == unsent && n > 0 ? gate::kPsh : 0) | (fin ? gate::kFin : 0));
     mbuf::Pkt pkt = build(t, t.snd_nxt, flags, advertise(t, false), t.next, n);
@@ -206,10 +206,10 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
       flew(i, before);
     }
     t.last_sent = timestamp_ticks(now);
-    if (config.pacing) pace(t, n);
+    if (config.pacing) [[unlikely]] pace(t, n);
     acked_peer(i);
     out.push(std::move(pkt), t.tuple.remote);
-    if (n > t.snd_mss) {
+    if (n > t.snd_mss) [[unlikely]] {
       count(Counter::tcp_tso_packets);
       count(Counter::tcp_segments_out, full_segments(n - 1, t.snd_mss));  // one more is counted as the packet
     }
@@ -319,7 +319,7 @@ void Engine::Impl::acked_peer(u32 i) {
 u32 Engine::Impl::free_window(const Tcb& t) const {
   const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
   if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t.tuple) - t.tcp_header_bytes(), pools.data_bytes());
+  const u32 per_mbuf = std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t.tuple) - t.tcp_header_bytes(), mbuf_bytes);
   return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
 }
 

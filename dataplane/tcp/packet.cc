@@ -143,6 +143,7 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
 
 // RFC 2018 section 4, RFC 2883 section 4: what came twice, then the ranges that wait, the one that grew last first.
 u32 Engine::Impl::sack_blocks(const Tcb& t) {
+  if (!t.has(kDsack) && t.reassembly == kNone32) return 0;
   const u32 before = kEtherHeaderBytes + ip_header_bytes(t.tuple) + t.tcp_header_bytes() + 4;
   const u32 room = tight(t) ? 1 : (config.caps.header_bytes_max - before) / 8;
   const u32 most = std::min<u32>(room, t.has(kTimestamps) ? 3 : 4);

@@ -1,5 +1,5 @@
-// HPACK beside nghttp2's: what decoding and encoding the header blocks of one connection cost, per field. The traffic is
-// made here: calls between services, with what changes and what stays as it does there; blocks for decoding are
+// HPACK beside nghttp2's: what decoding and encoding the header blocks of one connection cost, per field. The traffic
+// is made here: calls between services, with what changes and what stays as it does there; blocks for decoding are
 // written by nghttp2. Where RINGWAY_SHARED names the shared folder, the stories in it are measured as well.
 // `coded` is the length of the blocks as a share of the names and values in them.
 
@@ -36,17 +36,23 @@ std::string hex_digits(std::mt19937_64& random, u32 count) {
 }
 
 FieldList request(std::mt19937_64& random) {
-  static constexpr std::array kPaths{"/v1/cart/items/", "/v1/products?page=", "/v1/users/", "/api/orders/", "/healthz?n="};
+  static constexpr std::array kPaths{"/v1/cart/items/", "/v1/products?page=", "/v1/users/", "/api/orders/",
+                                     "/healthz?n="};
   const std::string id = hex_digits(random, 32);
-  FieldList fields{{":method", random() % 4 == 0 ? "POST" : "GET"}, {":scheme", "http"},
-                   {":path", kPaths[random() % kPaths.size()] + std::to_string(random() % 100'000)},
-                   {":authority", random() % 2 == 0 ? "cart-service.shop.internal:8080" : "catalogue.shop.internal:8080"},
-                   {"accept", "application/json"}, {"accept-encoding", "gzip, br"},
-                   {"user-agent", "axios/1.7.2 node/20.11.1"}, {"content-type", "application/json; charset=utf-8"},
-                   {"x-request-id", id.substr(0, 8) + "-" + id.substr(8, 4) + "-4" + id.substr(12, 3) + "-" + id.substr(16)},
-                   {"traceparent", "00-" + id + "-" + hex_digits(random, 16) + "-01"},
-                   {"x-forwarded-for", "10.0." + std::to_string(random() % 8) + "." + std::to_string(random() % 250)},
-                   {"x-forwarded-proto", "https"}, {"via", "1.1 ringway"}};
+  FieldList fields{
+      {":method", random() % 4 == 0 ? "POST" : "GET"},
+      {":scheme", "http"},
+      {":path", kPaths[random() % kPaths.size()] + std::to_string(random() % 100'000)},
+      {":authority", random() % 2 == 0 ? "cart-service.shop.internal:8080" : "catalogue.shop.internal:8080"},
+      {"accept", "application/json"},
+      {"accept-encoding", "gzip, br"},
+      {"user-agent", "axios/1.7.2 node/20.11.1"},
+      {"content-type", "application/json; charset=utf-8"},
+      {"x-request-id", id.substr(0, 8) + "-" + id.substr(8, 4) + "-4" + id.substr(12, 3) + "-" + id.substr(16)},
+      {"traceparent", "00-" + id + "-" + hex_digits(random, 16) + "-01"},
+      {"x-forwarded-for", "10.0." + std::to_string(random() % 8) + "." + std::to_string(random() % 250)},
+      {"x-forwarded-proto", "https"},
+      {"via", "1.1 ringway"}};
   if (random() % 2 == 0) fields.push_back({"authorization", "Bearer " + hex_digits(random, 160)});
   if (random() % 4 == 0) fields.push_back({"cookie", "session=" + hex_digits(random, 32) + "; theme=dark"});
   return fields;
@@ -56,10 +62,14 @@ FieldList response(std::mt19937_64& random, u32 second) {
   static constexpr std::array kStatus{"200", "200", "200", "201", "304", "404", "503"};
   char date[40];
   std::snprintf(date, sizeof date, "Tue, 05 Mar 2024 10:%02u:%02u GMT", second / 60 % 60, second % 60);
-  return {{":status", kStatus[random() % kStatus.size()]}, {"server", "nginx/1.22.1"}, {"date", date},
+  return {{":status", kStatus[random() % kStatus.size()]},
+          {"server", "nginx/1.22.1"},
+          {"date", date},
           {"content-type", random() % 3 == 0 ? "text/html; charset=utf-8" : "application/json"},
-          {"content-length", std::to_string(random() % 20'000)}, {"cache-control", "private, max-age=0, must-revalidate"},
-          {"etag", "W/\"" + hex_digits(random, 12) + "\""}, {"vary", "accept-encoding, origin"},
+          {"content-length", std::to_string(random() % 20'000)},
+          {"cache-control", "private, max-age=0, must-revalidate"},
+          {"etag", "W/\"" + hex_digits(random, 12) + "\""},
+          {"vary", "accept-encoding, origin"},
           {"x-envoy-upstream-service-time", std::to_string(random() % 40)},
           {"strict-transport-security", "max-age=31536000; includeSubDomains"}};
 }
@@ -83,8 +93,8 @@ const u8* data_of(const std::string& text) { return reinterpret_cast<const u8*>(
 
 void set_counters(benchmark::State& state, const Traffic& traffic, u64 coded_bytes) {
   const auto fields = static_cast<double>(traffic.fields);
-  state.counters["per_field"] = benchmark::Counter(
-      fields, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["per_field"] =
+      benchmark::Counter(fields, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
   state.counters["coded"] = static_cast<double>(coded_bytes) / static_cast<double>(traffic.plain_bytes);
 }
 
@@ -123,9 +133,8 @@ void decode_nghttp2(benchmark::State& state, const Traffic& traffic) {
       for (const StoryBlock& block : story) {
         if (block.table_bytes_max) decoder.set_table_bytes_max(*block.table_bytes_max);
         coded += block.wire.size();
-        if (!decoder.decode({data_of(block.wire), block.wire.size()}, [&](const nghttp2_nv& field) {
-              shown += field.namelen + field.valuelen;
-            })) {
+        if (!decoder.decode({data_of(block.wire), block.wire.size()},
+                            [&](const nghttp2_nv& field) { shown += field.namelen + field.valuelen; })) {
           return state.SkipWithError("refused");
         }
       }
@@ -156,7 +165,8 @@ void encode_ringway(benchmark::State& state, const Traffic& traffic) {
         u32 at = encoder.begin_block(out);
         for (std::size_t i = 0; i < block.fields.size(); ++i) {
           const FieldText& field = block.fields[i];
-          at += encoder.encode((*of_block)[i], field.name, field.value, HpackEncoder::Index::yes, MutBytes(out).subspan(at));
+          at += encoder.encode((*of_block)[i], field.name, field.value, HpackEncoder::Index::yes,
+                               MutBytes(out).subspan(at));
         }
         coded += at;
         ++of_block;

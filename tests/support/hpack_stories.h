@@ -1,6 +1,6 @@
 #pragma once
-// The shared header stories (http2jp/hpack-test-case): header blocks of three encoders with the fields that are in them,
-// and the fields alone. One story is one connection. Whoever uses this says so where the shared folder is absent.
+// The shared header stories (http2jp/hpack-test-case): header blocks of three encoders with the fields that are in
+// them, and the fields alone. One story is one connection. Whoever uses this says so where the shared folder is absent.
 
 #include <cstdlib>
 #include <filesystem>

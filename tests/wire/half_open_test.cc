@@ -7,7 +7,7 @@
 namespace ringway::test {
 namespace {
 
-wire::FourTuple client(u16 port) { return {kOurs, kTheirs, kOurPort, port}; }
+wire::FourTuple opener(u16 port) { return {kOurs, kTheirs, kOurPort, port}; }
 
 TEST(HalfOpen, SynCostsARecordAndNeitherABlockNorAPacket) {
   Wire w;
@@ -217,17 +217,17 @@ TEST(HalfOpen, LastAckWaitsUntilABlockIsFree) {
   Wire w(c);
   w.listen();
   for (const u16 port : {u16{1}, u16{2}}) {
-    w.in_from(client(port), "S seq=0");
+    w.in_from(opener(port), "S seq=0");
     w.out("SA");
   }
-  w.in_from(client(1), "A seq=1 ack=1");
-  w.in_from(client(2), "A seq=1 ack=1");
+  w.in_from(opener(1), "A seq=1 ack=1");
+  w.in_from(opener(2), "A seq=1 ack=1");
   w.quiet();
   EXPECT_EQ(w.verdict(Verdict::tcp_table_full), 1u);
   EXPECT_EQ(w.engine().half_open(), 1u);
   w.abort();
   w.out("RA");
-  w.in_from(client(2), "A seq=1 ack=1 data=GET");
+  w.in_from(opener(2), "A seq=1 ack=1 data=GET");
   w.expect(State::established);
   EXPECT_EQ(w.read(), "GET");
   w.audit();
@@ -243,7 +243,7 @@ TEST(HalfOpen, CrowdedListenerDoesNotPushOutTheClientsOfAnother) {
   const wire::FourTuple honest{kOurs, kTheirs, 81, 5};
   w.in_from(honest, "S seq=0");
   for (u16 p = 1; p <= 1000; ++p) {
-    w.in_from(client(p), "S seq=0");
+    w.in_from(opener(p), "S seq=0");
     w.poll();
   }
   EXPECT_EQ(w.engine().half_open(), 5u);

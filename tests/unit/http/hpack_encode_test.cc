@@ -100,7 +100,8 @@ TEST(HpackEncode, NameIsTakenFromTheFieldIdWhereThatIsKnown) {
     HpackEncoder by_id;
     for (int i = 0; i < 3; ++i) {
       EXPECT_EQ(encode_one(by_id, name, "some value", Index::yes, static_cast<FieldId>(id)),
-                encode_one(by_name, name, "some value")) << name;
+                encode_one(by_name, name, "some value"))
+          << name;
     }
   }
 }
@@ -112,11 +113,48 @@ TEST(HpackEncode, Rfc9113_8_2_NamesAreWrittenInLowerCase) {
   const std::string lower_odd = "a-z[\\]^_`@{|}~\x7f\x80\xc1\xda\xff";
   const std::string tail = std::string(80, 'B') + odd;
   const std::string lower_tail = std::string(80, 'b') + lower_odd;
-  EXPECT_EQ(decode(decoder, encode(encoder, {{"Content-Type", "Text"}, {odd, "A"}, {"X-Y", "Z"}, {tail, "C"}, {"X", ""}})),
-            (Decoded{{{"content-type", "Text"}, {lower_odd, "A"}, {"x-y", "Z"}, {lower_tail, "C"}, {"x", ""}}, true}));
+  EXPECT_EQ(
+      decode(decoder, encode(encoder, {{"Content-Type", "Text"}, {odd, "A"}, {"X-Y", "Z"}, {tail, "C"}, {"X", ""}})),
+      (Decoded{{{"content-type", "Text"}, {lower_odd, "A"}, {"x-y", "Z"}, {lower_tail, "C"}, {"x", ""}}, true}));
   // In another case it is the same field.
   EXPECT_EQ(form_of(encode_one(encoder, "x-Y", "Z")), Form::indexed);
   EXPECT_EQ(form_of(encode_one(encoder, "CONTENT-TYPE", "Text")), Form::indexed);
+}
+
+TEST(HpackEncode, EveryByteOfANameIsFoundAgainInLowerCase) {
+  for (u32 byte = 0; byte < 256; ++byte) {
+    HpackEncoder encoder;
+    HpackDecoder decoder;
+    const char lowered = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+    for (const std::string before : {"x", "x-some-name-"}) {
+      const Decoded seen =
+          decode(decoder, encode(encoder, {{before + static_cast<char>(byte), "v"}, {before + lowered, "v"}}));
+      EXPECT_EQ(seen, (Decoded{{{before + lowered, "v"}, {before + lowered, "v"}}, true})) << byte;
+    }
+    EXPECT_EQ(encoder.table_entries(), 2u) << byte;
+  }
+}
+
+TEST(HpackEncode, Rfc7541_C_4_RequestsAreWrittenAsThere) {
+  HpackEncoder encoder;
+  const FieldList common{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "www.example.com"}};
+  FieldList second = common;
+  second.push_back({"cache-control", "no-cache"});
+  EXPECT_EQ(encode(encoder, common), unhex("8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff"));
+  EXPECT_EQ(encode(encoder, second), unhex("8286 84be 5886 a8eb 1064 9cbf"));
+  EXPECT_EQ(encode(encoder, {{":method", "GET"},
+                             {":scheme", "https"},
+                             {":path", "/index.html"},
+                             {":authority", "www.example.com"},
+                             {"custom-key", "custom-value"}}),
+            unhex("8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf"));
+}
+
+TEST(HpackEncode, StringsAreHuffmanCodedOnlyWhereThatIsShorter) {
+  HpackEncoder encoder;
+  EXPECT_EQ(encode_one(encoder, ":path", "aaa"), unhex("0482 18c7"));
+  EXPECT_EQ(encode_one(encoder, ":path", "X"), unhex("0401 58"));
+  EXPECT_EQ(encode_one(encoder, ":path", "\x01"), unhex("0401 01"));
 }
 
 TEST(HpackEncode, EveryLengthOfNameIsReadAgain) {
@@ -131,9 +169,15 @@ TEST(HpackEncode, EveryLengthOfNameIsReadAgain) {
 }
 
 TEST(HpackEncode, WithoutRoomNothingIsWrittenAndNothingHasChanged) {
-  const FieldList fields{{":method", "GET"},       {"server", "ringway"}, {"x-new-name", "value"}, {"server", "ringway"},
-                         {":path", "/a/long/path"}, {"X-New-Name", "two"}, {"cookie", "short"},
-                         {std::string(70, 'n'), "long name"}, {"x-request-id", std::string(200, '\x01')}};
+  const FieldList fields{{":method", "GET"},
+                         {"server", "ringway"},
+                         {"x-new-name", "value"},
+                         {"server", "ringway"},
+                         {":path", "/a/long/path"},
+                         {"X-New-Name", "two"},
+                         {"cookie", "short"},
+                         {std::string(70, 'n'), "long name"},
+                         {"x-request-id", std::string(200, '\x01')}};
   HpackEncoder roomy;
   HpackEncoder tight;
   for (const FieldText& field : fields) {
@@ -282,6 +326,20 @@ TEST(Huffman, EverySymbolAtEveryPlaceIsReadAgain) {
   }
 }
 
+TEST(Huffman, NoBytesMakeDecodingLeaveItsRoom) {
+  std::mt19937 random(1);
+  for (u32 i = 0; i < 300'000; ++i) {
+    std::vector<u8> coded(i < 65'536 ? 2 : 1 + random() % 12);
+    for (u8& byte : coded) byte = static_cast<u8>(random() % 4 == 0 ? 0 : random());
+    if (i < 65'536) coded = {static_cast<u8>(i >> 8), static_cast<u8>(i)};
+    constexpr u8 kUntouched = 0xa5;
+    std::vector<u8> out(huffman_decoded_bytes_max(coded.size()) + 1, kUntouched);
+    const u32 bytes = huffman_decode(coded, out.data());
+    ASSERT_EQ(out.back(), kUntouched);
+    ASSERT_TRUE(bytes == kNone32 || bytes <= coded.size() * 8 / 5);
+  }
+}
+
 TEST(Huffman, TextsOfTheRfc) {
   const auto coded = [](std::string_view text) {
     std::string out(huffman_bytes(text), '\0');
@@ -299,7 +357,8 @@ TEST(HpackStatic, EntriesStandWhereTheRfcHasThem) {
   EXPECT_EQ(kHpackStatic[61].name, "www-authenticate");
   for (u32 i = 2; i <= kHpackStaticEntries; ++i) {
     EXPECT_FALSE(kHpackStatic[i].name.empty());
-    EXPECT_FALSE(kHpackStatic[i].name == kHpackStatic[i - 1].name && kHpackStatic[i].value == kHpackStatic[i - 1].value);
+    EXPECT_FALSE(kHpackStatic[i].name == kHpackStatic[i - 1].name &&
+                 kHpackStatic[i].value == kHpackStatic[i - 1].value);
   }
 }
 

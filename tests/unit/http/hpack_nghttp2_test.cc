@@ -84,7 +84,7 @@ std::vector<std::string> in_pieces(const std::string& block, Random& random) {
 }
 
 TEST(HpackBesideNghttp2, WhatNghttp2WritesIsReadInWhateverPieces) {
-  for (u64 seed = 0; seed < 150; ++seed) {
+  for (u64 seed = 0; seed < 50; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
     Speaker speaker(random);
@@ -103,7 +103,8 @@ TEST(HpackBesideNghttp2, WhatNghttp2WritesIsReadInWhateverPieces) {
       ASSERT_TRUE(seen.ok);
       ASSERT_EQ(seen.fields.size(), fields.size());
       for (std::size_t i = 0; i < fields.size(); ++i) {
-        fields[i].never_indexed = seen.fields[i].never_indexed = fields[i].never_indexed || seen.fields[i].never_indexed;
+        fields[i].never_indexed = seen.fields[i].never_indexed =
+            fields[i].never_indexed || seen.fields[i].never_indexed;
       }
       ASSERT_EQ(seen.fields, fields);
     }
@@ -147,11 +148,20 @@ std::string spoilt(std::string wire, Random& random) {
   for (u32 changes = 1 + random.below(3); changes > 0; --changes) {
     const std::size_t at = random.below(static_cast<u32>(wire.size() + 1));
     switch (random.below(5)) {
-      case 0: wire.resize(at); break;
-      case 1: wire.insert(at, 1, static_cast<char>(random.below(256))); break;
-      case 2: wire.insert(at, wire.substr(0, random.below(20))); break;
-      case 3: if (at < wire.size()) wire.erase(at, 1); break;
-      default: if (at < wire.size()) wire[at] = static_cast<char>(wire[at] ^ (1 << random.below(8)));
+      case 0:
+        wire.resize(at);
+        break;
+      case 1:
+        wire.insert(at, 1, static_cast<char>(random.below(256)));
+        break;
+      case 2:
+        wire.insert(at, wire.substr(0, random.below(20)));
+        break;
+      case 3:
+        if (at < wire.size()) wire.erase(at, 1);
+        break;
+      default:
+        if (at < wire.size()) wire[at] = static_cast<char>(wire[at] ^ (1 << random.below(8)));
     }
   }
   return wire;
@@ -160,7 +170,7 @@ std::string spoilt(std::string wire, Random& random) {
 TEST(HpackBesideNghttp2, SpoiltBlocksAreReadOrRefusedAlike) {
   u32 refused = 0;
   u32 read = 0;
-  for (u64 seed = 0; seed < 1500; ++seed) {
+  for (u64 seed = 0; seed < 1000; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
     Speaker speaker(random);
@@ -190,8 +200,8 @@ TEST(HpackBesideNghttp2, SpoiltBlocksAreReadOrRefusedAlike) {
       ++(alive ? read : refused);
     }
   }
-  EXPECT_EQ(refused, 1500u);
-  EXPECT_GT(read, 1000u);
+  EXPECT_EQ(refused, 1000u);
+  EXPECT_GT(read, 500u);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Header blocks as browsers' requests and servers' responses made them, by three encoders: decoded exactly. And the same
-// fields encoded by us: how many bytes that takes beside nghttp2. The stories are in the shared folder; one story is one
-// connection.
+// Header blocks as browsers' requests and servers' responses made them, by three encoders: decoded exactly. And the
+// same fields encoded by us: how many bytes that takes beside nghttp2. The stories are in the shared folder; one story
+// is one connection.
 
 #include <gtest/gtest.h>
 

@@ -8,13 +8,12 @@
 #include <algorithm>
 
 #include "dataplane/port/steering.h"
+#include "tests/unit/port/addresses.h"
 
 namespace ringway::port {
 namespace {
 
-constexpr wire::Ip4 kOurs = wire::Ip4::of(10, 0, 0, 1);
 constexpr wire::Ip4 kOther = wire::Ip4::of(10, 0, 1, 1);
-constexpr wire::Ip4 kPeer = wire::Ip4::of(10, 0, 0, 77);
 
 TEST(FlowRules, SliceIsCutIntoBlocksThatAMaskDescribes) {
   const PortSlice slices[] = {{16'384, 24'576}, {40'960, 24'576}};

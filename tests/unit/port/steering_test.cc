@@ -8,13 +8,12 @@
 #include <random>
 
 #include "src/lookup/flow_hash.h"
+#include "tests/unit/port/addresses.h"
 
 namespace ringway::port {
 namespace {
 
-constexpr wire::Ip4 kOurs = wire::Ip4::of(10, 0, 0, 1);
 constexpr wire::Ip4 kVip = wire::Ip4::of(10, 0, 9, 1);
-constexpr wire::Ip4 kPeer = wire::Ip4::of(10, 0, 0, 77);
 
 TEST(Steering, OneCoreOwnsEveryFlowAndTheWholeRange) {
   const Steering s({.cores = 1, .port_addresses = {kOurs}});

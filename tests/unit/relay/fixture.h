@@ -54,7 +54,6 @@ class RelayTest : public testing::Test {
     world->client_app = [this] { run_clients(); };
     world->server_app = [this] { run_server(); };
   }
-  virtual test::WorldSizes sizes() const { return {}; }
   void TearDown() override {
     if (HasFailure()) {
       test::print_counts("client ", world->client.page());

@@ -350,6 +350,19 @@ TEST_F(H2RelayTest, MalformedResponseIs502) {
   EXPECT_GE(count(Counter::bad_responses), 1u);
 }
 
+TEST_F(H2RelayTest, FrameThatDoesNotEndInTimeEndsTheConnection) {
+  start();
+  plan->limits.header_timeout_us = 100'000;
+  const u32 c = connect();
+  say(c, std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + std::string("\0\0\0\4\0\0\0\0\0", 9) +
+             std::string("\0\0\0\4\1\0\0\0\0", 9) + std::string("\0\0\x10\1", 4));
+  world->run_for(80'000);
+  EXPECT_FALSE(clients[c].peer_closed);
+  world->run_for(40'000);
+  EXPECT_TRUE(clients[c].peer_closed);
+  EXPECT_EQ(count(Counter::idle_timeouts), 1u);
+}
+
 class H2HoardTest : public H2RelayTest {
  protected:
   test::WorldSizes sizes() const override { return {.packets = 1023}; }

@@ -110,9 +110,6 @@ TEST(Rtt, FollowsTheEquationsOfTheRfcInFloatingPoint) {
   }
 }
 
-// --- RFC 5681, 6582, 6928, 3465
-constexpr u32 kMss = 1000;
-
 // --- flow table
 TEST(FlowTable, FindsWhatWasInsertedAndNothingElse) {
   FlowTable t(1000);
