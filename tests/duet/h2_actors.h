@@ -148,6 +148,7 @@ class H2Actors {
     if (which == 4) server().engine->goaway_notice(server().conn);
     if (which == 5 && count_ > 8) server().engine->goaway_final(server().conn, http::H2Error::no_error);
     if (which == 6) client().engine->goaway_notice(client().conn);
+    if (which >= 8) s.engine->bear(1 + p_.next());
   }
 
   Message message() {
@@ -335,6 +336,7 @@ class H2Actors {
   // --- the end
 
   void last_act() {
+    for (Side& s : sides_) s.engine->bear(kNone32);
     for (u32 round = 0; round < 40'000 && going(); ++round) {
       bool anything = false;
       now_ += 1'000'000;
