@@ -1,4 +1,4 @@
-// Header blocks: HEADERS and CONTINUATION to requests, responses and trailers. RFC 9113 sections 4.3, 6.2, 6.10 and 8.1.
+// Header blocks: HEADERS and CONTINUATION to requests, responses and trailers. RFC 9113 sections 4.3, 6.2, 6.10, 8.1.
 //
 // What a block is for is settled when its HEADERS come. It is decoded when it is whole, in place, whomever it was for,
 // for the header table must stay in step with the peer's; then the stream is looked up again, as its user may have let
@@ -116,7 +116,9 @@ Step H2Engine::Impl::end_block(u32 c, u32 before, u32 bytes, H2Event& out) {
   if (k.block.fault != H2Error::no_error) {
     return error_on_closed(k, i, k.block.stream, k.block.fault, out) ? Step::event : Step::again;
   }
-  if (i != kNone32 && k.block.end_stream && h2_may_receive(streams[i].state)) finish(i, h2_after_theirs(streams[i].state));
+  if (i != kNone32 && k.block.end_stream && h2_may_receive(streams[i].state)) {
+    finish(i, h2_after_theirs(streams[i].state));
+  }
   return Step::again;
 }
 

@@ -32,7 +32,7 @@ inline constexpr u32 kH2CrowdedSlices = 8;       // of bytes that wait for the r
 inline constexpr u32 kH2BytesPerPacket = 1024;   // of payload, in packets of which not all are full
 inline constexpr u32 kH2MbufCharge = 2304;       // what one held slice counts against the memory of a connection
 inline constexpr u32 kH2IdlePriorities = 8;      // of streams that were given one before they were opened
-inline constexpr u32 kH2LingeringLeast = 8;      // streams that are over and not let go of, beside as many as may be open
+inline constexpr u32 kH2LingeringLeast = 8;      // streams that are over and still held, beside as many as may be open
 inline constexpr u8 kH2NotSaid = 2;              // of a setting that is 0 or 1
 // Room that TCP and what is below need in front of bytes to send them from where they are: Ethernet, IPv6, TCP with
 // timestamps.
@@ -136,7 +136,7 @@ struct H2Engine::Impl {
   u32 packets_borne = kNone32;  // what memory allows a connection's streams to hold
   u32 text_bytes;
   std::unique_ptr<u8[]> text;     // of the head that an event shows
-  std::unique_ptr<u8[]> block;    // a header block that is written, behind room for a frame header, or gathered; a payload
+  std::unique_ptr<u8[]> block;    // a block that is written, behind room for a frame header, or gathered; a payload
   std::unique_ptr<u8[]> scratch;  // HPACK's
   std::array<Bytes, kH2PiecesMax> pieces_;
   // What the block that was decoded last said beside its text.

@@ -75,7 +75,8 @@ H2Error H2Engine::Impl::apply(u32 c, Bytes settings) {
         k.peer_extended_connect = s.value == 1;
         break;
       case H2SettingId::no_rfc7540_priorities:
-        if (k.peer_no_priorities != kH2NotSaid && k.peer_no_priorities != s.value) return H2Error::protocol_error;  // RFC 9218 2.1
+        // RFC 9218 2.1: never changed.
+        if (k.peer_no_priorities != kH2NotSaid && k.peer_no_priorities != s.value) return H2Error::protocol_error;
         k.peer_no_priorities = static_cast<u8>(s.value);
         break;
       case H2SettingId::enable_push:             // we never push

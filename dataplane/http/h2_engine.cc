@@ -221,7 +221,7 @@ void H2Engine::Impl::release(u32 i, H2Error error) {
 
 // --- whose turn it is
 
-// A stream whose window allows nothing stands in no line; WINDOW_UPDATE brings it here. Urgency chooses the line. In it,
+// A stream whose window allows nothing stands in no line; WINDOW_UPDATE brings it here. Urgency chooses the line. There
 // those that share go one after another round and round; one that does not share goes on until it needs no more turn.
 void H2Engine::Impl::stand_in_line(u32 i) {
   H2Stream& s = streams[i];
@@ -279,7 +279,9 @@ H2Engine::H2Engine(const H2EngineConfig& config, mbuf::Pools& pools, contract::C
     : impl_(std::make_unique<Impl>(config, pools, page)) {}
 H2Engine::~H2Engine() = default;
 
-u32 H2Engine::open(H2Role role, const H2Settings& settings, TimeUs now_us) { return impl_->open(role, settings, now_us); }
+u32 H2Engine::open(H2Role role, const H2Settings& settings, TimeUs now_us) {
+  return impl_->open(role, settings, now_us);
+}
 
 H2Engine::Upgraded H2Engine::open_upgraded(Bytes peer_settings, const H2Settings& settings, u64 user, TimeUs now_us) {
   if (peer_settings.size() % kH2SettingBytes != 0 || impl_->streams.in_use() == impl_->streams.capacity()) return {};
@@ -342,7 +344,8 @@ u32 H2Engine::streams(u32 conn) const {
 }
 bool H2Engine::accepts_streams(u32 conn) const {
   const H2Conn& k = impl_->conns[conn];
-  return !k.is_server() && !k.failed && !k.goaway_has_come() && k.active < std::min(k.peer_streams_max, contract::kH2StreamsMax) &&
+  return !k.is_server() && !k.failed && !k.goaway_has_come() &&
+         k.active < std::min(k.peer_streams_max, contract::kH2StreamsMax) &&
          u64{k.next_id} + 2 * u64{k.unnamed.size()} <= kH2StreamIdMost &&
          impl_->streams.in_use() < impl_->streams.capacity();
 }

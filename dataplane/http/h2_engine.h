@@ -2,12 +2,13 @@
 // H2Engine: all HTTP/2 connections of one core, towards clients (server role) and towards endpoints (client role).
 //
 // Knows bytes, frames, streams, windows and limits (RFC 9113), not TCP and not what a request is for. Its user (relay)
-// hands in the bytes that came on a connection, fetches events one at a time, and sends what `take_output` gives. Nothing
-// is called upwards, so nothing is freed under a caller's feet. One thread, no allocation after construction, no clock.
+// hands in the bytes that came on a connection, fetches events one at a time, and sends what `take_output` gives.
+// Nothing is called upwards, so nothing is freed under a caller's feet. One thread, no allocation after construction, no
+// clock.
 //
 // Heads cross this boundary as HTTP/1.1 text (h2_head.h): what comes in is written as the HTTP/1.1 head that it means
 // and read by h1_read, so that both protocols pass the same strict reader, the same routes and the same writers.
-// Payload crosses it as Chain: DATA is cut out of the bytes that came and framed around the bytes that go, without a copy.
+// Payload crosses it as Chain: DATA is cut out of the bytes that came and framed around the bytes that go, uncopied.
 //
 // Flow control (section 5.2): a stream's window opens again by the bytes that are taken from it, the connection's by
 // the bytes that came, as long as what its streams hold stays within `held_bytes_max`. So a stream whose bytes nobody
@@ -38,9 +39,9 @@ struct H2Settings {
   u32 streams_max = 128;             // SETTINGS_MAX_CONCURRENT_STREAMS, for the server role; at most kH2StreamsMax
   u32 stream_window_bytes = 65'536;  // SETTINGS_INITIAL_WINDOW_SIZE
   u32 held_bytes_max = 1'048'576;    // the connection's window: what all streams together may hold unread
-  u32 head_bytes_max = contract::kHeadBytesDefault;  // SETTINGS_MAX_HEADER_LIST_SIZE; larger ones are reported `too_large`
+  u32 head_bytes_max = contract::kHeadBytesDefault;  // SETTINGS_MAX_HEADER_LIST_SIZE; larger ones are `too_large`
   u32 fields_max = contract::kFieldsDefault;
-  u32 peer_streams = kH2PeerStreamsUnknown;  // what the peer is believed to take before its SETTINGS come, for the client role
+  u32 peer_streams = kH2PeerStreamsUnknown;  // client role: what the peer is believed to take before its SETTINGS come
   bool extended_connect = true;      // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441), for the server role
 };
 
@@ -53,11 +54,11 @@ enum class H2EventKind : u8 {
   none,
   head,      // a request head (server) or a response head (client; interim ones too): text in `H2Event::text`
   data,      // bytes are in received(stream), or the message has ended, or both
-  trailers,  // a trailer section: text in `H2Event::text`, "name: value" CRLF each, no empty line; the message has ended
+  trailers,  // a trailer section: text in `H2Event::text`, "name: value" CRLF each, no empty line; the message ended
   reset,     // the stream is over: by the peer, by an error, or refused by GOAWAY; the index is dead
   goaway,    // the peer will take no more streams; those it refused were reported as `reset` with refused_stream
-  failed,    // the connection is over: GOAWAY is in the output, unless memory was short; send it, then close. No further
-             // event; streams that were not reported stay where they are until then, and what is sent on them is dropped
+  failed,    // the connection is over: GOAWAY is in the output, unless memory was short; send it, then close. No
+             // further event; streams that were not reported stay until then, and what is sent on them is dropped
 };
 
 struct H2Event {
@@ -94,8 +95,8 @@ class H2Engine {
 
   // Takes bytes from the peer. All are used; what is not an event of a known stream is answered or dropped inside.
   void input(u32 conn, mbuf::Chain bytes, TimeUs now_us);
-  // Memory has become short, or ample again: a connection's streams may hold as much as fits so many packets, if that is
-  // less than its settings say. Windows that are open already stay open.
+  // Memory has become short, or ample again: a connection's streams may hold as much as fits so many packets, if that
+  // is less than its settings say. Windows that are open already stay open.
   void bear(u32 packets);
   // The next event of `conn`; false when there is none. Frames are read one event at a time, so every event shows the
   // state just behind it.
@@ -104,8 +105,8 @@ class H2Engine {
   mbuf::Chain take_output(u32 conn);
   bool has_output(u32 conn) const;
 
-  // No new streams of the peer: first GOAWAY with the last possible id (section 6.8), `goaway_final` names the last real
-  // one; streams that exist go on.
+  // No new streams of the peer: first GOAWAY with the last possible id (section 6.8), `goaway_final` names the last
+  // real one; streams that exist go on.
   void goaway_notice(u32 conn);
   void goaway_final(u32 conn, H2Error error);
   // Asks whether the peer is there; the answer counts as input.
@@ -149,11 +150,13 @@ class H2Engine {
   // False when packet memory is short: the caller releases the stream or closes the connection.
   // Requests: `scheme` http; target, authority, fields and framing as in the head (section 8.3.1).
   bool send_request(u32 stream, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never, bool end);
-  bool send_response(u32 stream, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never, bool end);
+  bool send_response(u32 stream, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never,
+                     bool end);
   bool send_local_answer(u32 stream, const LocalAnswer& answer);  // with its body; ends our side
-  // DATA: at most send_space(stream) bytes; cut to the peer's SETTINGS_MAX_FRAME_SIZE. Empty with `end`: an empty frame.
+  // DATA: at most send_space(stream) bytes; cut to the peer's SETTINGS_MAX_FRAME_SIZE. Empty with `end`: an empty one.
   bool send_data(u32 stream, mbuf::Chain bytes, bool end);
-  bool send_trailers(u32 stream, Bytes text, const NeverIndexed& never = {});  // form as in H2Event::text; ends our side
+  // Form as in H2Event::text; ends our side.
+  bool send_trailers(u32 stream, Bytes text, const NeverIndexed& never = {});
 
   u32 connections_in_use() const;
   u32 streams_in_use() const;

@@ -2,7 +2,7 @@
 // HTTP/2 frames as bytes: types, flags, error codes, settings, headers read and written, and the table that says what
 // is wrong with a frame before anyone looks at streams.
 //
-// Pure: integers and spans, no mbuf, no connection, any thread. RFC 9113 sections 4.1, 4.2, 6 and 7; RFC 9218 section 7.1
+// Pure: integers and spans, no mbuf, no connection, any thread. RFC 9113 sections 4.1, 4.2, 6 and 7; RFC 9218 7.1
 // (PRIORITY_UPDATE), RFC 8441 section 3 and RFC 9218 section 2.1 (settings).
 
 #include <array>
@@ -188,7 +188,7 @@ constexpr H2Error h2_setting_fault(H2Setting s, bool from_server) {
     case H2SettingId::initial_window_size:
       return s.value <= kH2WindowMost ? H2Error::no_error : H2Error::flow_control_error;
     case H2SettingId::max_frame_size:
-      return s.value >= kH2FrameBytesLeast && s.value <= kH2FrameBytesMost ? H2Error::no_error : H2Error::protocol_error;
+      return s.value < kH2FrameBytesLeast || s.value > kH2FrameBytesMost ? H2Error::protocol_error : H2Error::no_error;
     case H2SettingId::enable_connect_protocol:
     case H2SettingId::no_rfc7540_priorities:
       return s.value <= 1 ? H2Error::no_error : H2Error::protocol_error;

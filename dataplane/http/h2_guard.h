@@ -4,10 +4,10 @@
 //
 // Three budgets, for one connection:
 // - Tokens pay for frames that bring nothing by themselves: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty
-//   DATA, frames for streams that are gone, unknown ones. Payload and streams that end in order earn them, so does time.
+//   DATA, frames for streams that are gone, unknown ones. Payload, streams that end in order and time earn them.
 // - Resets pay for streams that a peer opened and threw away before they were answered, by RST_STREAM (rapid reset) or
-//   by breaking a rule so that we had to reset them (MadeYouReset). Who throws away more than half of its streams runs out.
-// - Of one header block: frames, empty frames, octets as they came, octets as they unfold. Answers that wait to be sent.
+//   by breaking a rule so that we had to reset them (MadeYouReset). Who throws away more than half of them runs out.
+// - Of one header block: frames, empty frames, octets as they came and as they unfold. Answers that wait to be sent.
 // Whoever goes beyond is told ENHANCE_YOUR_CALM. Pure: no clock, no allocation; one per connection.
 
 #include <algorithm>
@@ -56,7 +56,7 @@ class H2Guard {
   // --- what earns
   void time(TimeUs now_us) {
     earn(passed(earned_until_, now_us >> kTokenShift, contract::kH2TokensMax));
-    resets_left_ = std::min(resets_left_ + passed(resets_until_, now_us >> kResetShift, contract::kH2ResetsMax), contract::kH2ResetsMax);
+    earn_resets(passed(resets_until_, now_us >> kResetShift, contract::kH2ResetsMax));
   }
   void payload(u32 bytes) {
     bytes_ += bytes;
@@ -69,7 +69,7 @@ class H2Guard {
   }
   void stream_ended() {
     earn(contract::kH2TokensPerStream);
-    resets_left_ = std::min(resets_left_ + 1, contract::kH2ResetsMax);
+    earn_resets(1);
   }
 
   // --- what costs
@@ -92,7 +92,8 @@ class H2Guard {
   void block_begins() { block_bytes_ = continuations_ = empties_ = 0; }
   Abuse block_grows(u32 bytes, bool continuation, bool last, u32 bytes_max) {
     if (continuation && ++continuations_ > contract::kH2ContinuationsMax) return Abuse::continuations;
-    if (continuation && bytes == 0 && !last && ++empties_ > contract::kH2EmptyContinuationsMax) return Abuse::continuations;
+    const bool empty = continuation && bytes == 0 && !last;
+    if (empty && ++empties_ > contract::kH2EmptyContinuationsMax) return Abuse::continuations;
     block_bytes_ += bytes;
     return block_bytes_ > bytes_max ? Abuse::block_bytes : Abuse::none;
   }
@@ -115,6 +116,7 @@ class H2Guard {
     return static_cast<u32>(std::min<u64>(ticks, most));
   }
   void earn(u32 n) { tokens_ = std::min(tokens_ + n, contract::kH2TokensMax); }
+  void earn_resets(u32 n) { resets_left_ = std::min(resets_left_ + n, contract::kH2ResetsMax); }
   bool pay_reset() {
     if (resets_left_ == 0) return false;
     --resets_left_;

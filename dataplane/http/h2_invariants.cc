@@ -1,6 +1,6 @@
-// What is true of a connection between any two calls, whatever the peer and the user did before: every sum counted anew,
-// every list and window looked at. Tests and fuzzers ask after each step; the program never does, for it walks over
-// everything. RFC 9113 sections 5.1, 5.1.2, 5.2 and 6.9.
+// What is true of a connection between any two calls, whatever the peer and the user did before: every sum counted
+// anew, every list and window looked at. Tests and fuzzers ask after each step; the program never does, for it walks
+// over everything. RFC 9113 sections 5.1, 5.1.2, 5.2 and 6.9.
 
 #include "dataplane/http/h2_conn.h"
 
@@ -8,7 +8,7 @@ namespace ringway::http {
 
 const char* H2Engine::Impl::broken_stream(const H2Conn& k, u32 i) const {
   const H2Stream& s = streams[i];
-  if (s.state == H2State::idle || s.state > H2State::finished) return "a stream that exists is open, half-closed or finished";
+  if (s.state == H2State::idle || s.state > H2State::finished) return "a stream that exists is open or over in order";
   if (s.id != 0 && find(k, s.id) != i) return "a stream is found by its identifier";
   if (s.id == 0 && (k.is_server() || s.head_came)) return "only a request that was not sent has no identifier";
   if (s.id != 0 && (s.id & 1) == 0) return "identifiers are odd";
@@ -18,10 +18,10 @@ const char* H2Engine::Impl::broken_stream(const H2Conn& k, u32 i) const {
   if (h2_may_receive(s.state) && s.owned && i64{s.recv_window} + s.received.bytes() > i64{k.our_window}) {
     return "what is held and what may come fit the announced window";
   }
-  if (!s.owned && (s.unsent.empty() || !s.received.empty() || s.waits)) return "nobody owns a stream only for what is unsent";
+  if (!s.owned && (s.unsent.empty() || !s.received.empty() || s.waits)) return "nobody's stream only sends";
   if (!s.unsent.empty() && !h2_may_send(s.state)) return "what is unsent can still be sent";
   if (s.in_line && (!s.waits || !h2_may_send(s.state))) return "who stands in line waits to send";
-  if (s.waits && !s.in_line && s.send_window > 0 && h2_may_send(s.state)) return "who may send and waits stands in line";
+  if (s.waits && !s.in_line && s.send_window > 0 && h2_may_send(s.state)) return "who waits and may send is in line";
   if (s.length_left != kH2LengthUnknown && s.state == H2State::finished && s.length_left != 0) {
     return "a message that ended has the length that it announced";
   }
@@ -61,7 +61,7 @@ const char* H2Engine::Impl::broken(u32 c) const {
   if (unsent != k.unsent_streams) return "streams with unsent answers are counted";
   if (in_line != lines) return "a stream stands in one line";
   if (const char* what = broken_lines(k)) return what;
-  if (k.failed) return k.in.empty() && k.block.bytes.empty() ? nullptr : "a connection that is over holds nothing to read";
+  if (k.failed) return k.in.empty() && k.block.bytes.empty() ? nullptr : "who is over has nothing to read";
   if (k.settings.held_bytes_max > kH2WindowInitial && i64{k.recv_window} + held > i64{k.settings.held_bytes_max}) {
     return "what streams hold and what may come fit the connection's window";
   }

@@ -1,8 +1,8 @@
 #pragma once
 // The Priority field and the value of a PRIORITY_UPDATE frame: urgency and incremental (RFC 9218 section 4).
 //
-// The value is a Dictionary of Structured Fields (RFC 8941 section 3.2). One that breaks that syntax says nothing, as if
-// it were not there; a parameter of the wrong type or out of range, and every unknown one, is skipped.
+// The value is a Dictionary of Structured Fields (RFC 8941 section 3.2). One that breaks that syntax says nothing, as
+// if it were not there; a parameter of the wrong type or out of range, and every unknown one, is skipped.
 // Pure: a span in, a value out; any thread.
 
 #include <string_view>
@@ -148,7 +148,8 @@ inline H2Urgency h2_urgency(std::string_view field) {
     }
     if (v.kind == StructuredText::Kind::none) return {};
     // The last of two equal keys counts, also where it says nothing (RFC 8941 3.2).
-    if (key == "u") out.urgency = v.kind == StructuredText::Kind::integer && v.number >= 0 && v.number < kUrgencies ? static_cast<u8>(v.number) : u8{3};
+    const bool urgency = v.kind == StructuredText::Kind::integer && v.number >= 0 && v.number < kUrgencies;
+    if (key == "u") out.urgency = urgency ? static_cast<u8>(v.number) : H2Urgency{}.urgency;
     if (key == "i") out.incremental = v.kind == StructuredText::Kind::boolean && v.number == 1;
     text.skip_white();
     if (text.done()) return out;

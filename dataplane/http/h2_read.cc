@@ -1,6 +1,6 @@
 // Bytes to frames: the preface, frame headers, DATA, and the order in which events are told.
 //
-// A frame is read when all of it is here; DATA is passed on as it comes, and what nobody knows is let go of as it comes.
+// A frame is read when all of it is here; DATA is passed on, and what nobody knows is let go of, as it comes.
 // Payload is counted against both windows as it is read, so that what is under way still is the peer's to send.
 // RFC 9113 sections 3.4, 4.1, 4.2, 5.1 and 6.1.
 
@@ -151,7 +151,8 @@ u32 H2Engine::Impl::taker_of_data(H2Conn& k, const H2Layout& layout, bool& told,
       H2Error error = H2Error::no_error;
       if (i64{h.length} > s.recv_window) {
         error = H2Error::flow_control_error;  // section 6.9.1
-      } else if (!s.head_came || (left != kH2LengthUnknown && (layout.bytes > left || (k.data_ends && layout.bytes != left)))) {
+      } else if (!s.head_came || (left != kH2LengthUnknown &&
+                                  (layout.bytes > left || (k.data_ends && layout.bytes != left)))) {
         error = H2Error::protocol_error;  // section 8.1.1
         count(Counter::h2_malformed);
       }
@@ -248,8 +249,8 @@ Step H2Engine::Impl::read_padding(H2Conn& k, H2Event& out) {
 
 // --- holding memory
 
-// Appends `from` to `to`, as it is while little is held. Then small slices, and when it is crowded all, are copied behind
-// one another, so that a peer that sends little at a time does not pin a packet for each of them.
+// Appends `from` to `to`, as it is while little is held. Then small slices, and when it is crowded all, are copied
+// behind one another, so that a peer that sends little at a time does not pin a packet for each of them.
 void H2Engine::Impl::keep(mbuf::Chain& to, mbuf::Chain from, bool crowded) {
   const bool small = u64{from.bytes()} < u64{from.slices()} * kH2CopyBreakBytes;
   if (to.slices() < kH2CopyBreakSlices || (!small && !crowded)) return to.append(std::move(from));
@@ -266,8 +267,8 @@ void H2Engine::Impl::keep(mbuf::Chain& to, mbuf::Chain from, bool crowded) {
   }
 }
 
-// Copies as many of `bytes` behind the end of `to` as one packet has room for; a fresh one where it must be. Returns how
-// many; 0 when memory is short.
+// Copies as many of `bytes` behind the end of `to` as one packet has room for; a fresh one where it must be. Returns
+// how many; 0 when memory is short.
 u32 H2Engine::Impl::append_copy(mbuf::Chain& to, Bytes bytes) {
   u32 n = std::min(to.room_back(), static_cast<u32>(bytes.size()));
   if (n != 0) {

@@ -15,8 +15,8 @@ namespace ringway::http {
 
 namespace {
 
-// A little that was written before, a head most often, moves into the room in front of `piece`, so that both leave in one
-// packet.
+// A little that was written before, a head most often, moves into the room in front of `piece`, so that both leave in
+// one packet.
 void gather_in_front(mbuf::Chain& out, mbuf::Chain& piece) {
   const u32 n = out.bytes();
   if (out.slices() != 1 || n > kH2GatherBytes) return;
@@ -39,7 +39,8 @@ u8* H2Engine::Impl::place(H2Conn& k, u32 n) {
     if (p != nullptr && k.out.append(std::move(pkt))) return p;
   } else if (shelf_room(n)) {
     u8* const p = shelf.append(n);
-    const mbuf::Slice slice{shelf.get(), static_cast<u16>(p - static_cast<u8*>(shelf.get()->buf_addr)), static_cast<u16>(n), kNone32};
+    const u16 offset = static_cast<u16>(p - static_cast<u8*>(shelf.get()->buf_addr));
+    const mbuf::Slice slice{shelf.get(), offset, static_cast<u16>(n), kNone32};
     if (k.out.append_shared(slice, 0, n)) return p;
   }
   short_of_memory(k);
@@ -148,7 +149,8 @@ void H2Engine::Impl::our_end(u32 i) {
   finish(i, h2_after_ours(streams[i].state));
 }
 
-bool H2Engine::send_request(u32 stream, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never, bool end) {
+bool H2Engine::send_request(u32 stream, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never,
+                            bool end) {
   H2Stream& s = impl_->streams[stream];
   H2Conn& k = impl_->conns[s.conn];
   if (k.failed || k.goaway_has_come()) return true;  // an event is on its way that tells
@@ -156,15 +158,18 @@ bool H2Engine::send_request(u32 stream, const RequestHead& head, const RequestEd
   k.next_id += 2;
   s.method = edit.upgrade ? Method::connect : head.method;
   if (edit.upgrade) s.set_protocol(head.value_of(FieldId::upgrade));
-  return impl_->write_block(stream, end, [&](MutBytes out) { return write_request(k.encoder, head, edit, never, out); });
+  const auto write = [&](MutBytes out) { return write_request(k.encoder, head, edit, never, out); };
+  return impl_->write_block(stream, end, write);
 }
 
-bool H2Engine::send_response(u32 stream, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never, bool end) {
+bool H2Engine::send_response(u32 stream, const ResponseHead& head, const ResponseEdit& edit, const NeverIndexed& never,
+                             bool end) {
   H2Stream& s = impl_->streams[stream];
   H2Conn& k = impl_->conns[s.conn];
   if (k.failed || !h2_may_send(s.state)) return true;
   s.answered |= head.status >= 200 || edit.upgrade;
-  return impl_->write_block(stream, end, [&](MutBytes out) { return write_response(k.encoder, head, edit, never, out); });
+  const auto write = [&](MutBytes out) { return write_response(k.encoder, head, edit, never, out); };
+  return impl_->write_block(stream, end, write);
 }
 
 bool H2Engine::send_trailers(u32 stream, Bytes text, const NeverIndexed& never) {

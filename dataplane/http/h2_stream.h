@@ -121,7 +121,7 @@ struct H2Stream {
   std::string_view protocol_text() const { return {protocol.data(), protocol_bytes}; }
 };
 
-// What became of the streams that were closed last: rings of identifiers, one for what was reset and one for what ended.
+// What became of the streams that were closed last: rings of identifiers, one of those reset and one of those ended.
 class H2Past {
  public:
   void reset(u32 id, bool by_peer) { resets_[resets_next_++ % kResets] = id << 1 | (by_peer ? 1u : 0u); }
