@@ -3,8 +3,8 @@
 //
 // Knows bytes, frames, streams, windows and limits (RFC 9113), not TCP and not what a request is for. Its user (relay)
 // hands in the bytes that came on a connection, fetches events one at a time, and sends what `take_output` gives.
-// Nothing is called upwards, so nothing is freed under a caller's feet. One thread, no allocation after construction, no
-// clock.
+// Nothing is called upwards, so nothing is freed under a caller's feet. One thread, no allocation after construction,
+// no clock.
 //
 // Heads cross this boundary as HTTP/1.1 text (h2_head.h): what comes in is written as the HTTP/1.1 head that it means
 // and read by h1_read, so that both protocols pass the same strict reader, the same routes and the same writers.

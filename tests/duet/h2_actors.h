@@ -103,7 +103,7 @@ class H2Actors {
     while (n > 0) {
       mbuf::Pkt pkt = pools_.alloc();
       if (!pkt) break;
-      const u32 part = std::min<u32>(n, 1 + p_.next() * 3u);
+      const u32 part = std::min<u32>(n, p_.more() ? 1 + p_.next() * 3u : 500);
       u8* const to = pkt.append(part);
       for (u32 i = 0; i < part; ++i) to[i] = body_byte(exchange, answer, from + i);
       if (!out.append(std::move(pkt))) break;
