@@ -488,6 +488,8 @@ class H2Http(H2Case):
 class H2Many(H2Case):
     """Many at once: counts are exact, endpoints share fairly, connections are few (R22)."""
 
+    ip4_only = "load; what it shows lies above the network"
+
     @staticmethod
     def services():
         return [Service("auth-service", 4000, 2, LoggedTask), Service("auth2-service", 4002, 2, LoggedH2Task, H2)]
@@ -503,7 +505,7 @@ class H2Many(H2Case):
         self.assertGreater(min(counts), total * 0.35, counts)
 
     def test_h2_to_h1(self):
-        self.check("auth-service", "/a", 20_000, self.h2load("auth-service", "/a", "-n", 20_000, "-c", 8, "-m", 100).report())
+        self.check("auth-service", "/a", 10_000, self.h2load("auth-service", "/a", "-n", 10_000, "-c", 8, "-m", 100).report())
 
     def test_h2_to_h2_over_few_connections(self):
         self.check("auth2-service", "/b", 40_000, self.h2load("auth2-service", "/b", "-n", 40_000, "-c", 8, "-m", 100).report())
@@ -513,16 +515,16 @@ class H2Many(H2Case):
             self.assertLessEqual(len(open_now), 16, open_now)
 
     def test_h1_to_h2(self):
-        self.check("auth2-service", "/c", 20_000,
-                   self.h2load("auth2-service", "/c", "--h1", "-n", 20_000, "-c", 32).report())
+        self.check("auth2-service", "/c", 10_000,
+                   self.h2load("auth2-service", "/c", "--h1", "-n", 10_000, "-c", 32).report())
 
     def test_many_connections(self):
         self.check("auth2-service", "/d", 8_000, self.h2load("auth2-service", "/d", "-n", 8_000, "-c", 400, "-m", 4).report())
 
     def test_larger_answers(self):
         for service in ("auth-service", "auth2-service"):
-            report = self.h2load(service, "/bytes/102400", "-n", 2_000, "-c", 8, "-m", 10).report()
-            self.assertClean(report, 2_000)
+            report = self.h2load(service, "/bytes/102400", "-n", 400, "-c", 8, "-m", 10).report()
+            self.assertClean(report, 400)
 
     def test_wrk_to_h2(self):
         report = wrk(self.mesh.client, self.url("auth2-service", "/w"), 1, 32)
