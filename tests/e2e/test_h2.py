@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
 
-from h2_client import REFUSED_STREAM, H2Client
+from h2_client import H2Client
 from h2_programs import Programs
 from lab_case import LabCase, LoggedTask, OddTask, Service, statuses, wait_until, wrk
 from ringway_lab.backend import pattern, pattern_sha256
@@ -227,7 +228,7 @@ class H2Http(H2Case):
     def test_trailers_of_requests(self):
         body = b"".join(pattern(BYTES))
         for service in (*self.both, "node-service"):
-            answer = self.h2(service).ask("/echo", "POST", [("te", "trailers")], body, trailers=[("x-end", "yes"), ("x-more", "2")])
+            answer = self.h2(service).ask("/echo", "POST", [("te", "trailers")], body, [("x-end", "yes"), ("x-more", "2")])
             told = json.loads(answer.body)
             self.assertEqual((told["bytes"], told["sha256"]), (BYTES, pattern_sha256(BYTES)))
             trailers = [t.lower().split(": ") if isinstance(t, str) else t for t in told["trailers"]]
@@ -313,8 +314,8 @@ class H2Http(H2Case):
 
     def test_fields_of_the_connection_stay_on_it(self):
         raw = self.client("odd2-service")
-        raw.send("GET /echo HTTP/1.1\r\nHost: odd\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n"
-                 "TE: trailers, deflate\r\nProxy-Connection: keep-alive\r\nX-Kept: 1\r\n\r\n")
+        raw.send("GET /echo HTTP/1.1\r\nHost: odd\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\n"
+                 "Keep-Alive: timeout=5\r\nTE: trailers, deflate\r\nProxy-Connection: keep-alive\r\nX-Kept: 1\r\n\r\n")
         fields = json.loads(raw.answer()[2])["fields"]
         for name in ("connection", "x-private", "keep-alive", "proxy-connection", "transfer-encoding", "host"):
             self.assertNotIn(name, fields)
@@ -471,7 +472,6 @@ class H2Http(H2Case):
     def test_refused_stream_is_tried_again_even_with_a_body(self):
         before = self.gateway.counter("upstream_retries")
         stamp = time.monotonic_ns()
-        self.assertNotEqual(REFUSED_STREAM, 0)
         self.assertEqual(self.h2("odd2-service").ask(f"/refuse/1?{stamp}").status, 200)
         self.assertGreater(self.gateway.counter("upstream_retries"), before)
 
@@ -499,7 +499,7 @@ class H2Many(H2Case):
 
     def check(self, service, prefix, total, report):
         self.assertClean(report, total)
-        print(f"    {service}: {report.rate:.0f} requests/s")
+        print(f"    {service}: {report.rate:.0f} requests/s", file=sys.stderr)
         counts = self.arrived(service, prefix)
         self.assertEqual(sum(counts), total)
         self.assertGreater(min(counts), total * 0.35, counts)
@@ -533,7 +533,7 @@ class H2Many(H2Case):
 
 
 class H2Large(H2Case):
-    """256 MiB both ways over HTTP/2 on both sides, by programs in C. Once is enough for both families."""
+    """256 MiB to the client, half as much to the endpoint and back, over HTTP/2 on both sides, by programs in C."""
 
     ip4_only = "as much again would show nothing new"
     SIZE = 256 << 20
@@ -543,17 +543,12 @@ class H2Large(H2Case):
         return [Service("nghttpd-service", 7004, 1, NghttpdTask, H2)]
 
     def test_256_mib_out_and_back(self):
-        path = os.path.join(self.lab.dir, "large")
-        with open(path, "wb") as f:
-            for piece in pattern(self.SIZE):
-                f.write(piece)
-        task = self.mesh.task("nghttpd-1")
-        os.symlink(path, os.path.join(task.folder, "large"))
-        wanted = pattern_sha256(self.SIZE)
-        for name, words in (("download", []), ("upload and back", ["-d", path])):
+        os.symlink(self.programs.file(self.SIZE), os.path.join(self.mesh.task("nghttpd-1").folder, "large"))
+        half = self.SIZE // 2
+        for name, size, words in (("download", self.SIZE, []), ("upload and back", half, ["-d", self.programs.file(half)])):
             began = time.monotonic()
             done = self.mesh.client.run("sh", "-c", 'nghttp -w 20 -W 22 "$@" | sha256sum', "sh", *words,
                                         self.url("nghttpd-service", "/large"), timeout=60)
             seconds = time.monotonic() - began
-            self.assertEqual(done.stdout.split()[0], wanted, done.stderr)
-            print(f"    {name}: {self.SIZE * 8 / seconds / 1e9:.2f} Gbit/s")
+            self.assertEqual(done.stdout.split()[0], pattern_sha256(size), done.stderr)
+            print(f"    {name}: {size * 8 / seconds / 1e9:.2f} Gbit/s", file=sys.stderr)

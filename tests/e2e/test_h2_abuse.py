@@ -20,6 +20,7 @@ from test_h2 import H2, H2Case
 
 AUTHORITY = "odd-service"
 ROUTED = "10.78.0.50"
+HEAD = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
 
 
 class H2Abuse(H2Case):
@@ -133,7 +134,7 @@ class H2Abuse(H2Case):
     def test_continuation_flood(self):
         """CVE-2024-27316 and others: a header block that never ends."""
         def flood(_):
-            yield frame(HEADERS, END_STREAM, 1, block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/")))
+            yield frame(HEADERS, END_STREAM, 1, HEAD)
             for i in range(2000):
                 yield frame(CONTINUATION, 0, 1, literal(f"x-{i}", "v"))
         self.calmed(flood, "h2_calm_continuations")
@@ -147,7 +148,7 @@ class H2Abuse(H2Case):
 
     def test_header_block_that_is_too_long(self):
         def flood(_):
-            yield frame(HEADERS, END_STREAM, 1, block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/")))
+            yield frame(HEADERS, END_STREAM, 1, HEAD)
             for i in range(60):
                 yield frame(CONTINUATION, 0, 1, literal(f"x-{i}", "v" * 16_000))
         self.calmed(flood, "h2_calm_block_bytes")
@@ -156,8 +157,7 @@ class H2Abuse(H2Case):
         """One long field in the dynamic table, named by a byte each time."""
         def flood(_):
             bomb = b"\x40" + text("x-bomb") + text("b" * 3900) + b"\xbe" * 15_000
-            head = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
-            yield frame(HEADERS, 0, 1, head + bomb[:16_000])
+            yield frame(HEADERS, 0, 1, HEAD + bomb[:16_000])
             yield frame(CONTINUATION, END_HEADERS, 1, bomb[16_000:])
         self.calmed(flood, "h2_calm_unfolded_bytes")
 
@@ -167,8 +167,7 @@ class H2Abuse(H2Case):
             many = request(1, AUTHORITY, fields=[(f"x-{i}", "v") for i in range(150)])
             frames.send(many)
             first = frames.status(1)
-            head = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
-            long = head + literal("x-long", "v" * 63_000)
+            long = HEAD + literal("x-long", "v" * 63_000)
             frames.send(frame(HEADERS, END_STREAM, 3, long[:16_384]))
             for at in range(16_384, len(long), 16_384):
                 frames.send(frame(CONTINUATION, END_HEADERS if at + 16_384 >= len(long) else 0, 3, long[at:at + 16_384]))

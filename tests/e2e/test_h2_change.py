@@ -116,7 +116,8 @@ class H2Change(H2Case):
 
     def test_reload_every_half_second_under_h2load_loses_nothing(self):
         first = self.gateway.generation()
-        loads = [self.h2load(service, "/", "-n", 6_000, "-c", 4, "-m", 20, "--rps", 500) for service in ("auth-service", "auth2-service")]
+        loads = [self.h2load(service, "/", "-n", 6_000, "-c", 4, "-m", 20, "--rps", 500)
+                 for service in ("auth-service", "auth2-service")]
         for i in range(6):
             time.sleep(0.5)
 

@@ -85,7 +85,8 @@ class Stream:
             digest.update(piece)
             count += len(piece)
         told = {"bytes": count, "sha256": digest.hexdigest(), "trailers": self.trailers, "name": self.connection.name,
-                "method": self.fields[":method"], "target": self.fields.get(":path"), "fields": self.fields, "lines": self.lines}
+                "method": self.fields[":method"], "target": self.fields.get(":path"), "fields": self.fields,
+                "lines": self.lines}
         await self.answer(json.dumps(told).encode(), 200, ("content-type", "application/json"))
 
     async def serve(self):
