@@ -94,8 +94,8 @@ class Grpc(LabCase):
     def test_calls_of_one_connection_go_to_both_backends(self):
         told = self.ask("grpc-service", "load", 2000, 16)
         self.assertEqual(told["codes"], {"OK": 2000}, told["details"])
-        self.assertGreater(min(told["backends"].values()), 700, told["backends"])
         self.assertEqual(len(told["backends"]), 2)
+        self.assertGreater(min(told["backends"].values()), 300, told["backends"])  # bounded load spares the slower one
 
     def test_cancelled_call_ends_at_the_backend(self):
         self.assertEqual(self.ask("grpc-service", "cancel", "Many")["code"], "CANCELLED")

@@ -14,7 +14,6 @@ from h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR
                        PING, PRIORITY, REFUSED_STREAM, RST_STREAM, Frames, block, frame, literal, request, reset, settings,
                        text, window_update)
 from lab_case import OddTask, Service, wait_until
-from ringway_lab.load import H2Load
 from ringway_lab.task import NginxTask, OddH2Task
 from test_h2 import H2, H2Case
 
@@ -49,7 +48,7 @@ class H2Abuse(H2Case):
     def under(self, attack, counter=None, seconds=0.5):
         """Honest load meanwhile; what the attack returns. `counter` must move."""
         before = self.numbers()
-        load = H2Load(self.mesh.client, self.url("auth-service", "/"), "-n", int(400 * seconds), "-c", 4, "-m", 10, "--rps", 100)
+        load = self.h2load("auth-service", "/", "-n", int(400 * seconds), "-c", 4, "-m", 10, "--rps", 100)
         try:
             result = attack()
         finally:
