@@ -148,6 +148,7 @@ class H2Actors {
     if (which == 4) server().engine->goaway_notice(server().conn);
     if (which == 5 && count_ > 8) server().engine->goaway_final(server().conn, http::H2Error::no_error);
     if (which == 6) client().engine->goaway_notice(client().conn);
+    if (which >= 8) s.engine->bear(1 + p_.next());
   }
 
   Message message() {
@@ -276,9 +277,12 @@ class H2Actors {
       if (piece.empty()) return;  // out of slices; its neighbours will go first
       most -= std::min(most, piece.bytes());
       to.engine->input(to.conn, std::move(piece), now_);
-      http::H2Event event;
-      while (wrong_.empty() && to.engine->next_event(to.conn, event)) told(to, event);
+      hear(to);
     }
+  }
+  void hear(Side& to) {
+    http::H2Event event;
+    while (wrong_.empty() && to.engine->next_event(to.conn, event)) told(to, event);
   }
   void told(Side& to, const http::H2Event& event) {
     const bool at_server = &to == &server();
@@ -332,6 +336,7 @@ class H2Actors {
   // --- the end
 
   void last_act() {
+    for (Side& s : sides_) s.engine->bear(kNone32);
     for (u32 round = 0; round < 40'000 && going(); ++round) {
       bool anything = false;
       now_ += 1'000'000;
@@ -344,6 +349,7 @@ class H2Actors {
       }
       pass(client(), server(), kBodyMax);
       pass(server(), client(), kBodyMax);
+      for (Side& s : sides_) hear(s);  // a send that found no memory has ended its connection
       check();
       const bool under_way = !client().pipe.empty() || !server().pipe.empty() || client().engine->has_output(client().conn) ||
                              server().engine->has_output(server().conn);

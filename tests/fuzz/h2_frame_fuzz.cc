@@ -186,6 +186,7 @@ class Machine {
     if (what == 2 && p_.next() == 0) engine_.goaway_notice(conns_[c]);
     if (what == 3 && p_.next() == 0) engine_.goaway_final(conns_[c], H2Error::no_error);
     if (what == 4) engine_.next_writable(conns_[c]);
+    if (what == 4 && end) engine_.bear(p_.next());
     if (i != kNone32) with_stream(c, i, what, end);
     settle(c);
   }

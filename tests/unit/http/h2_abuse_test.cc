@@ -54,6 +54,17 @@ TEST(H2Abuse, Regret19_ResetsOfAnsweredStreamsAndOfFewerThanHalfAreBorne) {
   EXPECT_EQ(t.counter(Counter::h2_connection_errors), 0u);
   t.quiet().audit();
 }
+TEST(H2Abuse, Regret19_InterimResponseIsNoAnswer) {
+  Talk t;
+  t.begun();
+  u32 id = 1;
+  for (; id < 1000 && t.counter(Counter::h2_connection_errors) == 0; id += 2) {
+    t.in("HEADERS " + text_of_id(id) + " end GET /").respond(id, 103, false).in("RST_STREAM " + text_of_id(id) + " CANCEL");
+    if (t.counter(Counter::h2_connection_errors) == 0) t.drop_sent().drop_events();
+  }
+  EXPECT_EQ(id, 2 * contract::kH2ResetsMax + 3);
+  expect_calmed(t, Counter::h2_calm_resets);
+}
 TEST(H2Abuse, Regret19_SlowResetsAreBorne) {
   Talk t;
   t.begun();
