@@ -22,6 +22,7 @@ SECONDS = 3
 
 
 class UnderAttack(LabCase):
+    share = "alone"
     ip4_only = "the attacks are packets of IPv4, made by hand"
     options = {"settings": {
         "ports": [{"device": "net_af_xdp0,iface=eth0,start_queue=0", "address": "10.77.0.1/16", "nextHop": ATTACKER}],
