@@ -23,6 +23,7 @@ struct Reader {
   const u8* at;
   const u8* end;
   Reject reject = Reject::none;
+  bool request = false;
 
   Step refuse(Reject r) {
     reject = r;
@@ -103,6 +104,18 @@ Step unfinished_value(Reader& r, const Head& head, FieldId id, const u8* value, 
 }
 
 // field-line = field-name ":" OWS field-value OWS CRLF (RFC 9112 5)
+// A name that endpoints which read '_' as '-' (CGI and its heirs) take for framing.
+bool apes_framing(std::string_view name) {
+  const auto same = [&](std::string_view real) {
+    for (std::size_t i = 0; i < real.size(); ++i) {
+      if ((name[i] == '_' ? '-' : lower(static_cast<u8>(name[i]))) != real[i]) return false;
+    }
+    return true;
+  };
+  constexpr std::string_view length = "content-length", encoding = "transfer-encoding";
+  return (name.size() == length.size() && same(length)) || (name.size() == encoding.size() && same(encoding));
+}
+
 Step read_field(Reader& r, Head& head) {
   const u8* name = r.at;
   const LineLook look = look_at_line(name, r.end, r.begin);
@@ -113,6 +126,7 @@ Step read_field(Reader& r, Head& head) {
     return r.refuse(*colon == '\n' && colon == name ? Reject::bare_lf : Reject::bad_field_name);
   }
   const FieldId id = field_id(text_between(name, colon));
+  if (id == FieldId::other && r.request && apes_framing(text_between(name, colon))) return r.refuse(Reject::underscored_framing);
   const u8* value = colon + 1;
   while (value != r.end && is_white(*value)) ++value;
   // Every byte up to the value may stand in one.
@@ -382,6 +396,7 @@ bool is_tunnel_protocol(std::string_view protocol) {
 
 ReadResult read_request(Bytes in, const HeadLimits& limits, RequestHead& out) {
   Reader r = start(in, limits);
+  r.request = true;
   begin_head(out, r.begin);
   Step step = skip_empty_lines(r);
   if (step == Step::ok) step = read_request_line(r, limits.target_bytes, out);

@@ -367,10 +367,14 @@ bool H2Engine::mid_frame(u32 conn) const {
 }
 
 u32 H2Engine::first_stream(u32 conn) const {
-  return impl_->first_of(impl_->conns[conn]);
+  const u32 first = impl_->first_of(impl_->conns[conn]);
+  return first == kNone32 || impl_->streams[first].owned ? first : next_stream(conn, first);
 }
 u32 H2Engine::next_stream(u32 conn, u32 stream) const {
-  return impl_->after(impl_->conns[conn], stream);
+  do {
+    stream = impl_->after(impl_->conns[conn], stream);
+  } while (stream != kNone32 && !impl_->streams[stream].owned);
+  return stream;
 }
 
 u32 H2Engine::open_stream(u32 conn, u64 user) {

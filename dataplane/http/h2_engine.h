@@ -122,7 +122,8 @@ class H2Engine {
   bool mid_frame(u32 conn) const;         // the preface, a frame or a header block has begun and is not complete
   u32 held_bytes(u32 conn) const;         // received and not taken, all streams
   u32 held_packets(u32 conn) const;       // at most so many are pinned by what is held or not complete
-  u32 first_stream(u32 conn) const;       // walking: kNone32 at the end. Ascending ids
+  // Walking over the streams that belong to the user, by ascending ids; kNone32 at the end.
+  u32 first_stream(u32 conn) const;
   u32 next_stream(u32 conn, u32 stream) const;
 
   // --- streams

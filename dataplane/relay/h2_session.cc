@@ -207,6 +207,12 @@ void Relay::last_streams(u32 index) {
   flush_h2(s.h2, s.conn);
 }
 
+// When a connection without exchanges ends; answers of our own may still wait for its windows.
+TimeUs Relay::multiplexed_idle_deadline(const Session& s) const {
+  const contract::Limits& limits = plan_->limits;
+  return s.waiting_since_us + (h2_.settings_acknowledged(s.h2) ? limits.client_idle_us : limits.header_timeout_us);
+}
+
 void Relay::multiplexed_timer(u32 index) {
   Session& s = sessions_[index];
   if (s.head_bytes_seen > 0 && s.waiting_since_us + plan_->limits.header_timeout_us <= now_us_) {
@@ -216,8 +222,13 @@ void Relay::multiplexed_timer(u32 index) {
     end_streams(index);
     return linger(index);
   }
-  if (h2_.streams(s.h2) == 0 && !draining_) page().count(contract::Counter::idle_timeouts);
-  if ((h2_.streams(s.h2) == 0 || draining_) && !s.goaway_sent) last_streams(index);
+  const bool forgotten = h2_.first_stream(s.h2) == kNone32 && multiplexed_idle_deadline(s) <= now_us_;
+  if (forgotten && !draining_) page().count(contract::Counter::idle_timeouts);
+  if ((forgotten || draining_) && !s.goaway_sent) last_streams(index);
+  if (forgotten) {
+    end_streams(index);
+    return linger(index);
+  }
   for (u32 stream = h2_.first_stream(s.h2), next; stream != kNone32; stream = next) {
     next = h2_.next_stream(s.h2, stream);
     const u32 x = static_cast<u32>(h2_.user(stream));
@@ -227,12 +238,11 @@ void Relay::multiplexed_timer(u32 index) {
 }
 
 TimeUs Relay::multiplexed_deadline(const Session& s) const {
-  const contract::Limits& limits = plan_->limits;
   TimeUs deadline = ~TimeUs{0};
   if (s.head_bytes_seen > 0) {
-    deadline = s.waiting_since_us + limits.header_timeout_us;
-  } else if (h2_.streams(s.h2) == 0) {
-    deadline = s.waiting_since_us + (h2_.settings_acknowledged(s.h2) ? limits.client_idle_us : limits.header_timeout_us);
+    deadline = s.waiting_since_us + plan_->limits.header_timeout_us;
+  } else if (h2_.first_stream(s.h2) == kNone32) {
+    deadline = multiplexed_idle_deadline(s);
   }
   if (draining_ && !s.goaway_sent) deadline = std::min(deadline, draining_since_us_ + kLastStreamsUs);
   for (u32 stream = h2_.first_stream(s.h2); stream != kNone32; stream = h2_.next_stream(s.h2, stream)) {

@@ -157,6 +157,7 @@ class Relay {
   void last_streams(u32 session);
   void multiplexed_timer(u32 session);
   TimeUs multiplexed_deadline(const Session& session) const;
+  TimeUs multiplexed_idle_deadline(const Session& session) const;
   http::H2Settings h2_settings() const;
 
   // upstream.cc: the endpoint's side

@@ -44,6 +44,7 @@ struct Congestion {
   bool in_recovery : 1 = false;
   bool after_timeout : 1 = false;  // until `recover` is acknowledged: RFC 3465 2.3 wants L = 1
   bool reduced_by_mark : 1 = false;  // until `recover` is acknowledged: one reduction per window (RFC 3168 6.1.2)
+  bool filled : 1 = false;  // what was acknowledged last was sent when the window was full
   bool first_start : 1 = true;     // no congestion was seen yet: `hystart` is what the union holds, `cubic` afterwards
   u32 used_most = 0;       // RFC 7661 pipeACK: the most that was in flight and arrived, in this period or the last
   u32 used_since = 0;      // ticks: when the period began
@@ -85,7 +86,7 @@ struct Congestion {
       if (a.una > recover) recover = a.una - 1;  // both marks stay near, or they lie ahead again after 2^31 bytes
     }
     if (cwnd > 14'600) validate(a, mss);  // a smaller one needs no belief
-    const bool filled = a.una <= full_end;
+    filled = a.una <= full_end;
     if (filled) {
       grow(a, mss);
     } else {
@@ -206,14 +207,16 @@ struct Congestion {
     return false;
   }
 
-  // A congestion event. RFC 9438 4.6, RFC 5681 equation 4; of a window that was not used, what was used counts (RFC 7661
-  // section 4.4.1).
+  // A congestion event. RFC 9438 4.6, RFC 5681 equation 4. A window that was full counts whole: acknowledgements come in
+  // bursts, and those in front of the one that tells of the loss have taken from what is in flight. Of a window that was not
+  // used, what was used counts (RFC 7661 section 4.4.1).
   void reduce(u32 flight, u32 mss) {
-    const u32 used = std::min(std::max(flight, used_most), std::max(cwnd, flight));
+    const u32 window = std::max(cwnd, flight);
+    const u32 used = filled ? window : std::min(std::max(flight, used_most), window);
     leave_first_start();
     counted = 0;
     ssthresh = kind == CongestionControl::cubic ? cubic.on_congestion(used, mss) : std::max(used / 2, 2 * mss);
-    used_most = 0;
+    used_most = ssthresh;  // of the next window as much counts as used as is left of this one
   }
 
   void leave_first_start() {

@@ -324,7 +324,7 @@ u32 Engine::half_open() const { return impl_->half_open.size(); }
 
 bool Engine::quiet() const {
   const Impl& m = *impl_;
-  return m.output.empty() && m.events.empty() && m.replies_count == 0 && m.timers_wanted == 0 &&
+  return m.output.empty() && m.events.empty() && m.replies_count == 0 && m.early_count == 0 && m.timers_wanted == 0 &&
          m.half_open.size() == 0;
 }
 

@@ -39,6 +39,8 @@ inline constexpr u32 kRecordBit = 0x8000'0000;       // in a value of the flow t
 inline constexpr u32 kHalfOpenBit = 0x4000'0000;     // in a value without kRecordBit: a half-open record
 inline constexpr u32 kRoomSteps = 64;                // records looked at to find one of a crowded listener
 inline constexpr u32 kRepliesMax = 256;              // answers without a connection, per flush
+inline constexpr u32 kEarlyAcksMax = 64;             // acknowledgements that do not wait for the end of a burst
+inline constexpr u8 kCarefulSegments = 255;          // in order, after one that was not: a few windows
 inline constexpr u32 kResetsBurst = 512;             // RST answers at once; then one per 1024 us
 inline constexpr u32 kMbufOverhead = 256;            // of one held mbuf, beside its data room, against the receive budget
 inline constexpr u32 kCopyBreakBytes = 256;          // smaller segments are copied when kCopyBreakMbufs are held already
@@ -116,6 +118,8 @@ struct Engine::Impl {
   HalfOpens half_open;
   std::array<Reply, kRepliesMax> replies;
   u32 replies_count = 0;
+  std::array<OutPkt, kEarlyAcksMax> early;
+  u32 early_count = 0;
   TimeUs now = 0;
   u32 timers_wanted = 0;   // deadlines that are not 0
   TimeUs cookies_until = 0;  // no cookie of ours is good after this time
@@ -201,6 +205,7 @@ struct Engine::Impl {
   }
   void on_window(u32 i, const gate::Segment& seg);
   void twice(u32 i, SeqNo begin, SeqNo end);
+  void unsettled(u32 i);
   bool after_ack(u32 i);
   bool step_text(u32 i, Arrival& a);
   void step_fin(u32 i);
@@ -282,12 +287,15 @@ struct Engine::Impl {
 
   // --- output.cc
   u32 flush(OutBatch& out);
+  void flush_early(OutBatch& out);
   bool flush_one(u32 i, OutBatch& out);  // false: out is full or there is no mbuf; come back
   bool send_syn(u32 i, OutBatch& out);
   bool send_data(u32 i, OutBatch& out);
   bool send_again(u32 i, OutBatch& out);
   bool send_probe(u32 i, OutBatch& out);
   bool send_ack(u32 i, OutBatch& out);
+  void send_ack_early(u32 i);
+  mbuf::Pkt build_ack(u32 i);
   bool send_keepalive(u32 i, OutBatch& out);
   u32 pipe_of(const Tcb& t) const { return t.flight == kNone32 ? t.in_flight() : flights[t.flight].board.pipe(); }
   u32 next_length(const Tcb& t) const;

@@ -2,7 +2,9 @@
 // old acknowledgements), RFC 5681 (duplicate acknowledgements) and RFC 6298 (round trips).
 //
 // Every segment ends here in one verdict or is taken in. Nothing is sent: steps leave obligations (Tcb::owes) for the
-// next flush, so that a burst of segments is answered once.
+// next flush, so that a burst of segments is answered once. Where segments are lost or overtake one another that is not
+// enough: there every second one has its acknowledgement, made on the spot (RFC 5681 4.2), because one that is lost would
+// take all news of its burst along, and a burst may have more news than an option has room for.
 
 #include "dataplane/tcp/impl.h"
 #include "dataplane/tcp/isn.h"
@@ -267,6 +269,8 @@ bool Engine::Impl::step_ack(u32 i, const Arrival& a) {
       challenge(i);
       return false;
     }
+    // Overtaken by a later one; what it says of arrivals is true still, and a D-SACK comes only once.
+    if (seg.options.sack_count != 0 && t.flight != kNone32 && t.in_flight() > 0) on_sack_ack(i, seg, 0, t.in_flight());
     return true;
   }
   if (ack > t.snd_una) {
@@ -382,6 +386,7 @@ bool Engine::Impl::step_text(u32 i, Arrival& a) {
     a.bytes = 0;
     return true;
   }
+  if (t.careful != 0 && t.segments_unacked >= (t.has(kSack) || t.reassembly == kNone32 ? 2 : 1)) send_ack_early(i);
   if (a.seq == t.rcv_nxt) {
     keep(i, a);
   } else {
@@ -411,6 +416,7 @@ void Engine::Impl::keep(u32 i, Arrival& a) {
   a.bytes = 0;
   t.bytes_in += n;
   if (t.segments_unacked < 255) ++t.segments_unacked;
+  if (t.careful != 0) --t.careful;
   t.owe(n < t.snd_mss ? kOwesAckLater : kOwesAck);
   if (t.reassembly != kNone32) {
     Reassembly& ahead = holes[t.reassembly];
@@ -427,10 +433,25 @@ void Engine::Impl::keep(u32 i, Arrival& a) {
   raise(i, kReadable);
 }
 
-// RFC 2883: the next acknowledgement names what came twice.
+// Something is lost or late on the way here.
+void Engine::Impl::unsettled(u32 i) {
+  Tcb& t = tcbs[i];
+  if (t.has(kSack)) t.set(kSackNews);
+  t.careful = kCarefulSegments;
+}
+
+// RFC 2883: the next acknowledgement names what came twice. One has room for one such range.
 void Engine::Impl::twice(u32 i, SeqNo begin, SeqNo end) {
   Tcb& t = tcbs[i];
+  unsettled(i);
   if (!t.has(kSack)) return;
+  const u32 more = static_cast<u32>(end - begin) + t.dsack_bytes;
+  if (t.has(kDsack) && begin == t.dsack_begin + t.dsack_bytes && more <= 0xffff) {
+    t.dsack_bytes = static_cast<u16>(more);
+    return;
+  }
+  if (t.has(kDsack)) send_ack_early(i);
+  t.owe(kOwesAck);
   t.set(kDsack | kSackNews);
   t.dsack_begin = begin;
   t.dsack_bytes = static_cast<u16>(end - begin);
@@ -440,7 +461,8 @@ void Engine::Impl::twice(u32 i, SeqNo begin, SeqNo end) {
 void Engine::Impl::keep_ahead(u32 i, Arrival& a) {
   Tcb& t = tcbs[i];
   count(Counter::tcp_out_of_order);
-  if (t.has(kSack)) t.set(kSackNews);
+  unsettled(i);
+  if (t.segments_unacked < 255) ++t.segments_unacked;
   t.owe(kOwesAck);
   want_output(i);
   if (t.reassembly == kNone32) t.reassembly = holes.alloc();

@@ -24,6 +24,7 @@ namespace {
 
 u32 Engine::Impl::flush(OutBatch& out) {
   const u32 before = out.count;
+  if (early_count != 0) flush_early(out);
   u32 done = 0;
   while (done < replies_count && !out.full()) {
     mbuf::Pkt pkt = build_reply(replies[done]);
@@ -51,6 +52,16 @@ u32 Engine::Impl::flush(OutBatch& out) {
   while (!paced.empty()) output.push_back(tcbs, paced.pop_front(tcbs));  // they have their turn at the next flush
   count(Counter::tcp_segments_out, out.count - before);
   return out.count - before;
+}
+
+[[gnu::noinline]] void Engine::Impl::flush_early(OutBatch& out) {
+  u32 done = 0;
+  while (done < early_count && !out.full()) {
+    OutPkt& next = early[done++];
+    out.push(std::move(next.pkt), next.dst);
+  }
+  std::move(early.begin() + done, early.begin() + early_count, early.begin());
+  early_count -= done;
 }
 
 bool Engine::Impl::flush_one(u32 i, OutBatch& out) {
@@ -176,6 +187,7 @@ bool Engine::Impl::send_data(u32 i, OutBatch& out) {
     if (unsent == 0 && !t.has(kFinQueued)) return true;
     if (t.in_flight() == 0 && unsent > 0 && u64{timestamp_ticks(now) - t.last_sent} << 10 > t.rtt.rto_us) {
       t.cc.on_idle(t.snd_mss);
+      t.rack.on_idle();
     }
     const u32 n = next_length(t);
     const bool fin = n == unsent && t.fin_to_send();
@@ -279,18 +291,31 @@ bool Engine::Impl::send_probe(u32 i, OutBatch& out) {
   return true;
 }
 
-bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
+mbuf::Pkt Engine::Impl::build_ack(u32 i) {
   Tcb& t = tcbs[i];
-  if (out.full()) return false;
   // What went beyond the peer's window, a probe or a FIN, must not make this segment unacceptable there.
   const SeqNo edge = t.snd_una + t.snd_wnd;
   const SeqNo seq = !t.has(kSynAcked) || t.snd_max <= edge ? t.snd_max : edge;
   mbuf::Pkt pkt = build(t, seq, gate::kAck, advertise(t, false), {}, 0, t.has(kSack) ? sack_blocks(t) : 0);
-  if (!pkt) return false;
+  if (!pkt) return pkt;
   t.clear(kSackNews | kDsack);
   acked_peer(i);
-  out.push(std::move(pkt), t.tuple.remote);
+  return pkt;
+}
+
+bool Engine::Impl::send_ack(u32 i, OutBatch& out) {
+  if (out.full()) return false;
+  mbuf::Pkt pkt = build_ack(i);
+  if (!pkt) return false;
+  out.push(std::move(pkt), tcbs[i].tuple.remote);
   return true;
+}
+
+// In the middle of a burst, as of what has been read of it. Without room for it the one at the end has to do.
+[[gnu::noinline]] void Engine::Impl::send_ack_early(u32 i) {
+  if (early_count == kEarlyAcksMax) return;
+  mbuf::Pkt pkt = build_ack(i);
+  if (pkt) early[early_count++] = {std::move(pkt), tcbs[i].tuple.remote};
 }
 
 bool Engine::Impl::send_keepalive(u32 i, OutBatch& out) {

@@ -36,14 +36,21 @@ struct Rack {
   void on_delivered(const Delivered& d) {
     if (d.reordered) reordering_seen = true;
     if (!d.any) return;
-    const u32 rtt = std::max(d.now_us - d.sent_us, 1u);
-    min_rtt_us = std::min(min_rtt_us, rtt);
-    rtt_us = rtt;
+    if (d.rtt_us != 0) {
+      min_rtt_us = std::min(min_rtt_us, d.rtt_us);
+      rtt_us = d.rtt_us;
+    }
     const i32 later = static_cast<i32>(d.sent_us - sent_us);
     if (valid && (later < 0 || (later == 0 && d.end < end))) return;
     valid = true;
     sent_us = d.sent_us;
     end = d.end;
+  }
+
+  // The path may be another by now (RFC 5681 section 4.1), and its round trip may be longer than any of before.
+  void on_idle() {
+    min_rtt_us = ~u32{0};
+    valid = false;
   }
 
   // Bytes that were sent once and are acknowledged in order: nothing sent before them is left to be judged.
@@ -71,7 +78,7 @@ struct Rack {
   // `many_sacked`: kDupThreshold segments or more are; `recovering`: a loss is being repaired.
   u32 window_us(u32 srtt_us, bool many_sacked, bool recovering) const {
     if (!reordering_seen && (recovering || many_sacked)) return 0;
-    return std::min(multiplier * (min_rtt_us / 4), srtt_us);
+    return static_cast<u32>(std::min<u64>(u64{multiplier} * (min_rtt_us / 4), srtt_us));
   }
   u32 patience_us(u32 srtt_us, bool many_sacked, bool recovering) const {
     return rtt_us + window_us(srtt_us, many_sacked, recovering);

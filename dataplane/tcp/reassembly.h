@@ -18,7 +18,7 @@ namespace ringway::tcp {
 
 class Reassembly {
  public:
-  static constexpr u32 kRanges = 32;  // a fifth of the segments late by some dozens of others leaves fewer holes
+  static constexpr u32 kRanges = 64;  // every other segment of a default receive budget may be missing
   static constexpr u32 kNewest = 4;   // a SACK option has no room for more
 
   bool empty() const { return count_ == 0; }

@@ -125,6 +125,10 @@ void Engine::Impl::on_sack_ack(u32 i, const gate::Segment& seg, u32 acked, u32 f
   t.rack.on_delivered(d);
   t.rack.on_ack(seg.ack);
   if (acked > 0) judge_repair(i, seg);
+  if (f.can_undo && !f.repaired && f.board.lost() == 0) {  // all that was thought lost has come, and nothing went twice
+    undo(i);
+    t.rack.on_dsack(t.snd_max);
+  }
   if (f.probing && f.probe_end <= seg.ack) {
     f.probing = false;
     if (f.probe_repeated && !t.cc.in_recovery) t.cc.on_probe_repaired(t.in_flight() + acked, t.snd_mss);
@@ -172,7 +176,7 @@ void Engine::Impl::undo(u32 i) {
 // What is to be restored if this turns out to be no loss at all.
 void Engine::Impl::remember(Tcb& t, Flight& f) {
   f.can_undo = true;
-  f.stamped = false;
+  f.repaired = f.stamped = false;
   f.sent_again = 0;
   f.before = t.cc;
 }
@@ -280,6 +284,7 @@ bool Engine::Impl::send_range(u32 i, SeqNo from, u32 n, OutBatch& out) {
   const u32 length = bytes + (fin ? 1u : 0u);
   f.board.again(from, length, static_cast<u32>(now));
   f.sent_again += length;
+  f.repaired = true;
   if (f.can_undo && !f.stamped && from == t.snd_una) {
     f.stamped = true;
     f.first_again_stamp = stamp_of(t);

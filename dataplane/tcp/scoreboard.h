@@ -3,9 +3,12 @@
 //
 // The runs cover [snd_una, snd_max) without a gap. A run is in flight, SACKed (RFC 2018), or lost; one that was sent again
 // says so, and every run keeps when it was last sent, which is all that RACK (RFC 8985) asks. Runs sent within one grain of
-// time are one run, so that a window is a few runs as long as nothing is lost. There are at most kRuns: a SACK block that
-// would need one too many is not marked, which only costs a retransmission, and so a peer cannot make it cost more work.
-// A FIN counts as one byte. Times are the low 32 bits of microseconds. Pure: no packet, no clock; one thread.
+// time are one run, so that a window is a few runs as long as nothing is lost. Where they left at different moments, only the
+// last byte was sent when the run says, and only its arrival tells a round trip.
+//
+// There are at most kRuns. When they are used up, those sent nearest to one another are joined; a SACK block that would need
+// one too many even then is not marked, which only costs a retransmission, and so a peer cannot make it cost more work. A
+// FIN counts as one byte. Times are the low 32 bits of microseconds. Pure: no packet, no clock; one thread.
 
 #include <algorithm>
 #include <array>
@@ -22,6 +25,7 @@ struct Delivered {
   wire::SeqNo highest;  // set by the caller: highest_delivered() before this acknowledgement
   u32 min_rtt_us = 0;   // set by the caller: an answer to a retransmission cannot be faster (RFC 8985 6.2 step 2)
   u32 echo_age_us = 0;  // set by the caller: how old the echoed timestamp is, 0 without
+  u32 rtt_us = 0;      // the round trip of the last of them that tells one, 0: none does
   bool any = false;    // `sent_us` and `end` are of the last sent among the delivered
   u32 sent_us = 0;
   wire::SeqNo end;
@@ -30,12 +34,14 @@ struct Delivered {
 
 class Scoreboard {
  public:
-  static constexpr u32 kRuns = 48;
+  static constexpr u32 kRuns = 128;  // a fifth of a window of 256 KiB that left at once is late
   enum State : u8 { kSacked = 1, kLost = 2, kAgain = 4 };
+  enum class Sent : u8 { all, last, none };  // which bytes of a run left just at its `sent_us`
   struct Run {
     wire::SeqNo end;
     u32 sent_us;
     u8 state;
+    Sent exact = Sent::all;
   };
 
   Scoreboard() {}
@@ -61,15 +67,15 @@ class Scoreboard {
     if (count_ != 0) {
       Run& last = runs_[first_ + count_ - 1];
       const bool same = last.state == 0 && last.sent_us >> grain == now_us >> grain;
-      if (!same && count_ == kRuns) compact();
+      if (!same && count_ == kRuns) join_near();
       if (same || count_ == kRuns) {
         Run& into = runs_[first_ + count_ - 1];
         if (into.state != 0) set(count_ - 1, 0);
-        into = {to, now_us, 0};
+        into = {to, now_us, 0, into.sent_us == now_us ? into.exact : Sent::last};
         return;
       }
     }
-    if (first_ + count_ == kRuns) slide();
+    if (first_ >= kSlide || first_ + count_ == kRuns) slide();
     runs_[first_ + count_++] = {to, now_us, 0};
   }
 
@@ -96,6 +102,7 @@ class Scoreboard {
   void sack(wire::SeqNo from, wire::SeqNo to, Delivered& d) {
     if (from < una_) from = una_;
     if (end() < to) to = end();
+    if (count_ + 2 > kRuns) join_near();
     for (u32 i = 0; i < count_ && from < to; ++i) {
       if (run(i).end <= from || (run(i).state & kSacked) != 0) continue;
       if (to <= begin(i)) break;
@@ -138,7 +145,7 @@ class Scoreboard {
       if (reneged || (s & kSacked) == 0) set(i, static_cast<u8>((s & kAgain) | kLost));
     }
     if (reneged) highest_ = una_;
-    compact();
+    join([](const Run& a, const Run& b) { return a.state == b.state; });
     return reneged;
   }
   // Takes back what was thought lost and has not been sent again: the loss was none.
@@ -160,12 +167,14 @@ class Scoreboard {
   // Bytes [from, from + n), with `from` as next_lost gave it, leave again now.
   void again(wire::SeqNo from, u32 n, u32 now_us) {
     const wire::SeqNo to = from + n;
+    if (count_ + 2 > kRuns) join_near();
     for (u32 i = 0; i < count_ && begin(i) < to; ++i) {
       if (run(i).end <= from || (run(i).state & kSacked) != 0) continue;
       // Without room to carve, the whole run counts as sent: what was not is found lost once more.
       if (!carve(i, std::max(begin(i), from, less), std::min(run(i).end, to, less)) && begin(i) < from) continue;
       set(i, kAgain);
       runs_[first_ + i].sent_us = now_us;
+      runs_[first_ + i].exact = Sent::all;
     }
     join_again();
   }
@@ -182,6 +191,8 @@ class Scoreboard {
   }
 
  private:
+  static constexpr u32 kSlide = 32;  // runs that are over in front of those that count, before they make room
+
   static bool less(wire::SeqNo a, wire::SeqNo b) { return a < b; }
 
   u32& sum(u8 state) { return (state & kSacked) != 0 ? sacked_ : (state & kLost) != 0 ? lost_ : pipe_; }
@@ -194,6 +205,7 @@ class Scoreboard {
     sum(state) += n;
   }
 
+  // `n` bytes of the run, up to `to`.
   void deliver(const Run& r, wire::SeqNo to, u32 n, Delivered& d) {
     d.bytes += n;
     if ((r.state & kAgain) == 0) {
@@ -202,6 +214,7 @@ class Scoreboard {
       return;  // the answer to an earlier copy
     }
     if (highest_ < to) highest_ = to;
+    if (r.exact == Sent::all || (r.exact == Sent::last && to == r.end)) d.rtt_us = std::max(d.now_us - r.sent_us, 1u);
     const i32 later = static_cast<i32>(r.sent_us - d.sent_us);
     if (d.any && (later < 0 || (later == 0 && to < d.end))) return;
     d.any = true;
@@ -227,6 +240,7 @@ class Scoreboard {
     std::move_backward(p, &runs_[first_] + count_, &runs_[first_] + count_ + 1);
     ++count_;
     p->end = at;
+    if (p->exact == Sent::last) p->exact = Sent::none;
   }
   void slide() {
     std::move(runs_.begin() + first_, runs_.begin() + first_ + count_, runs_.begin());
@@ -240,7 +254,13 @@ class Scoreboard {
       Run& a = runs_[first_ + to];
       const Run b = run(i);
       if (same(a, b)) {
-        if (static_cast<i32>(b.sent_us - a.sent_us) > 0) a.sent_us = b.sent_us;
+        const i32 later = static_cast<i32>(b.sent_us - a.sent_us);
+        if (later > 0) {
+          a.sent_us = b.sent_us;
+          a.exact = b.exact == Sent::none ? Sent::none : Sent::last;
+        } else if (later < 0 || a.exact != b.exact) {
+          a.exact = Sent::none;
+        }
         a.end = b.end;
       } else {
         runs_[first_ + ++to] = b;
@@ -256,9 +276,13 @@ class Scoreboard {
       return a.state == b.state && ((a.state & kLost) != 0 || (a.state == kAgain && a.sent_us == b.sent_us));
     });
   }
-  // Joins whatever shares a fate; the later time counts for both.
-  void compact() {
-    join([](const Run& a, const Run& b) { return a.state == b.state; });
+  // Joins neighbours that share a fate, until a quarter of the runs is free if that can be; the later time counts for both.
+  [[gnu::noinline]] void join_near() {
+    for (u32 grain = 4; count_ > kRuns - kRuns / 4 && grain < 32; grain += 2) {
+      join([grain](const Run& a, const Run& b) {
+        return a.state == b.state && ((a.state & kLost) != 0 || a.sent_us >> grain == b.sent_us >> grain);
+      });
+    }
   }
 
   u32 first_ = 0;

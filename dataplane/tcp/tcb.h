@@ -77,6 +77,7 @@ struct Flight {
   u32 sent_again = 0;         // bytes sent again that no D-SACK has named
   u32 first_again_stamp = 0;  // our timestamp on the first of them, with `stamped`
   bool can_undo = false;
+  bool repaired = false;      // something was sent again since
   bool stamped = false;
   bool probing = false;         // a tail probe up to probe_end is out
   bool probe_repeated = false;  // and it carried nothing new
@@ -126,6 +127,7 @@ struct RW_CACHE_ALIGNED Tcb {
   u8 challenges_left = 0;
   u8 keepalives = 0;      // probes sent since the peer was heard
   TimerMode timer_mode = TimerMode::timeout;
+  u8 careful = 0;         // segments to come until acknowledgements may be few again
   u16 dsack_bytes = 0;    // with kDsack
 
   // --- 3: timing, accounts

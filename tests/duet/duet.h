@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
+#include <functional>
 #include <random>
 
 #include "dataplane/tcp/state.h"
@@ -15,14 +17,83 @@ namespace ringway::test {
 
 // What the link does to each packet, in percent where not said otherwise.
 struct Faults {
-  u32 loss = 0;
+  double loss = 0;
   u32 reorder = 0;       // is overtaken by what follows within reorder_us
+  u32 hold = 0;          // is overtaken by all that follows within hold_us
   u32 duplicate = 0;
   u32 corrupt = 0;       // one bit flips; the checksums must catch it
   u32 delay_us = 100;    // each way
   u32 reorder_us = 1000;
+  u32 hold_us = 500;
   u32 queue_packets = 100'000;  // in flight each way; more are lost
+  // Behind these faults stands a bottleneck: a token bucket and what waits for it. 0: none.
+  u32 rate_mbit_s = 0;
+  u32 burst_bytes = 65'536;
+  u32 queue_bytes = 262'144;
+  // Each end is away from its work now and then, as a core is that others use as well: for so long at most, about so often.
+  u32 away_us = 0;
+  u32 away_every_us = 10'000;
   u64 seed = 1;
+};
+
+// Packets under way to one side: delayed, in any order, then through the bottleneck in the order in which they get there.
+class Link {
+ public:
+  explicit Link(const Faults& f) : faults_(f) {}
+  void clear() {
+    delayed_.clear();
+    queued_.clear();
+  }
+  std::size_t packets() const { return delayed_.size() + queued_.size(); }
+
+  void enter(TimeUs at, const std::vector<u8>& bytes) {
+    delayed_.push_back({at, order_++, bytes});
+    std::push_heap(delayed_.begin(), delayed_.end(), std::greater<>());
+  }
+  // The next packet that is there at `now`. False: none is.
+  bool leave(TimeUs now, std::vector<u8>& bytes) {
+    while (!delayed_.empty() && delayed_.front().at <= now) {
+      std::pop_heap(delayed_.begin(), delayed_.end(), std::greater<>());
+      queue(std::move(delayed_.back()));
+      delayed_.pop_back();
+    }
+    if (queued_.empty() || queued_.front().at > now) return false;
+    bytes = std::move(queued_.front().bytes);
+    queued_bytes_ -= bytes.size();
+    queued_.pop_front();
+    return true;
+  }
+  TimeUs next() const {
+    TimeUs at = ~TimeUs{0};
+    if (!delayed_.empty()) at = delayed_.front().at;
+    return queued_.empty() ? at : std::min(at, queued_.front().at);
+  }
+
+ private:
+  struct Flying {
+    TimeUs at;
+    u64 order;
+    std::vector<u8> bytes;
+    bool operator>(const Flying& o) const { return at != o.at ? at > o.at : order > o.order; }
+  };
+
+  void queue(Flying f) {
+    if (faults_.rate_mbit_s != 0) {
+      if (queued_bytes_ + f.bytes.size() > faults_.queue_bytes) return;
+      const u64 at_ns = f.at * 1000, credit_ns = u64{faults_.burst_bytes} * 8000 / faults_.rate_mbit_s;
+      free_ns_ = std::max(free_ns_, at_ns - credit_ns) + f.bytes.size() * 8000 / faults_.rate_mbit_s;
+      f.at = std::max(f.at, free_ns_ / 1000);
+    }
+    queued_bytes_ += f.bytes.size();
+    queued_.push_back(std::move(f));
+  }
+
+  const Faults& faults_;
+  std::vector<Flying> delayed_;  // a heap, earliest first
+  std::deque<Flying> queued_;
+  u64 queued_bytes_ = 0;
+  u64 free_ns_ = 0;  // when the bucket has no debt any more
+  u64 order_ = 0;
 };
 
 // One side: its stack, what it sends, what it got.
@@ -38,6 +109,8 @@ struct Side : Stack {
   u32 piece = 1460;       // bytes per mbuf that the application writes
   u32 read_most = ~0u;    // bytes taken per step
   u64 salt = 0;           // of the stream that it sends
+  TimeUs back_at = 0;     // away until then
+  TimeUs leaves_at = 0;
   bool shut_when_done = true;
 };
 
@@ -78,14 +151,11 @@ class Duet {
 
   // Runs until both sides are closed, or `limit` of simulated time. True when everything arrived.
   bool run(TimeUs limit_us) {
-    const TimeUs end = now + limit_us;
-    while (now < end && !failed) {
-      step(a, to_b);
-      step(b, to_a);
-      if (a.done() && b.done()) break;
-      now = next_time(end);
-    }
-    return a.done() && b.done() && !failed;
+    return run_until(limit_us, [this] { return a.done() && b.done(); });
+  }
+  // Runs until every byte is there; the connection lives on.
+  bool carry(TimeUs limit_us) {
+    return run_until(limit_us, [this] { return a.got == a.to_get && b.got == b.to_get; });
   }
   void audit() {
     to_a.clear();
@@ -111,33 +181,47 @@ class Duet {
   static constexpr wire::Ip4 kClient = wire::Ip4::of(10, 1, 0, 1);
   static constexpr wire::Ip4 kServer = wire::Ip4::of(10, 1, 0, 2);
 
-  struct Flying {
-    TimeUs at;
-    u64 order;
-    std::vector<u8> bytes;
-    bool operator>(const Flying& o) const { return at != o.at ? at > o.at : order > o.order; }
-  };
-  using Link = std::vector<Flying>;  // a heap, earliest first
-
   Faults faults;
   std::mt19937_64 rng;
   TimeUs now = 1'000'000;
   Side a, b;
-  Link to_a, to_b;
-  u64 order = 0;
+  Link to_a{faults}, to_b{faults};
   u64 packets = 0;
   bool failed = false;
 
  private:
-  bool chance(u32 percent) { return percent != 0 && rng() % 100 < percent; }
-
-  void step(Side& me, Link& out) {
-    Link& in = &me == &a ? to_a : to_b;
-    while (!in.empty() && in.front().at <= now) {
-      std::pop_heap(in.begin(), in.end(), std::greater<>());
-      me.arrive(in.back().bytes, now);
-      in.pop_back();
+  template <class Done>
+  bool run_until(TimeUs limit_us, Done done) {
+    const TimeUs end = now + limit_us;
+    while (now < end && !failed) {
+      step(a, to_b);
+      step(b, to_a);
+      if (done()) break;
+      now = next_time(end);
     }
+    return done() && !failed;
+  }
+
+  bool chance(double percent) { return percent > 0 && static_cast<double>(rng() % 100'000) < percent * 1000; }
+
+  // Polls until nothing more has arrived.
+  void step(Side& me, Link& out) {
+    if (away(me)) return;
+    Link& in = &me == &a ? to_a : to_b;
+    while (poll(me, in, out) == contract::kBurstMax) {
+    }
+  }
+  bool away(Side& me) {
+    if (faults.away_us == 0) return false;
+    if (now >= me.leaves_at) {
+      me.back_at = now + rng() % (faults.away_us + 1);
+      me.leaves_at = me.back_at + rng() % (2 * faults.away_every_us);
+    }
+    return now < me.back_at;
+  }
+  u32 poll(Side& me, Link& in, Link& out) {
+    u32 count = 0;
+    for (std::vector<u8> bytes; count < contract::kBurstMax && in.leave(now, bytes); ++count) me.arrive(bytes, now);
     me.engine->timers(now, 1000);
     application(me);
     me.flush(now, [&](mbuf::Pkt pkt) { depart(pkt, out); });
@@ -145,6 +229,7 @@ class Duet {
       failed = true;
       ADD_FAILURE() << "this should hold: " << what << "\n" << story();
     }
+    return count;
   }
 
   void depart(const mbuf::Pkt& pkt, Link& out) {
@@ -152,13 +237,13 @@ class Duet {
   }
   void fly(std::vector<u8> bytes, Link& out) {
     ++packets;
-    if (chance(faults.loss) || out.size() >= faults.queue_packets) return;
+    if (chance(faults.loss) || out.packets() >= faults.queue_packets) return;
     if (chance(faults.corrupt)) bytes[rng() % bytes.size()] ^= static_cast<u8>(1u << rng() % 8);
     const u32 copies = chance(faults.duplicate) ? 2 : 1;
     for (u32 i = 0; i < copies; ++i) {
-      const TimeUs late = chance(faults.reorder) ? rng() % (faults.reorder_us + 1) : 0;
-      out.push_back({now + faults.delay_us + late, order++, bytes});
-      std::push_heap(out.begin(), out.end(), std::greater<>());
+      TimeUs late = chance(faults.reorder) ? rng() % (faults.reorder_us + 1) : 0;
+      if (chance(faults.hold)) late += faults.hold_us;
+      out.enter(now + faults.delay_us + late, bytes);
     }
   }
 
@@ -208,8 +293,7 @@ class Duet {
   }
   TimeUs next_time(TimeUs end) const {
     TimeUs t = std::min(end, now + 1'000'000);
-    for (const Link* l : {&to_a, &to_b})
-      if (!l->empty()) t = std::min(t, l->front().at);
+    t = std::min({t, to_a.next(), to_b.next()});
     for (const Side* s : {&a, &b}) t = std::min(t, now + s->engine->next_timer_us(now, 1'000'000));
     return std::max(t, now + 50);
   }

@@ -207,8 +207,8 @@ class H2Client:
 
 # ---- without rules
 
-def frame(kind, flags=0, stream=0, payload=b"", length=None):
-    return struct.pack("!I", len(payload) if length is None else length)[1:] + bytes([kind, flags]) + struct.pack("!I", stream) + payload
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream) + payload
 
 
 def settings(values=None):

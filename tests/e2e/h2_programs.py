@@ -57,7 +57,8 @@ class Programs:
         if length:
             return self.curl(url, "--data-binary", f"@{self.file(count)}", "-H", "Expect:", *words)
         # From a pipe curl knows no length.
-        script = f'cat {self.file(count)} | curl -sS --noproxy "*" -m 30 -X POST -T - -H Expect: -o {self.out} -w "%{{http_code}} %{{http_version}}" "$@"'
+        script = (f'cat {self.file(count)} | curl -sS --noproxy "*" -m 30 -X POST -T - -H Expect: -o {self.out} '
+                  '-w "%{http_code} %{http_version}" "$@"')
         done = self.mesh.client.run("sh", "-c", script, "sh", *words, url)
         if done.returncode != 0:
             raise AssertionError(f"curl: {done.stderr}")

@@ -41,6 +41,9 @@ class LabCase(unittest.TestCase):
     starts = True
     families = (4, 4)  # of the clients, of the tasks
     ip4_only = ""
+    # What the class asks of the machine: "alone" when it says how fast something must be, "working" when it moves all that
+    # it can, "waiting" when it mostly waits. One that works and one that waits may run side by side.
+    share = "waiting"
 
     @staticmethod
     def services():

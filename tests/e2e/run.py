@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""run.py [-k WORD] [--family 4|6] [--json FILE]: the end-to-end tests, against build/ (or RINGWAY_BUILD). Needs root.
+"""run.py [-k WORD] [--family 4|6] [--share alone|working|waiting] [--json FILE]: the end-to-end tests, against build/ (or
+RINGWAY_BUILD). Needs root.
 
-Every class runs twice, over IPv4 and, as CLASSOverIp6, over IPv6."""
+Every class runs twice, over IPv4 and, as CLASSOverIp6, over IPv6. The shares `working` and `waiting` may run side by side;
+lab_case.py says what they are."""
 
 import argparse
 import json
@@ -50,10 +52,18 @@ def over_ip6(loader, suite):
     return out
 
 
+def in_share(suite, name):
+    """The tests of one share. What could not even be loaded is among those that wait."""
+    def of(case):
+        return case.share if isinstance(getattr(type(case), "share", None), str) else "waiting"
+    return unittest.TestSuite(case for case in cases(suite) if of(case) == name)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-k", action="append", help="only tests whose name contains this word")
     parser.add_argument("--family", choices=("4", "6"), help="only over this one; both when not said")
+    parser.add_argument("--share", choices=("alone", "working", "waiting"), help="only this one; all when not said")
     parser.add_argument("--json", help="write the counts there")
     args = parser.parse_args()
     if os.geteuid() != 0:
@@ -66,6 +76,8 @@ def main():
     six = over_ip6(loader, tests)
     four = loader.discover(HERE, "test_*.py")
     chosen = unittest.TestSuite({"4": [four], "6": [six]}.get(args.family, [four, six]))
+    if args.share:
+        chosen = in_share(chosen, args.share)
     result = unittest.TextTestRunner(verbosity=2, resultclass=Timed).run(chosen)
     bad = [str(test) for test, _ in result.failures + result.errors]
     if args.json:

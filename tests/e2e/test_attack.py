@@ -23,6 +23,7 @@ SECONDS = {4: 3, 6: 1.5}
 
 
 class UnderAttack(LabCase):
+    share = "alone"
     options = {"settings": {
         "ports": [{"device": "net_af_xdp0,iface=eth0,start_queue=0", "address": "10.77.0.1/16", "nextHop": ATTACKER[4]}],
         "pools": {"packets": MBUFS},

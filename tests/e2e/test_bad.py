@@ -124,7 +124,7 @@ class BadBackends(LabCase):
 
     def test_gateway_serves_after_all_of_them(self):
         for target in ("/garbage", "/die", "/half", "/smuggle") * 5:
-            self.exchange(f"GET {target} HTTP/1.1\r\nHost: odd\r\n\r\n".encode())
+            self.exchange(f"GET {target} HTTP/1.1\r\nHost: odd\r\nConnection: close\r\n\r\n".encode())
         self.still_serves()
 
 

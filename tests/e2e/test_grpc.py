@@ -8,9 +8,9 @@ import sys
 import time
 
 from h2_client import H2Client
-from lab_case import LabCase, LoggedTask, Service, wait_until
+from lab_case import LabCase, LoggedTask, Service, authority, vip, wait_until
 from ringway_lab import task
-from ringway_lab.task import GrpcTask
+from ringway_lab.task import GrpcTask, OddH2Task
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(task.__file__)), "grpc_client.py")
 CHECK = {"healthCheck": {"protocol": "grpc", "path": None, "intervalSeconds": 0.3, "timeoutSeconds": 0.3}}
@@ -26,7 +26,8 @@ class Grpc(LabCase):
     def services():
         return [Service("grpc-service", 5000, 2, GrpcTask, GRPC), Service("auth-service", 4000, 1, LoggedTask),
                 Service("slow-service", 5001, 1, GrpcTask, {**GRPC, "timeout": {"perRequestTimeoutSeconds": 1}}),
-                Service("empty-service", 5002, 1, GrpcTask, {**GRPC, "endpoints": []})]
+                Service("empty-service", 5002, 1, GrpcTask, {**GRPC, "endpoints": []}),
+                Service("never-service", 5003, 1, OddH2Task, {"appProtocol": "grpc"})]
 
     @classmethod
     def setUpClass(cls):
@@ -93,8 +94,8 @@ class Grpc(LabCase):
     def test_calls_of_one_connection_go_to_both_backends(self):
         told = self.ask("grpc-service", "load", 2000, 16)
         self.assertEqual(told["codes"], {"OK": 2000}, told["details"])
-        self.assertGreater(min(told["backends"].values()), 700, told["backends"])
         self.assertEqual(len(told["backends"]), 2)
+        self.assertGreater(min(told["backends"].values()), 300, told["backends"])  # bounded load spares the slower one
 
     def test_cancelled_call_ends_at_the_backend(self):
         self.assertEqual(self.ask("grpc-service", "cancel", "Many")["code"], "CANCELLED")
@@ -108,7 +109,7 @@ class Grpc(LabCase):
             self.assertEqual((told["code"], told["details"]), (code, "because, of: that"))
 
     def test_no_route_is_unimplemented(self):
-        address = f"{self.mesh.service('grpc-service').vip.rpartition('.')[0]}.50:6000" if self.families[0] == 4 else "[fd78::50]:6000"
+        address = authority(vip(self.families[0], 50), 6000)
         self.assertEqual(self.ask(address, "call", "Echo", "x", 5)["code"], "OK")
         self.assertEqual(self.ask(address, "call", "Metadata", "x", 5)["code"], "UNIMPLEMENTED")
 
@@ -127,18 +128,17 @@ class Grpc(LabCase):
         self.assertTrue(5 < float(told["text"]) <= 7, told)
 
     def test_grpc_timeout_is_honoured_by_the_gateway_itself(self):
-        """A client that gives a deadline and does not watch it: the gateway answers."""
-        client = H2Client(self.mesh.connect("grpc-service"), "grpc-service")
+        """Neither the client nor the endpoint watches the deadline."""
+        client = H2Client(self.mesh.connect("never-service"), "never-service")
         self.addCleanup(client.close)
         before = self.gateway.counter("request_timeouts")
         began = time.monotonic()
-        answer = client.ask("/lab.Test/Wait", "POST", [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "400m")],
-                            b"\0\0\0\0\x013")
+        fields = [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "400m")]
+        answer = client.ask("/never", "POST", fields, b"\0\0\0\0\0")
         self.assertTrue(0.3 < time.monotonic() - began < 1.5)
         fields = answer.fields + answer.trailers
         self.assertEqual((answer.status, dict(fields)["grpc-status"]), (200, "4"), answer)
-        # The backend may have watched its own deadline and answered first; ours is then at least not later.
-        self.assertGreaterEqual(self.gateway.counter("request_timeouts"), before)
+        self.assertEqual(self.gateway.counter("request_timeouts"), before + 1)
 
     def test_http_client_of_a_grpc_service_gets_its_answer(self):
         done = self.mesh.curl("--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}",
@@ -159,16 +159,16 @@ class Grpc(LabCase):
         self.assertTrue(wait_until(lambda: self.gateway.endpoint_healthy(sick), 5), "not healthy again")
 
     def test_ten_thousand_calls_with_a_backend_killed_in_the_middle(self):
-        dead = self.mesh.task("grpc-2")
-        load = self.start("grpc-service", "load", 10_000, 16)
+        dead, calls = self.mesh.task("grpc-2"), 10_000 if self.families[0] == 4 else 2_000
+        load = self.start("grpc-service", "load", calls, 16)
         before = self.gateway.counter("requests")
-        self.assertTrue(wait_until(lambda: self.gateway.counter("requests") - before > 2000, 10, 0.01))
+        self.assertTrue(wait_until(lambda: self.gateway.counter("requests") - before > calls // 5, 10, 0.01))
         dead.kill()
         killed = time.monotonic()
         told = self.told(load)
         try:
-            failed = 10_000 - told["codes"].get("OK", 0)
-            print(f"    {failed} of 10000 calls failed: {told['details']}", file=sys.stderr)
+            failed = calls - told["codes"].get("OK", 0)
+            print(f"    {failed} of {calls} calls failed: {told['details']}", file=sys.stderr)
             # Those that the backend had and had not answered cannot be repeated without knowing what they do.
             self.assertLessEqual(failed, 16, told["details"])
             self.assertLessEqual(set(told["codes"]), {"OK", "UNAVAILABLE"}, told["details"])

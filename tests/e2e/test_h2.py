@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
 
-from h2_client import REFUSED_STREAM, H2Client
+from h2_client import H2Client
 from h2_programs import Programs
 from lab_case import LabCase, LoggedTask, OddTask, Service, statuses, wait_until, wrk
 from ringway_lab.backend import pattern, pattern_sha256
@@ -53,7 +54,9 @@ class H2Case(LabCase):
         return f"http://{self.mesh.service(service).authority}{target}"
 
     def h2load(self, service, target, *words):
-        return H2Load(self.mesh.client, self.url(service, target), *words)
+        at = self.mesh.service(service)
+        # By name: of an IPv6 address h2load makes an authority without brackets.
+        return H2Load(self.mesh.client, f"http://{at.name}:{at.port}{target}", "--connect-to", at.authority, *words)
 
     def active(self):
         """Requests under way, by the gateway's account."""
@@ -227,7 +230,7 @@ class H2Http(H2Case):
     def test_trailers_of_requests(self):
         body = b"".join(pattern(BYTES))
         for service in (*self.both, "node-service"):
-            answer = self.h2(service).ask("/echo", "POST", [("te", "trailers")], body, trailers=[("x-end", "yes"), ("x-more", "2")])
+            answer = self.h2(service).ask("/echo", "POST", [("te", "trailers")], body, [("x-end", "yes"), ("x-more", "2")])
             told = json.loads(answer.body)
             self.assertEqual((told["bytes"], told["sha256"]), (BYTES, pattern_sha256(BYTES)))
             trailers = [t.lower().split(": ") if isinstance(t, str) else t for t in told["trailers"]]
@@ -313,8 +316,8 @@ class H2Http(H2Case):
 
     def test_fields_of_the_connection_stay_on_it(self):
         raw = self.client("odd2-service")
-        raw.send("GET /echo HTTP/1.1\r\nHost: odd\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n"
-                 "TE: trailers, deflate\r\nProxy-Connection: keep-alive\r\nX-Kept: 1\r\n\r\n")
+        raw.send("GET /echo HTTP/1.1\r\nHost: odd\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\n"
+                 "Keep-Alive: timeout=5\r\nTE: trailers, deflate\r\nProxy-Connection: keep-alive\r\nX-Kept: 1\r\n\r\n")
         fields = json.loads(raw.answer()[2])["fields"]
         for name in ("connection", "x-private", "keep-alive", "proxy-connection", "transfer-encoding", "host"):
             self.assertNotIn(name, fields)
@@ -471,7 +474,6 @@ class H2Http(H2Case):
     def test_refused_stream_is_tried_again_even_with_a_body(self):
         before = self.gateway.counter("upstream_retries")
         stamp = time.monotonic_ns()
-        self.assertNotEqual(REFUSED_STREAM, 0)
         self.assertEqual(self.h2("odd2-service").ask(f"/refuse/1?{stamp}").status, 200)
         self.assertGreater(self.gateway.counter("upstream_retries"), before)
 
@@ -488,6 +490,8 @@ class H2Http(H2Case):
 class H2Many(H2Case):
     """Many at once: counts are exact, endpoints share fairly, connections are few (R22)."""
 
+    ip4_only = "load; what it shows lies above the network"
+
     @staticmethod
     def services():
         return [Service("auth-service", 4000, 2, LoggedTask), Service("auth2-service", 4002, 2, LoggedH2Task, H2)]
@@ -497,13 +501,13 @@ class H2Many(H2Case):
 
     def check(self, service, prefix, total, report):
         self.assertClean(report, total)
-        print(f"    {service}: {report.rate:.0f} requests/s")
+        print(f"    {service}: {report.rate:.0f} requests/s", file=sys.stderr)
         counts = self.arrived(service, prefix)
         self.assertEqual(sum(counts), total)
-        self.assertGreater(min(counts), total * 0.35, counts)
+        self.assertGreater(min(counts), total * 0.2, counts)  # bounded load spares the slower one
 
     def test_h2_to_h1(self):
-        self.check("auth-service", "/a", 20_000, self.h2load("auth-service", "/a", "-n", 20_000, "-c", 8, "-m", 100).report())
+        self.check("auth-service", "/a", 10_000, self.h2load("auth-service", "/a", "-n", 10_000, "-c", 8, "-m", 100).report())
 
     def test_h2_to_h2_over_few_connections(self):
         self.check("auth2-service", "/b", 40_000, self.h2load("auth2-service", "/b", "-n", 40_000, "-c", 8, "-m", 100).report())
@@ -513,16 +517,16 @@ class H2Many(H2Case):
             self.assertLessEqual(len(open_now), 16, open_now)
 
     def test_h1_to_h2(self):
-        self.check("auth2-service", "/c", 20_000,
-                   self.h2load("auth2-service", "/c", "--h1", "-n", 20_000, "-c", 32).report())
+        self.check("auth2-service", "/c", 10_000,
+                   self.h2load("auth2-service", "/c", "--h1", "-n", 10_000, "-c", 32).report())
 
     def test_many_connections(self):
         self.check("auth2-service", "/d", 8_000, self.h2load("auth2-service", "/d", "-n", 8_000, "-c", 400, "-m", 4).report())
 
     def test_larger_answers(self):
         for service in ("auth-service", "auth2-service"):
-            report = self.h2load(service, "/bytes/102400", "-n", 2_000, "-c", 8, "-m", 10).report()
-            self.assertClean(report, 2_000)
+            report = self.h2load(service, "/bytes/102400", "-n", 400, "-c", 8, "-m", 10).report()
+            self.assertClean(report, 400)
 
     def test_wrk_to_h2(self):
         report = wrk(self.mesh.client, self.url("auth2-service", "/w"), 1, 32)
@@ -531,7 +535,7 @@ class H2Many(H2Case):
 
 
 class H2Large(H2Case):
-    """256 MiB both ways over HTTP/2 on both sides, by programs in C. Once is enough for both families."""
+    """256 MiB to the client, half as much to the endpoint and back, over HTTP/2 on both sides, by programs in C."""
 
     ip4_only = "as much again would show nothing new"
     SIZE = 256 << 20
@@ -541,17 +545,12 @@ class H2Large(H2Case):
         return [Service("nghttpd-service", 7004, 1, NghttpdTask, H2)]
 
     def test_256_mib_out_and_back(self):
-        path = os.path.join(self.lab.dir, "large")
-        with open(path, "wb") as f:
-            for piece in pattern(self.SIZE):
-                f.write(piece)
-        task = self.mesh.task("nghttpd-1")
-        os.symlink(path, os.path.join(task.folder, "large"))
-        wanted = pattern_sha256(self.SIZE)
-        for name, words in (("download", []), ("upload and back", ["-d", path])):
+        os.symlink(self.programs.file(self.SIZE), os.path.join(self.mesh.task("nghttpd-1").folder, "large"))
+        half = self.SIZE // 2
+        for name, size, words in (("download", self.SIZE, []), ("upload and back", half, ["-d", self.programs.file(half)])):
             began = time.monotonic()
             done = self.mesh.client.run("sh", "-c", 'nghttp -w 20 -W 22 "$@" | sha256sum', "sh", *words,
                                         self.url("nghttpd-service", "/large"), timeout=60)
             seconds = time.monotonic() - began
-            self.assertEqual(done.stdout.split()[0], wanted, done.stderr)
-            print(f"    {name}: {self.SIZE * 8 / seconds / 1e9:.2f} Gbit/s")
+            self.assertEqual(done.stdout.split()[0], pattern_sha256(size), done.stderr)
+            print(f"    {name}: {size * 8 / seconds / 1e9:.2f} Gbit/s", file=sys.stderr)

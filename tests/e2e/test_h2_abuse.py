@@ -14,12 +14,12 @@ from h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR
                        PING, PRIORITY, REFUSED_STREAM, RST_STREAM, Frames, block, frame, literal, request, reset, settings,
                        text, window_update)
 from lab_case import OddTask, Service, wait_until
-from ringway_lab.load import H2Load
 from ringway_lab.task import NginxTask, OddH2Task
 from test_h2 import H2, H2Case
 
 AUTHORITY = "odd-service"
 ROUTED = "10.78.0.50"
+HEAD = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
 
 
 class H2Abuse(H2Case):
@@ -31,7 +31,7 @@ class H2Abuse(H2Case):
 
     @staticmethod
     def services():
-        quick = {"timeout": {"perRequestTimeoutSeconds": 2}}
+        quick = {"timeout": {"perRequestTimeoutSeconds": 1}}
         return [Service("auth-service", 4000, 2, NginxTask), Service("odd-service", 7000, 1, OddTask, quick),
                 Service("odd2-service", 7002, 1, OddH2Task, {**H2, **quick})]
 
@@ -45,10 +45,10 @@ class H2Abuse(H2Case):
             frames.settled()
         return frames
 
-    def under(self, attack, counter=None, seconds=1):
+    def under(self, attack, counter=None, seconds=0.5):
         """Honest load meanwhile; what the attack returns. `counter` must move."""
         before = self.numbers()
-        load = H2Load(self.mesh.client, self.url("auth-service", "/"), "-n", int(400 * seconds), "-c", 4, "-m", 10, "--rps", 100)
+        load = self.h2load("auth-service", "/", "-n", int(400 * seconds), "-c", 4, "-m", 10, "--rps", 100)
         try:
             result = attack()
         finally:
@@ -133,7 +133,7 @@ class H2Abuse(H2Case):
     def test_continuation_flood(self):
         """CVE-2024-27316 and others: a header block that never ends."""
         def flood(_):
-            yield frame(HEADERS, END_STREAM, 1, block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/")))
+            yield frame(HEADERS, END_STREAM, 1, HEAD)
             for i in range(2000):
                 yield frame(CONTINUATION, 0, 1, literal(f"x-{i}", "v"))
         self.calmed(flood, "h2_calm_continuations")
@@ -147,7 +147,7 @@ class H2Abuse(H2Case):
 
     def test_header_block_that_is_too_long(self):
         def flood(_):
-            yield frame(HEADERS, END_STREAM, 1, block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/")))
+            yield frame(HEADERS, END_STREAM, 1, HEAD)
             for i in range(60):
                 yield frame(CONTINUATION, 0, 1, literal(f"x-{i}", "v" * 16_000))
         self.calmed(flood, "h2_calm_block_bytes")
@@ -156,8 +156,7 @@ class H2Abuse(H2Case):
         """One long field in the dynamic table, named by a byte each time."""
         def flood(_):
             bomb = b"\x40" + text("x-bomb") + text("b" * 3900) + b"\xbe" * 15_000
-            head = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
-            yield frame(HEADERS, 0, 1, head + bomb[:16_000])
+            yield frame(HEADERS, 0, 1, HEAD + bomb[:16_000])
             yield frame(CONTINUATION, END_HEADERS, 1, bomb[16_000:])
         self.calmed(flood, "h2_calm_unfolded_bytes")
 
@@ -167,8 +166,7 @@ class H2Abuse(H2Case):
             many = request(1, AUTHORITY, fields=[(f"x-{i}", "v") for i in range(150)])
             frames.send(many)
             first = frames.status(1)
-            head = block((":method", "GET"), (":scheme", "http"), (":authority", AUTHORITY), (":path", "/"))
-            long = head + literal("x-long", "v" * 63_000)
+            long = HEAD + literal("x-long", "v" * 63_000)
             frames.send(frame(HEADERS, END_STREAM, 3, long[:16_384]))
             for at in range(16_384, len(long), 16_384):
                 frames.send(frame(CONTINUATION, END_HEADERS if at + 16_384 >= len(long) else 0, 3, long[at:at + 16_384]))
@@ -231,10 +229,11 @@ class H2Abuse(H2Case):
         self.calmed(flood, "h2_calm_window_updates", {INITIAL_WINDOW: 1})
 
     def test_answers_that_nobody_reads(self):
-        """Heads of answers need no window: they pile up in TCP's queue, until the client is let go."""
+        """They pile up in TCP's queue, until the client is let go."""
         def attack():
-            frames = Frames(self.mesh.client.connect(ROUTED, 6000))
+            frames = Frames(self.mesh.client.connect(ROUTED, 6000), {INITIAL_WINDOW: 1 << 30})
             self.addCleanup(frames.sock.close)
+            frames.send(window_update(0, 1 << 30))
             frames.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             for first in range(1, 80_001, 400):
                 if not frames.send(b"".join(request(n, AUTHORITY, "/nowhere") for n in range(first, first + 400, 2))):
@@ -264,7 +263,7 @@ class H2Abuse(H2Case):
                 ended += 1
             frames.send(settings({INITIAL_WINDOW: 65_535}) + request(201, AUTHORITY))
             return ended, frames.status(201)
-        self.assertEqual(self.under(attack, seconds=3), (100, 200))
+        self.assertEqual(self.under(attack, seconds=1.5), (100, 200))
 
     def test_hundred_stalled_connections(self):
         def attack():
@@ -278,7 +277,7 @@ class H2Abuse(H2Case):
             for frames in held:
                 frames.sock.close()
             return most
-        most = self.under(attack, seconds=2)
+        most = self.under(attack, seconds=1)
         print(f"    at most {most} mbufs", file=sys.stderr)
         self.assertLess(most, 16_383 * 9 // 10)
         self.assertEqual(self.h2("odd2-service").ask("/").status, 200)

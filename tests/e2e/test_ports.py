@@ -17,6 +17,8 @@ def setUpModule():
 class Traffic:
     """What every port must carry."""
 
+    share = "working"
+
     def test_names_and_services_answer(self):
         self.assertRegex(self.mesh.curl("http://auth-service:4000/validate").stdout, r"^auth-[12] ")
 

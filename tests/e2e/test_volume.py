@@ -12,6 +12,8 @@ GIB = 1 << 30
 
 
 class Volume(LabCase):
+    share = "working"
+
     @staticmethod
     def services():
         # A gibibyte may take longer than the 15 s that a request has by default.

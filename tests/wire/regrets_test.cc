@@ -1,6 +1,7 @@
 // What went wrong in other stacks, one test for each, by row of the list of regrets; and every tcp verdict provoked
 // with the balance of the pools behind it.
 
+#include "dataplane/tcp/reassembly.h"
 #include "tests/wire/wire.h"
 
 namespace ringway::test {
@@ -267,8 +268,8 @@ TEST(Regret13, AlternatingHolesAreBoundedAndTheConnectionGoesOn) {
   w.established();
   for (u32 i = 0; i < 2000; ++i) w.in("A seq=" + std::to_string(3 + 2 * i) + " ack=1 len=1");
   w.forget_sent();
-  EXPECT_LE(w.pools().packets_in_use(), 40u);
-  EXPECT_EQ(w.verdict(Verdict::tcp_out_of_budget), 2000u - 32u);
+  EXPECT_LE(w.pools().packets_in_use(), tcp::Reassembly::kRanges + 8);
+  EXPECT_EQ(w.verdict(Verdict::tcp_out_of_budget), 2000u - tcp::Reassembly::kRanges);
   w.in("A seq=1 ack=1 len=1000");
   w.out("A ack=1001");
   EXPECT_EQ(w.read(), Wire::pattern(kTheirIsn + 1, 1000));
@@ -381,7 +382,7 @@ const Provocation kProvocations[] = {
     {Verdict::tcp_out_of_budget,
      [](Wire& w) {
        w.established();
-       for (u32 i = 0; i < 40; ++i) w.in("A seq=" + std::to_string(3 + 2 * i) + " ack=1 len=1");
+       for (u32 i = 0; i <= tcp::Reassembly::kRanges; ++i) w.in("A seq=" + std::to_string(3 + 2 * i) + " ack=1 len=1");
      }},
     {Verdict::tcp_after_close,
      [](Wire& w) {

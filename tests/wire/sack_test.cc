@@ -73,8 +73,12 @@ TEST(Rfc2018_3, FourBlocksFitAndThreeBesideTimestamps) {
     w.in("S seq=0 win=65535 mss=1460 sackok" + stamp);
     w.out("SA");
     w.in("A seq=1 ack=1 win=65535" + stamp);
-    for (u32 i = 1; i <= 5; ++i) w.in("A seq=" + std::to_string(1 + 200 * i) + " ack=1 len=100" + stamp);
+    for (u32 i = 1; i <= 5; ++i) {
+      w.forget_sent();
+      w.in("A seq=" + std::to_string(1 + 200 * i) + " ack=1 len=100" + stamp);
+    }
     w.out(ts ? "A sack=1001-1101,801-901,601-701" : "A sack=1001-1101,801-901,601-701,401-501");
+    w.quiet();
     w.audit();
   }
 }
@@ -103,6 +107,81 @@ TEST(Rfc2883_4, BytesThatCameTwiceAreNamedOnce) {
   w.out("A ack=1461 sack=2001-2101,2001-2101");
   w.in("A seq=1001 ack=1 len=560");  // 460 old, 100 new
   w.out("A ack=1561 sack=1001-1461,2001-2101");
+  w.audit();
+}
+
+TEST(Rfc2883_4, OneBurstNamesEveryRangeThatCameTwice) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1460 sackok");
+  w.in("A seq=1 ack=1 len=900");
+  w.after(50ms);
+  w.out("A ack=901 sack=none");
+  w.in("A seq=1 ack=1 len=100");
+  w.in("A seq=101 ack=1 len=100");  // behind the first: one range
+  w.in("A seq=401 ack=1 len=100");
+  w.in("A seq=301 ack=1 len=100");
+  w.out("A ack=901 sack=1-201");
+  w.out("A ack=901 sack=401-501");
+  w.out("A ack=901 sack=301-401");
+  w.quiet();
+  w.in("A seq=1001 ack=1 len=400");
+  w.out("A ack=901 sack=1001-1401");
+  w.in("A seq=1301 ack=1 len=100");
+  w.in("A seq=1101 ack=1 len=100");
+  w.out("A ack=901 sack=1301-1401,1001-1401");
+  w.out("A ack=901 sack=1101-1201,1001-1401");
+  w.quiet();
+  w.audit();
+}
+
+// One acknowledgement for a burst would have to be silent about most of what came, and all would be lost with it.
+TEST(Rfc5681_4_2, BurstWithHolesIsAcknowledgedEverySecondSegment) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 win=65535 mss=1460 sackok ts=0");
+  w.out("SA");
+  w.in("A seq=1 ack=1 win=65535 ts=0 ecr=0");
+  for (u32 i = 0; i < 8; ++i) w.in("A seq=" + std::to_string(101 + 200 * i) + " ack=1 len=100 ts=0");
+  w.out("A ack=1 sack=301-401,101-201");
+  w.out("A ack=1 sack=701-801,501-601,301-401");
+  w.out("A ack=1 sack=1101-1201,901-1001,701-801");
+  w.out("A ack=1 sack=1501-1601,1301-1401,1101-1201");
+  w.quiet();
+  w.audit();
+}
+
+TEST(Rfc5681_4_2, PeerWithoutSackHearsOfEverySegmentAheadOfItsTurn) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1460");
+  for (u32 i = 1; i <= 4; ++i) w.in("A seq=" + std::to_string(1 + 1460 * i) + " ack=1 len=1460");
+  for (u32 i = 1; i <= 4; ++i) w.out("A ack=1");
+  w.quiet();
+  w.audit();
+}
+
+TEST(Rfc5681_4_2, BurstInOrderHasOneAcknowledgementUnlessTheWireIsBad) {
+  Wire w;
+  w.established("S seq=0 win=65535 mss=1460 sackok");
+  u32 at = 1;
+  const auto burst = [&] {
+    for (u32 i = 0; i < 6; ++i, at += 1460) w.in("A seq=" + std::to_string(at) + " ack=1 len=1460");
+    w.poll();
+    w.read();
+  };
+  burst();
+  w.out("A ack=8761");
+  w.quiet();
+  w.in("A seq=" + std::to_string(at + 100) + " ack=1 len=100");
+  w.out("A ack=8761 sack=8861-8961");
+  burst();
+  w.out("A ack=11681");
+  w.out("A ack=14601");
+  w.out("A ack=17521");
+  w.quiet();
+  for (u32 i = 0; i < 50; ++i) burst();
+  w.forget_sent();
+  burst();
+  EXPECT_EQ(w.pending(), 1u) << "after some hundred segments in order the wire is good again";
   w.audit();
 }
 
@@ -174,6 +253,36 @@ TEST(Rfc8985_6_2, ReorderingWindowWaitsBeforeItGivesUp) {
   w.in("A seq=1 ack=2921");              // it was
   w.after(5ms);
   EXPECT_EQ(w.counter(Counter::tcp_retransmits), 0u);
+  w.forget_sent();
+  w.audit();
+}
+
+TEST(Rfc8985_6_2, SilenceMakesThePathUnknownAndAQuarterOfAnOldRoundTripIsNoPatience) {
+  Wire w;
+  w.listen();
+  w.in("S seq=0 win=65535 mss=1460 sackok");
+  w.out("SA");
+  w.after(1ms);
+  w.in("A seq=1 ack=1 win=65535");
+  w.quiet();
+  w.send(std::string(1460, 'x'), 1460);
+  w.out("A seq=1 len=1460");
+  w.after(1ms);
+  w.in("A seq=1 ack=1461");
+  w.after(2s);  // and the way is forty times as long
+  for (u32 i = 2; i < 10; ++i) {
+    w.send(std::string(1460, 'x'), 1460);
+    w.after(40ms);
+    w.in("A seq=1 ack=" + std::to_string(1 + 1460 * i));
+  }
+  w.send(std::string(14'600, 'x'), 1460);
+  w.after(40ms);
+  w.forget_sent();
+  w.in("A seq=1 ack=13141 sack=14601-16061");
+  w.after(5ms);
+  EXPECT_EQ(w.counter(Counter::tcp_fast_retransmits), 0u) << w.log();
+  w.after(10ms);
+  EXPECT_EQ(w.counter(Counter::tcp_fast_retransmits), 1u);
   w.forget_sent();
   w.audit();
 }
@@ -277,6 +386,43 @@ TEST(Rfc3708_2, DsackForEverythingSentAgainUndoesTheRecovery) {
   EXPECT_GE(w.info().cwnd_bytes, before);
   w.forget_sent();
   w.audit();
+}
+
+TEST(Rfc3708_2, DsackCountsThoughALaterAcknowledgementHasOvertakenIt) {
+  Wire w;
+  ten_out(w);
+  const u32 before = w.info().cwnd_bytes;
+  w.after(10ms);
+  w.in("A seq=1 ack=1 sack=1461-8761");
+  w.out("A seq=1 len=1460");
+  w.in("A seq=1 ack=10221");
+  w.forget_sent();
+  w.in("A seq=1 ack=8761 sack=1-1461");
+  EXPECT_EQ(w.counter(Counter::tcp_spurious_recoveries), 1u) << w.log();
+  EXPECT_GE(w.info().cwnd_bytes, before);
+  w.forget_sent();
+  w.audit();
+}
+
+// No D-SACK can ever tell: what was thought lost came before it was sent again.
+TEST(Rfc4015_3_2, RecoveryThatSentNothingAgainIsUndoneWhenAllHasCome) {
+  for (const bool sent_again : {false, true}) {
+    Wire w;
+    ten_out(w);
+    const u32 before = w.info().cwnd_bytes;
+    w.after(10ms);
+    w.in("A seq=1 ack=1 sack=1461-2921,4381-8761");
+    if (sent_again) w.out("A seq=1 len=1460");
+    w.in("A seq=1 ack=2921 sack=4381-8761");  // else in the same burst
+    EXPECT_EQ(w.counter(Counter::tcp_spurious_recoveries), 0u) << "one is missing yet";
+    w.in("A seq=1 ack=8761");
+    EXPECT_EQ(w.counter(Counter::tcp_fast_retransmits), 1u);
+    EXPECT_EQ(w.counter(Counter::tcp_spurious_recoveries), sent_again ? 0u : 1u) << w.log();
+    if (sent_again) EXPECT_LT(w.info().cwnd_bytes, before);
+    else EXPECT_GE(w.info().cwnd_bytes, before);
+    w.forget_sent();
+    w.audit();
+  }
 }
 
 // --- the order of regret of others

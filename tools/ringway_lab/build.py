@@ -1,7 +1,10 @@
 """Meson build trees of the project: build (release), build-asan, build-tsan, build-fuzz."""
 
+import contextlib
 import os
+import signal
 import subprocess
+import threading
 
 from .gateway import ROOT
 from .net import LabError
@@ -49,6 +52,68 @@ def configure(tree, log_path=None, options=()):
         if run_logged(["meson", "setup", folder, *FLAVOURS[tree], *options], log_path, env) != 0:
             raise LabError(f"meson setup failed ({log_path}):\n{tail(log_path)}")
     return folder
+
+
+class Ahead:
+    """Builds trees one after the other while other things run, on what those leave of the cores: a build may wait, a
+    test may not. Nothing is reported here: who needs a tree calls `join`, then `build`, which finds all
+    done or fails as it would have without this.
+
+    `targets(tree)` tells what ninja makes there."""
+
+    def __init__(self, trees, targets):
+        self.targets, self.done = targets, {tree: threading.Event() for tree in trees}
+        self.lock, self.ninja, self.stopped = threading.Lock(), None, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.stopped = True
+            if self.ninja:
+                self.ninja.send_signal(signal.SIGTERM)  # ends its compilers, too
+        self.thread.join()
+
+    def run(self):
+        for tree, done in self.done.items():
+            with contextlib.suppress(Exception):
+                self.build(tree)
+            done.set()
+
+    def build(self, tree):
+        log_path = os.path.join(ROOT, tree, "check.log")
+        os.makedirs(os.path.dirname(log_path), exist_ok=True)
+        folder = configure(tree, log_path)
+        words = ["setpriv", "--pdeathsig", "TERM", "ninja", "-C", folder, *self.targets(tree)]
+        with open(log_path, "ab") as log:
+            with self.lock:
+                if self.stopped:
+                    return
+                self.ninja = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                              start_new_session=True)
+                self.yield_cores(19)
+            self.ninja.wait()
+            with self.lock:
+                self.ninja = None
+
+    def join(self, tree):
+        """Returns when nobody builds `tree` any more; the build has its full share of the cores meanwhile."""
+        while tree in self.done and not self.done[tree].wait(0.2):
+            with self.lock:
+                if self.ninja:
+                    self.yield_cores(0)
+
+    def yield_cores(self, nice):
+        """The kernel weighs sessions first (sched_autogroup), where it does that, then the processes in one."""
+        with contextlib.suppress(OSError), open(f"/proc/{self.ninja.pid}/autogroup", "w") as f:
+            f.write(str(nice))
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) == self.ninja.pid:
+                    os.setpriority(os.PRIO_PROCESS, pid, nice)
 
 
 def build(tree, targets=(), log_path=None):

@@ -1,10 +1,13 @@
 """Builds and runs every test of Ringway; the last line says how many passed and failed. tools/check starts it.
 
 Exit status 0 only when nothing failed. `--only STAGE` (repeatable) for people in a hurry; logs stand in the build trees.
+
+The trees of the later stages are built ahead, whenever a stage leaves a core idle; the end-to-end tests wait much.
 """
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
@@ -12,11 +15,12 @@ import sys
 import tempfile
 import time
 
-from .build import PROGRAMS, ROOT, ROUGH_PROGRAMS, build, configure, run_logged
+from .build import PROGRAMS, ROOT, ROUGH_PROGRAMS, Ahead, build, configure, run_logged
 from .cases import Count, executables_of, programs, run_suites
 from .net import clean_leftovers
 
 FUZZ_SECONDS = 15
+SANITIZED = {"build-asan": ["unit", "wire"], "build-tsan": ["race"]}  # the suites that run there
 
 
 def log_of(tree):
@@ -35,15 +39,26 @@ def tidy():
     return run_suites(configure("build", log_path=log_of("build")), ["tidy"], log_of("build"))
 
 
-def sanitized(tree, suites, env):
-    configure(tree, log_path=log_of(tree))
-    names = programs(os.path.join(ROOT, tree), suites)
-    return run_suites(build(tree, names, log_path=log_of(tree)), suites, log_of(tree), env)
+def fuzz_targets():
+    return executables_of(configure("build-fuzz", log_path=log_of("build-fuzz")), "tests/fuzz/meson.build")
+
+
+def targets(tree):
+    """What ninja builds in a tree that has no use for all of the project."""
+    folder = configure(tree, log_path=log_of(tree))
+    if tree in SANITIZED:
+        return programs(folder, SANITIZED[tree])
+    return [os.path.relpath(path, folder) for _, path in fuzz_targets()]
+
+
+def sanitized(tree, env):
+    folder = build(tree, targets(tree), log_path=log_of(tree))
+    return run_suites(folder, SANITIZED[tree], log_of(tree), env)
 
 
 def asan():
     """Unit and wire tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    return sanitized("build-asan", ["unit", "wire"],
+    return sanitized("build-asan",
                      {"ASAN_OPTIONS": "strict_string_checks=1",
                       "LSAN_OPTIONS": f"suppressions={os.path.join(ROOT, 'tests', 'support', 'lsan.supp')}",
                       "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
@@ -51,7 +66,7 @@ def asan():
 
 def tsan():
     """Plan swap, health board and rings under ThreadSanitizer."""
-    return sanitized("build-tsan", ["race"], {"TSAN_OPTIONS": "halt_on_error=1"})
+    return sanitized("build-tsan", {"TSAN_OPTIONS": "halt_on_error=1"})
 
 
 def fuzz_one(name, path, scratch):
@@ -67,48 +82,77 @@ def fuzz_one(name, path, scratch):
 
 def fuzz():
     """Every libFuzzer target for a bounded time, from the corpus in the tree."""
-    folder = configure("build-fuzz", log_path=log_of("build-fuzz"))
-    targets = executables_of(folder, "tests/fuzz/meson.build")
-    build("build-fuzz", [os.path.relpath(path, folder) for _, path in targets], log_path=log_of("build-fuzz"))
+    build("build-fuzz", targets("build-fuzz"), log_path=log_of("build-fuzz"))
     count = Count()
     with tempfile.TemporaryDirectory(prefix=f"rw-{os.getpid()}-fuzz") as scratch:
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            for (name, _), ok in zip(targets, pool.map(lambda t: fuzz_one(*t, scratch), targets)):
+            chosen = fuzz_targets()
+            for (name, _), ok in zip(chosen, pool.map(lambda t: fuzz_one(*t, scratch), chosen)):
                 count.case(ok, f"fuzz {name} (build-fuzz/{name}.log)")
     return count
 
 
-def in_the_lab(program):
-    """A test program of tests/e2e; it writes its counts as JSON."""
+def in_the_lab(program, *runs):
+    """A test program of tests/e2e; it writes its counts as JSON. `runs`: (name, more words, core of its gateways), side
+    by side."""
     build("build", PROGRAMS + ROUGH_PROGRAMS, log_path=log_of("build"))
-    report = os.path.join(ROOT, "build", os.path.basename(program) + ".json")
-    log = os.path.join(ROOT, "build", os.path.basename(program) + ".log")
-    if os.path.exists(report):
-        os.remove(report)
-    with open(log, "wb") as out:
-        subprocess.run(["/usr/bin/python3", os.path.join(ROOT, program), "--json", report], cwd=ROOT, stdout=out,
-                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    count = Count()
-    if not os.path.exists(report):
-        count.case(False, f"{program} did not finish ({log})")
-        return count
-    with open(report) as f:
-        told = json.load(f)
-    count.add(Count(told["passed"], told["failed"], told["skipped"], told["broken"]))
+    count, started = Count(), []
+    for name, words, core in runs:
+        report, log = (os.path.join(ROOT, "build", name + ending) for ending in (".json", ".log"))
+        if os.path.exists(report):
+            os.remove(report)
+        with open(log, "wb") as out:
+            process = subprocess.Popen(["/usr/bin/python3", os.path.join(ROOT, program), "--json", report, *words], cwd=ROOT,
+                                       stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                       env={**os.environ, "RINGWAY_LAB_CORE": str(core)})
+        started.append((process, report, log))
+    try:
+        for process, _, _ in started:
+            process.wait()
+    finally:
+        # After Ctrl-C, which they have seen, too: they take their labs down.
+        for process, _, _ in started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+    for _, report, log in started:
+        if not os.path.exists(report):
+            count.case(False, f"{program} did not finish ({log})")
+            continue
+        with open(report) as f:
+            told = json.load(f)
+        count.add(Count(told["passed"], told["failed"], told["skipped"], told["broken"]))
     return count
 
 
 def e2e():
     """The gateway in namespaces with curl, wrk, nginx, dig and a raw-socket abuser."""
-    return in_the_lab("tests/e2e/run.py")
+    def share(name, core):
+        return f"e2e-{name}", ["--share", name], core
+    last = os.cpu_count() - 1
+    count = in_the_lab("tests/e2e/run.py", share("alone", last))
+    count.add(in_the_lab("tests/e2e/run.py", share("working", last), share("waiting", 0)))
+    return count
 
 
 def suites():
     """Request smuggling corpora against the running gateway, judged by two strict parsers."""
-    return in_the_lab("tests/e2e/desync.py")
+    return in_the_lab("tests/e2e/desync.py", ("desync", [], os.cpu_count() - 1))
 
 
-STAGES = {f.__name__: f for f in (release, tidy, asan, tsan, fuzz, e2e, suites)}
+STAGES = {f.__name__: f for f in (release, tidy, e2e, suites, asan, tsan, fuzz)}
+TREES = {"asan": "build-asan", "tsan": "build-tsan", "fuzz": "build-fuzz"}  # stages with one of their own
+
+
+def run_stage(name, ahead):
+    """(Count, what kept it from running). A stage that cannot run is a failure; the others still tell what they can."""
+    try:
+        ahead.join(TREES.get(name))
+        return STAGES[name](), None
+    except Exception as e:
+        count = Count()
+        count.case(False, f"{name} did not run")
+        return count, e
 
 
 def main():
@@ -119,25 +163,22 @@ def main():
     if os.geteuid() != 0:
         sys.exit("check: needs root (network namespaces, AF_XDP sockets). Run: sudo tools/check")
 
+    chosen = args.only or list(STAGES)
     failed = passed = 0
     whole = time.monotonic()
     try:
-        for name in args.only or STAGES:
-            started = time.monotonic()
-            print(f"{name:8} ", end="", flush=True)
-            from_error = None
-            try:
-                count = STAGES[name]()
-            except Exception as e:  # a stage that cannot run is a failure; the others still tell what they can
-                count, from_error = Count(), e
-                count.case(False, f"{name} did not run")
-            passed, failed = passed + count.passed, failed + count.failed
-            print(f"{time.monotonic() - started:5.0f} s  {count.passed:5} passed  {count.failed:3} failed"
-                  + (f"  {count.skipped} skipped" if count.skipped else ""), flush=True)
-            if from_error:
-                print(f"         {from_error}")
-            for broken in count.broken:
-                print(f"         FAILED {broken}", flush=True)
+        with Ahead([TREES[name] for name in chosen if name in TREES], targets) as ahead:
+            for name in chosen:
+                started = time.monotonic()
+                print(f"{name:8} ", end="", flush=True)
+                count, problem = run_stage(name, ahead)
+                passed, failed = passed + count.passed, failed + count.failed
+                print(f"{time.monotonic() - started:5.0f} s  {count.passed:5} passed  {count.failed:3} failed"
+                      + (f"  {count.skipped} skipped" if count.skipped else ""), flush=True)
+                if problem:
+                    print(f"         {problem}")
+                for broken in count.broken:
+                    print(f"         FAILED {broken}", flush=True)
     except KeyboardInterrupt:
         print("stopped")
         failed += 1

@@ -120,7 +120,8 @@ def load(channel, count, width, seconds="10"):
 def main():
     target, command, *words = sys.argv[1:]
     with grpc.insecure_channel(target, OPTIONS) as channel:
-        print(json.dumps({"call": call, "sum": sum_, "many": many, "chat": chat, "cancel": cancel, "load": load}[command](channel, *words)))
+        commands = {"call": call, "sum": sum_, "many": many, "chat": chat, "cancel": cancel, "load": load}
+        print(json.dumps(commands[command](channel, *words)))
 
 
 if __name__ == "__main__":

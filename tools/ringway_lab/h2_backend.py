@@ -43,15 +43,12 @@ seen = {"accepted": 0, "open": 0, "streams": 0, "most": 0}
 refused = {}
 
 
-class Gone(Exception):
-    """The peer has reset the stream, or the connection is lost."""
-
-
 class Stream:
     """One request, answered by a coroutine of its own."""
 
-    def __init__(self, connection, number, fields):
-        self.connection, self.number, self.lines = connection, number, fields
+    def __init__(self, connection, number, fields, ended):
+        """`ended`: no body comes."""
+        self.connection, self.number, self.lines, self.ended = connection, number, fields, ended
         self.fields = {}
         for name, value in fields:
             self.fields[name] = f"{self.fields[name]}, {value}" if name in self.fields else value
@@ -88,7 +85,8 @@ class Stream:
             digest.update(piece)
             count += len(piece)
         told = {"bytes": count, "sha256": digest.hexdigest(), "trailers": self.trailers, "name": self.connection.name,
-                "method": self.fields[":method"], "target": self.fields.get(":path"), "fields": self.fields, "lines": self.lines}
+                "method": self.fields[":method"], "target": self.fields.get(":path"), "fields": self.fields,
+                "lines": self.lines}
         await self.answer(json.dumps(told).encode(), 200, ("content-type", "application/json"))
 
     async def serve(self):
@@ -154,6 +152,9 @@ class Stream:
 
 
 class Connection(asyncio.Protocol):
+    stream_type = Stream
+    validates = True  # what comes
+
     def __init__(self, name, settings):
         self.name, self.settings, self.streams, self.tasks = name, settings, {}, set()
         self.last = None  # after GOAWAY: the last stream that is served
@@ -165,7 +166,8 @@ class Connection(asyncio.Protocol):
         seen["accepted"] += 1
         seen["open"] += 1
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
-            client_side=False, header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False))
+            client_side=False, header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False,
+            validate_inbound_headers=self.validates, normalize_inbound_headers=self.validates))
         codes = h2.settings.SettingCodes
         values = {codes.ENABLE_CONNECT_PROTOCOL: 1}
         if "window" in self.settings:
@@ -223,7 +225,7 @@ class Connection(asyncio.Protocol):
     def begin(self, event):
         if self.last is not None and event.stream_id > self.last:
             return
-        stream = self.streams[event.stream_id] = Stream(self, event.stream_id, event.headers)
+        stream = self.streams[event.stream_id] = self.stream_type(self, event.stream_id, event.headers, event.stream_ended is not None)
         seen["streams"] += 1
         seen["most"] = max(seen["most"], len(self.streams))
         stream.task = asyncio.get_running_loop().create_task(self.run(stream))
@@ -232,7 +234,7 @@ class Connection(asyncio.Protocol):
     async def run(self, stream):
         try:
             await stream.serve()
-        except (Gone, ValueError, IndexError, h2.exceptions.ProtocolError):
+        except (ValueError, IndexError, EOFError, OSError, h2.exceptions.ProtocolError):
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 self.reset(stream.number, h2.errors.ErrorCodes.INTERNAL_ERROR)
         finally:
@@ -281,10 +283,10 @@ class Connection(asyncio.Protocol):
             self.transport.write(frame.serialize())
 
 
-async def main():
+async def main(connection_type=Connection):
     address, _, port = sys.argv[1].rpartition(":")
     settings = {key: int(value) for key, _, value in (word.partition("=") for word in sys.argv[3:])}
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(sys.argv[2], settings), address, int(port),
+    server = await asyncio.get_running_loop().create_server(lambda: connection_type(sys.argv[2], settings), address, int(port),
                                                             backlog=1024)
     await server.serve_forever()
 

@@ -66,12 +66,13 @@ function serve(address, port, name) {
 }
 
 function ask(url, method = "GET", bytes = "", trailer = "") {
-  const { origin, pathname, search } = new URL(url);
+  const { host, origin, pathname, search } = new URL(url);
   const session = http2.connect(origin);
   const told = { status: 0, interim: [], fields: {}, trailers: [] };
   const fail = (error) => { console.log(JSON.stringify({ ...told, error: String(error) })); process.exit(1); };
   session.on("error", fail);
-  const stream = session.request({ ":method": method, ":path": pathname + search },
+  // Of an IPv6 address Node would make an authority without brackets.
+  const stream = session.request({ ":authority": host, ":method": method, ":path": pathname + search },
     { endStream: bytes === "", waitForTrailers: trailer !== "" });
   stream.on("error", fail);
   stream.on("headers", (fields) => told.interim.push(fields[":status"]));

@@ -36,14 +36,14 @@ class AdminConnection(http.client.HTTPConnection):
 class Ringway(Gateway):
     """`settings` are laid over the gateway section of the configuration, `listeners` are added to it; `port` is the
     kind of DPDK port: af_xdp and af_packet own the veth end, tap is patched to it. `port_options` are laid over its entry.
-    One core per queue."""
+    One core per queue, from `cpu` on; RINGWAY_LAB_CORE or the last of the machine when not said."""
 
     kind = "ringway"
 
     def __init__(self, mesh, cpu=None, queues=1, settings=None, listeners=(), port="af_xdp", port_options=None):
         super().__init__(mesh, None, queues)  # pins its cores itself
         cpus = os.cpu_count() or 1
-        first = cpus - 1 if cpu is None else cpu
+        first = int(os.environ.get("RINGWAY_LAB_CORE", cpus - 1)) if cpu is None else cpu
         self.cores = [(first + i) % cpus for i in range(queues)]
         self.settings, self.listeners, self.port = settings or {}, list(listeners), port
         self.port_options = port_options or {}

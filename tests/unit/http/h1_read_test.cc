@@ -121,6 +121,8 @@ INSTANTIATE_TEST_SUITE_P(Rfc9112_5_FieldLines_Regret28, Requests, testing::Value
     Case{"EmptyNameRefused", get(": a\r\n"), R::bad_field_name},
     Case{"NoColonRefused", get("X\r\n"), R::bad_field_name},
     Case{"NameWithNulRefused", get("X" + kNul + ": a\r\n"), R::bad_field_name},
+    Case{"UnderscoredTransferEncodingRefused", get("Transfer_Encoding: chunked\r\n"), R::underscored_framing},
+    Case{"UnderscoredContentLengthRefused", get("CONTENT_length: 5\r\n"), R::underscored_framing},
     Case{"NameAboveAsciiRefused", get("X\xc3: a\r\n"), R::bad_field_name},
     Case{"FoldedBySpaceRefused", get("X: a\r\n b\r\n"), R::obs_fold},
     Case{"FoldedByTabRefused", get("X: a\r\n\tb\r\n"), R::obs_fold},

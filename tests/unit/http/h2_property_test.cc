@@ -97,6 +97,7 @@ std::optional<Meaning> request_meaning(const FieldList& fields, bool end) {
     if (!field.name.empty() && field.name.front() == ':') continue;
     if (!is_plain_field(field) || is_connection_field(field.name)) return std::nullopt;
     if (field.name == "te" && lowered(field.value) != "trailers") return std::nullopt;
+    m.refused_behind |= field.name == "transfer_encoding";
     key |= field.name == "sec-websocket-key";
     if (field.name == "cookie") {
       cookie = cookie ? *cookie + "; " + field.value : field.value;

@@ -253,10 +253,15 @@ TEST(H2Smuggle, Http2smuglCasesAreRefusedOrMeanOneRequestOfTheirOwnFields) {
     }
     const Translated t = translate(Kind::request, fields, x.at("body").get<std::string>().empty());
     if (!t.complete()) continue;
-    ++passed;
     SCOPED_TRACE(x.at("id").get<std::string>() + " " + shown(t.text));
     RequestHead head;
-    ASSERT_EQ(read_request(bytes_of(t.text), {}, head).status, ReadStatus::complete);
+    const ReadResult read = read_request(bytes_of(t.text), {}, head);
+    if (read.status == ReadStatus::invalid) {
+      EXPECT_EQ(read.reject, Reject::underscored_framing);  // the rest is refused before it is text
+      continue;
+    }
+    ++passed;
+    ASSERT_EQ(read.status, ReadStatus::complete);
     EXPECT_EQ(head.bytes, t.text.size());
     for (u32 i = 0; i < head.field_count; ++i) {
       if (head.name(i) == "host" || head.name(i) == "transfer-encoding") continue;
@@ -264,7 +269,7 @@ TEST(H2Smuggle, Http2smuglCasesAreRefusedOrMeanOneRequestOfTheirOwnFields) {
                 fields.end());
     }
   }
-  EXPECT_LT(passed, cases.size() / 4);  // harmless ones: names with underscores
+  EXPECT_LT(passed, cases.size() / 4);
 }
 
 }  // namespace

@@ -275,6 +275,32 @@ TEST_F(H2RelayTest, LimitOfStreamsIsKnownToTheNextConnection) {
   for (const Peer& peer : server_side->peers) EXPECT_LE(peer.streams.size(), 2u);
 }
 
+TEST_F(H2RelayTest, AnswerOfOurOwnThatWaitsForItsWindowIsNobodysExchange) {
+  start_h2();
+  respond = [](Peer&, u32, Message&) {};
+  const u32 honest = connect_h2();
+  const u32 stream = request(honest, kGet);  // the first exchange of all
+  plan->listeners[0].service = kNone32;
+  plan->limits.client_idle_us = plan->limits.header_timeout_us = 50'000;
+  const u32 other = connect_h2({.stream_window_bytes = 1});
+  client_side->peers[other].taking = false;
+  const u32 refused = request(other, kGet);
+  EXPECT_THAT(answer_to(other, refused).head, StartsWith("HTTP/1.1 404 "));
+  EXPECT_FALSE(answer_to(other, refused).ended);
+  world->run_for(100'000);
+  EXPECT_TRUE(client_side->peers[other].closed);  // idle for too long
+  const u32 third = connect_h2({.stream_window_bytes = 1});
+  client_side->peers[third].taking = false;
+  request(third, kGet);
+  world->client.tcp().abort(client_side->peers[third].conn);
+  world->run_for(5000);
+  const u32 at = server_side->peers[0].streams.begin()->first;
+  respond_with(at, kOk, "hello");
+  server_side->h2.release(at, http::H2Error::no_error);
+  world->run_for(3000);
+  EXPECT_EQ(answer_to(honest, stream).body, "hello");
+}
+
 TEST_F(H2RelayTest, ConnectionThatBreaksTakesItsStreamsElsewhere) {
   start_h2(2);
   respond = [](Peer&, u32, Message&) {};

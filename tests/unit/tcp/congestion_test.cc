@@ -187,11 +187,37 @@ TEST(Rfc3168_6_1_2, MarkReducesOncePerWindowOfData) {
 
 TEST(Rfc7661_4_4_1, LossInAWindowThatWasNotUsedCountsFromWhatWas) {
   Congestion c = started();
+  c.on_full(SeqNo{0});
   c.cwnd = 100'000;
   c.ssthresh = 50'000;
   c.on_ack(acked(kMss, SeqNo{1000}, 40'000, 1), kMss);
   c.begin_recovery(SeqNo{50'000}, 20'000, kMss);
   EXPECT_EQ(c.ssthresh, 20'000u) << "half of the 40 000 that had arrived, neither of 100 000 nor of 20 000";
+}
+
+// Acknowledgements of a whole window come in one burst, and what is in flight is little for a moment.
+TEST(Rfc9438_4_6, LossInAFullWindowCountsFromTheWindow) {
+  for (const bool full : {true, false}) {
+    Congestion c = started();
+    if (!full) c.on_full(SeqNo{0});
+    c.cwnd = c.ssthresh = 8000;
+    c.on_ack(acked(3000, SeqNo{3000}, 8000), kMss);
+    const u32 window = c.cwnd;
+    c.begin_recovery(SeqNo{8000}, 5000, kMss);
+    EXPECT_EQ(c.ssthresh, full ? window / 2 : 2500u);
+  }
+}
+
+TEST(Rfc7661_4_4_1, SecondLossBehindTheFirstCountsFromTheWindowThatItLeft) {
+  Congestion c = started();
+  c.on_full(SeqNo{0});
+  c.cwnd = 100'000;
+  c.on_ack(acked(kMss, SeqNo{1000}, 100'000, 1), kMss);
+  c.begin_recovery(SeqNo{50'000}, 100'000, kMss);
+  EXPECT_EQ(c.ssthresh, 50'000u);
+  c.end_recovery(kMss);
+  c.begin_recovery(SeqNo{60'000}, 4000, kMss);
+  EXPECT_EQ(c.ssthresh, 25'000u) << "not 2000";
 }
 
 TEST(Rfc7661_4_4_2, WindowThatIsNotUsedForFiveMinutesIsHalved) {

@@ -64,6 +64,47 @@ TEST(Scoreboard, SackSplitsRunsAndTheLastSentIsReported) {
   EXPECT_EQ(d.bytes, 150u) << "the same block twice";
 }
 
+// What shares a run left before the run's time, and would make round trips shorter than they are.
+TEST(Scoreboard, OnlyTheLastByteOfARunOfManyMomentsTellsARoundTrip) {
+  const auto board = [] {
+    Scoreboard b;
+    b.start(kStart);
+    b.sent(kStart + 100, 1024, 4);
+    b.sent(kStart + 200, 1030, 4);
+    return b;
+  };
+  Scoreboard b = board();
+  Delivered d = at(2030, b);
+  b.ack(kStart + 100, d);
+  EXPECT_EQ(d.rtt_us, 0u);
+  EXPECT_TRUE(d.any);
+  b.ack(kStart + 200, d);
+  EXPECT_EQ(d.rtt_us, 1000u);
+  b = board();
+  Delivered e = at(2030, b);
+  b.sack(kStart + 50, kStart + 150, e);
+  b.ack(kStart + 50, e);
+  EXPECT_EQ(e.rtt_us, 0u);
+  b.sack(kStart + 150, kStart + 200, e);
+  EXPECT_EQ(e.rtt_us, 1000u);
+}
+
+TEST(Scoreboard, UsedUpRunsAreJoinedByTheirTimesAndNotAllToTheLatest) {
+  Scoreboard b;
+  b.start(kStart);
+  const u32 sends = 4 * Scoreboard::kRuns;
+  for (u32 i = 1; i <= sends; ++i) b.sent(kStart + 100 * i, 100 * i, 0);
+  EXPECT_TRUE(b.recount());
+  for (u32 i = 1; i <= sends; ++i) {
+    Delivered d = at(100 * i + 100'000, b);
+    b.ack(kStart + 100 * i, d);
+    ASSERT_LE(d.sent_us, 100 * i + 100 * sends / 16) << i;
+    if (d.rtt_us != 0) {
+      ASSERT_EQ(d.rtt_us, 100'000u) << i;
+    }
+  }
+}
+
 TEST(Scoreboard, ArrivalBehindWhatWasSentLaterIsReordering) {
   Scoreboard b = ten();
   Delivered d = at(2000, b);
@@ -223,12 +264,13 @@ TEST(Rfc8985_6_2, TheLastSentAmongTheDeliveredRules) {
   Rack r;
   Delivered d;
   d.any = true;
-  d.now_us = 500;
   d.sent_us = 300;
+  d.rtt_us = 200;
   d.end = SeqNo{100};
   r.on_delivered(d);
   EXPECT_EQ(r.rtt_us, 200u);
   d.sent_us = 250;
+  d.rtt_us = 250;
   d.end = SeqNo{50};
   r.on_delivered(d);
   EXPECT_EQ(r.sent_us, 300u);
