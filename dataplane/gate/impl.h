@@ -135,6 +135,13 @@ struct Gate::Impl {
   mbuf::Pools& pools;
   contract::CorePage& page;
   const contract::Plan* plan = nullptr;
+  // By port, of IPv4: what is asked of every packet.
+  struct Net4 {
+    u32 network = 1, mask = 0;  // without an address: nobody's
+    u32 broadcast = 0;          // 0: has none
+    bool connects(wire::Ip4 a) const { return (a.v & mask) == network; }
+  };
+  std::vector<Net4> nets4;
   std::vector<wire::Mac> macs;          // by port
   std::vector<wire::Ip6> link_locals;   // by port: ours on a link that has IPv6
   Addresses addresses;
