@@ -52,13 +52,6 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
   config.pool_shed_percent = static_cast<u32>(c.pool_shed_percent * left / p.packets_capacity());
 }
 
-void Engine::Impl::raise(u32 i, u8 bits) {
-  Tcb& t = tcbs[i];
-  if (t.has(kOrphan)) return;
-  t.events |= bits;
-  if (!events.linked(tcbs, i)) events.push_back(tcbs, i);
-}
-
 // Its ConnId stayed valid for reclaim_unsent until now.
 void Engine::Impl::release_closed() {
   if (closed_last != kNone32) free_block(closed_last);
@@ -74,10 +67,11 @@ void Engine::Impl::after_take(u32 i) {
   }
   if (!in(t.state, kMayReceive)) return;
   const u32 open = static_cast<u32>(t.rcv_adv - t.rcv_nxt);
+  // Below a quarter of the budget the sender may be waiting; above it the next acknowledgement is soon enough.
+  if (open >= config.receive_budget_bytes / 4) return;
   const u32 could = std::min(free_window(t), 0xffffu << (t.has(kScaling) ? t.rcv_wscale : 0));
   const u32 step = std::min<u32>(2 * u32{mss_ours}, config.receive_budget_bytes / 2);
-  // Below a quarter of the budget the sender may be waiting; above it the next acknowledgement is soon enough.
-  if (could < open + step || open >= config.receive_budget_bytes / 4) return;
+  if (could < open + step) return;
   t.owe(kOwesAck);
   want_output(i);
 }
@@ -152,7 +146,10 @@ std::optional<ConnId> Engine::connect(wire::Addr local, wire::Addr remote, u16 r
   if (impl_->tcbs.in_use() == impl_->tcbs.capacity()) return std::nullopt;
   wire::FourTuple tuple{local, remote, 0, remote_port};
   if (!impl_->choose_port(tuple)) return std::nullopt;
-  const u32 i = impl_->open(tuple, impl_->hash_of(tuple), Leg::upstream);
+  const wire::FourTuple keyed = impl_->digest(tuple);
+  const u32 i = impl_->open(tuple, lookup::flow_hash(keyed, impl_->config.secret[1]), Leg::upstream,
+                            first_numbers(keyed, impl_->config.secret, now_us));
+  impl_->enter(i);
   Tcb& t = impl_->tcbs[i];
   t.state = State::syn_sent;
   t.set(kActiveOpen | kAnnounced);

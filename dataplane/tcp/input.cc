@@ -5,7 +5,6 @@
 // next flush, so that a burst of segments is answered once.
 
 #include "dataplane/tcp/impl.h"
-#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
@@ -317,7 +316,7 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   if (t.in_flight() == 0) {
     if (t.flight != kNone32 || t.has(kUnwatched)) landed(i);
     t.paid(kOwesRetransmit | kOwesTail);
-    drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
+    drop_timer(t, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
   }
   if (t.unsent() > 0) want_output(i);
   if (t.has(kFoundFull) && t.unacked.bytes() <= send_share_bytes - send_share_bytes / 4 && t.unacked.slices() < share) {
