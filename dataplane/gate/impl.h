@@ -45,7 +45,7 @@ struct Gate::Impl {
   bool accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
   bool accept_ip4(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
   bool accept_tcp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, Segment& segment, bool owned);
-  contract::Verdict check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const;
+  inline contract::Verdict check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const;  // of gate.cc alone
   bool drop(mbuf::Pkt& pkt, contract::Verdict verdict);
   bool punt_or_drop(mbuf::Pkt& pkt, u32 port, contract::Verdict verdict);
   bool hand_over(mbuf::Pkt& pkt, u32 port, u32 core);

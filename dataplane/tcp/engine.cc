@@ -83,7 +83,7 @@ Engine::~Engine() = default;
 void Engine::input(const gate::Segment& segment, mbuf::Pkt pkt, TimeUs now_us) {
   impl_->now = now_us;
   impl_->release_closed();
-  impl_->input(segment, std::move(pkt));
+  impl_->input(segment, pkt);
 }
 
 void Engine::prefetch(const gate::Segment& segment) const {

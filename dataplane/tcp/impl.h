@@ -184,7 +184,7 @@ struct Engine::Impl {
   std::optional<u16> choose_port(wire::FourTuple& t);
 
   // --- input.cc
-  void input(const gate::Segment& seg, mbuf::Pkt pkt);
+  void input(const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);

@@ -8,7 +8,7 @@
 
 namespace ringway::tcp {
 
-void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
+void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   count(Counter::tcp_segments_in);
   const u32 value = find(seg.tuple, seg.hash);
   State state = State::closed;
