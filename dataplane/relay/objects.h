@@ -59,6 +59,7 @@ struct Upstream {
 };
 
 struct Exchange {
+  u32 number = 0;                 // what the recorder calls it
   u32 session = kNone32;
   u32 upstream = kNone32;
   const contract::Plan* plan = nullptr;

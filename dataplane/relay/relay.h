@@ -153,6 +153,15 @@ class Relay {
   void release(const contract::Plan& plan) { --plan.use[config_.core].holders; }
   u64 random();
   contract::CorePage& page() { return stats_.page; }
+  // `fields` says what there is to say, when it is wanted.
+  template <contract::EventKind kind, class F>
+  void note(const Exchange& x, F&& fields) {
+    if (!page().recorder.wants<kind>()) [[likely]] return;
+    contract::EventFields f = fields();
+    f.conn = sessions_[x.session].conn.generation;
+    f.exchange = x.number;
+    page().recorder.note<kind>(f);
+  }
   u32 upstream_timer_id(u32 index) const { return config_.sessions + index; }
   u32 probe_timer_id(u32 index) const { return config_.sessions + config_.upstreams + index; }
 
@@ -175,6 +184,7 @@ class Relay {
   u32 idle_upstreams_ = 0;
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
+  u32 exchanges_begun_ = 0;
 
   http::RequestHead request_head_;
   http::ResponseHead response_head_;

@@ -7,6 +7,9 @@
 
 namespace ringway::relay {
 
+using contract::EventKind;
+using Fields = contract::EventFields;
+
 namespace {
 
 constexpr u32 kEagerHeadBytes = 2048;  // below this, a head is looked at again whenever a byte has come
@@ -68,6 +71,7 @@ bool Relay::read_request(u32 index) {
   s.head_bytes_seen = 0;
   ++s.requests;
   page().count(contract::Counter::requests);
+  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
   begin_exchange(index);
   return sessions_.used(index);
 }
@@ -88,6 +92,7 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
   Session& s = sessions_[index];
   engine_.send(s.conn, std::move(bytes));
   page().count(contract::Counter::local_answers);
+  page().recorder.note<EventKind::answered>({.half = answer.status, .conn = s.conn.generation});
   page().count(answer.status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
   if (answer.close) return linger(index);
   s.waiting_since_us = now_us_;
@@ -114,12 +119,14 @@ Exchange& Relay::open_exchange(u32 session, u32 service) {
   sessions_[session].exchange = index;
   sessions_[session].state = SessionState::exchanging;
   Exchange& x = exchanges_[index];
+  x.number = ++exchanges_begun_;
   x.session = session;
   x.plan = plan_;
   hold(*plan_);
   x.service = service;
   x.started_us = x.active_us = now_us_;
   stats_.services[plan_->services[service].slot].active.add();
+  note<EventKind::routed>(x, [&] { return Fields{.x = plan_->services[service].slot}; });
   return x;
 }
 

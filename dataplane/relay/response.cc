@@ -7,6 +7,9 @@
 
 namespace ringway::relay {
 
+using contract::EventKind;
+using Fields = contract::EventFields;
+
 namespace {
 
 // Room that TCP needs in front of bytes to send them from where they are: Ethernet, IPv4, TCP with timestamps.
@@ -116,6 +119,7 @@ void Relay::begin_response(u32 index) {
 
   x.status = head.status;
   count_status(x, head.status);
+  note<EventKind::response>(x, [&] { return Fields{.half = head.status, .x = x.plan->endpoints[x.endpoint].slot}; });
   tell_control(x.plan->endpoints[x.endpoint],
                head.status >= 500 ? contract::Outcome::bad_status : contract::Outcome::success);
   x.response_started = true;
@@ -234,6 +238,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
 // Lets go of all that an exchange holds. Its session stays.
 void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
+  note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
   stats_.services[x.plan->services[x.service].slot].active.sub();
   sessions_[x.session].exchange = kNone32;

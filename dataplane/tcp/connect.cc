@@ -71,6 +71,16 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   t.snd_wl2 = seg.ack;
 }
 
+// Of an IPv6 address the half that tells hosts of a network apart.
+template <EventKind of4, EventKind of6>
+void Engine::Impl::note_far_end(const Tcb& t) {
+  if (!page.recorder.wants(bit_of(contract::EventGroup::connections))) [[likely]] return;
+  if (t.tuple.remote.is4()) return note<of4>(t, {.half = t.tuple.remote_port, .x = t.tuple.remote.v});
+  const u64 low = config.book->ip6(t.tuple.remote).low();
+  note<of6>(t, {.half = t.tuple.remote_port, .x = static_cast<u32>(low), .y = static_cast<u32>(low >> 32)});
+}
+template void Engine::Impl::note_far_end<EventKind::connecting, EventKind::connecting6>(const Tcb& t);
+
 // Our SYN is acknowledged and the peer's was received.
 void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
@@ -87,12 +97,13 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   t.next = t.unacked.cursor(0);
   t.cc.start(config.congestion_control, t.snd_mss, t.iss, timestamp_ticks(now));
   drop_timer(t, kSendTimer);
-  t.state = t.has(kFinQueued) ? State::fin_wait_1 : State::established;
+  become(t, t.has(kFinQueued) ? State::fin_wait_1 : State::established);
   if (t.has(kActiveOpen)) {
     count(Counter::tcp_connected);
     raise(i, kConnected);
   } else {
     count(Counter::tcp_accepted);
+    note_far_end<EventKind::accepted, EventKind::accepted6>(t);
     t.set(kAnnounced);
     raise(i, kAccepted);
   }
@@ -115,6 +126,8 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   }
   landed(i);
   t.owes = 0;
+  note<EventKind::closed>(t, {.code = static_cast<u8>(reason), .half = static_cast<u16>(t.state),
+                              .x = static_cast<u32>(t.bytes_in), .y = static_cast<u32>(t.bytes_out)});
   t.state = State::closed;
   t.reason = reason;
   if (t.has(kOrphan) || !t.has(kAnnounced) || (t.events & kAccepted) != 0) return free_block(i);
@@ -155,6 +168,7 @@ void Engine::Impl::enter_time_wait(u32 i) {
   t.clear(kInTable);
   if ((t.owes & (kOwesAck | kOwesAckLater)) != 0) reply(reply_of(t, gate::kAck));
   count(Counter::tcp_closed);
+  become(t, State::time_wait);
   become_closed(i, CloseReason::finished);
 }
 
@@ -173,9 +187,10 @@ void Engine::Impl::queue_fin(u32 i) {
   if (t.has(kFinQueued)) return;
   t.set(kFinQueued);
   t.fin_seq = t.base() + t.unacked.bytes();
-  if (t.state == State::established) t.state = State::fin_wait_1;
-  if (t.state == State::close_wait) t.state = State::last_ack;
   if (t.has(kSynAcked)) want_output(i);
+  if (in(t.state, states(State::established, State::close_wait))) {
+    become(t, t.state == State::established ? State::fin_wait_1 : State::last_ack);
+  }
 }
 
 Reply Engine::Impl::reply_of(const Tcb& t, u8 flags) const {

@@ -151,7 +151,8 @@ std::optional<ConnId> Engine::connect(wire::Addr local, wire::Addr remote, u16 r
                             first_numbers(keyed, impl_->config.secret, now_us));
   impl_->enter(i);
   Tcb& t = impl_->tcbs[i];
-  t.state = State::syn_sent;
+  impl_->note_far_end<EventKind::connecting, EventKind::connecting6>(t);
+  impl_->become(t, State::syn_sent);
   t.set(kActiveOpen | kAnnounced);
   t.user = user;
   impl_->want_output(i);
@@ -256,7 +257,6 @@ void Engine::close(ConnId id) {
   if (t == nullptr) return;
   const u32 i = id.index;
   t->set(kOrphan);
-  t->generation = 0;
   t->events = 0;
   if (impl_->events.linked(impl_->tcbs, i)) impl_->events.remove(impl_->tcbs, i);
   if (t->state == State::closed) return impl_->free_block(i);
@@ -273,7 +273,6 @@ void Engine::abort(ConnId id) {
   Tcb* t = impl_->get(id);
   if (t == nullptr) return;
   t->set(kOrphan);
-  t->generation = 0;
   impl_->reset(id.index, CloseReason::reset);
 }
 

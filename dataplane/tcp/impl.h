@@ -33,6 +33,7 @@
 namespace ringway::tcp {
 
 using contract::Counter;
+using contract::EventKind;
 using contract::Verdict;
 using wire::SeqNo;
 
@@ -123,10 +124,19 @@ struct Engine::Impl {
   // --- engine.cc
   void count(Counter c, u64 n = 1) { page.count(c, n); }
   void count(Verdict v) { page.count(v); }
-  // A block that nobody has is of generation 0, and a ConnId never is.
+  template <EventKind kind>
+  void note(const Tcb& t, contract::EventFields f) {
+    f.conn = t.generation;
+    page.recorder.note<kind>(f);
+  }
+  void become(Tcb& t, State s) {
+    note<EventKind::state>(t, {.code = static_cast<u8>(s), .half = static_cast<u16>(t.state)});
+    t.state = s;
+  }
+  // A block that nobody has is of generation 0, which no ConnId is.
   Tcb* get(ConnId id) {
     Tcb* const t = tcbs.place_of(id.index);
-    return t != nullptr && t->generation == id.generation && id.generation != 0 ? t : nullptr;
+    return t != nullptr && t->generation == id.generation && !t->has(kOrphan) ? t : nullptr;
   }
   ConnId id_of(u32 i) { return {i, tcbs[i].generation}; }
   void raise(u32 i, u8 bits) {
@@ -166,6 +176,8 @@ struct Engine::Impl {
   u32 open(const wire::FourTuple& t, u32 hash, Leg leg, const FirstNumbers& first);
   void enter(u32 i);
   void learn_peer(Tcb& t, const gate::Segment& seg);      // from its SYN
+  template <EventKind of4, EventKind of6>
+  void note_far_end(const Tcb& t);
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
@@ -185,6 +197,11 @@ struct Engine::Impl {
 
   // --- input.cc
   void input(const gate::Segment& seg, mbuf::Pkt& pkt);
+  // `conn`: 0 for none.
+  void note_arrival(u32 conn, const gate::Segment& seg) {
+    page.recorder.note<EventKind::segment_in>({.code = seg.flags, .half = static_cast<u16>(seg.payload_bytes), .conn = conn,
+                                               .x = seg.seq.v, .y = seg.ack.v});
+  }
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
@@ -202,8 +219,9 @@ struct Engine::Impl {
   }
   void on_window(u32 i, const gate::Segment& seg);
   void twice(u32 i, SeqNo begin, SeqNo end);
-  bool after_ack(u32 i);
-  bool step_text(u32 i, Arrival& a);
+  bool after_fin_acked(u32 i);                           // may free
+  bool step_text(u32 i, Arrival& a);                      // may free
+  bool text_after_close(u32 i, Arrival& a);               // may free
   void step_fin(u32 i);
   void keep(u32 i, Arrival& a);
   void keep_ahead(u32 i, Arrival& a);
@@ -318,6 +336,8 @@ struct Engine::Impl {
 
   // --- packet.cc
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
+  void note_sent(const Tcb& t, SeqNo seq, u8 flags, u32 bytes);
+  void note_sent(const Reply& r);
   u32 sack_blocks(const Tcb& t);
   u64 write_sack(u8* p, u32 blocks) const;
   mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);

@@ -29,6 +29,7 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
     case Action::bad_flags: return count(Verdict::tcp_bad_flags);
     case Action::drop: return count(value == kNone32 ? Verdict::tcp_no_listener : Verdict::tcp_bad_flags);
     case Action::reset:
+      note_arrival(0, seg);
       if (listener != nullptr && accept_by_cookie(listener->tag, seg, pkt)) return;
       reply_reset(seg);
       return count(Verdict::tcp_no_listener);
@@ -38,6 +39,7 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
 // --- 3.10.7.3 SYN-SENT
 void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Tcb& t = tcbs[i];
+  note_arrival(t.generation, seg);
   const bool ack_good = seg.has(gate::kAck) && t.snd_una < seg.ack && seg.ack <= t.snd_max;
   // First: the ACK bit.
   if (seg.has(gate::kAck) && !ack_good) {
@@ -54,7 +56,7 @@ void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pk
   if (!seg.has(gate::kSyn)) return count(Verdict::tcp_unacceptable_ack);
   learn_peer(t, seg);
   if (!ack_good) {  // simultaneous open
-    t.state = State::syn_rcvd;
+    become(t, State::syn_rcvd);
     t.snd_nxt = t.iss;
     want_output(i);
     return;
@@ -73,6 +75,7 @@ void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pk
 
 // --- 3.10.7.4 TIME-WAIT, by the record
 void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
+  note_arrival(0, seg);
   const TimeWaitRecord record = time_wait[r];
   const bool plain_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin);
   const bool later = record.timestamps && seg.options.timestamps &&
@@ -102,17 +105,18 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
 
 // --- 3.10.7.4 all other states
 void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  Tcb& t = tcbs[i];
+  note_arrival(t.generation, seg);
   Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
   if (!acceptable(i, a)) return;                                      // first
-  tcbs[i].heard = static_cast<u32>(now >> 10);
-  if (!step_rst_syn(i, a)) return;                                    // second to fourth
+  t.heard = static_cast<u32>(now >> 10);
+  if (seg.has(gate::kRst | gate::kSyn) && !step_rst_syn(i, a)) return;  // second to fourth
   if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
-  if (tcbs[i].has(kEcn)) step_ecn(i, seg);
+  if (t.has(kEcn)) step_ecn(i, seg);
   if (!step_ack(i, a)) return;
-  if (!after_ack(i)) return;
+  if (t.fin_acked() && !after_fin_acked(i)) return;
   // sixth: URG is ignored, its bytes are in line.
   if (a.bytes > 0 && !step_text(i, a)) return;                        // seventh
-  Tcb& t = tcbs[i];
   if (a.fin && !t.has(kFinReceived)) {                                // eighth
     t.peer_fin = a.seq + a.bytes;
     t.set(kFinAhead);
@@ -346,12 +350,11 @@ void Engine::Impl::on_window(u32 i, const gate::Segment& seg) {
 }
 
 // What the acknowledgement of our FIN changes. False: the block is gone or over.
-bool Engine::Impl::after_ack(u32 i) {
+bool Engine::Impl::after_fin_acked(u32 i) {
   Tcb& t = tcbs[i];
-  if (!t.fin_acked()) return true;
   switch (t.state) {
     case State::fin_wait_1:
-      t.state = State::fin_wait_2;
+      become(t, State::fin_wait_2);
       if (t.has(kOrphan)) want_timer(i, kIdleTimer, now + config.fin_timeout_us);
       return true;
     case State::closing:
@@ -368,24 +371,26 @@ bool Engine::Impl::after_ack(u32 i) {
 
 // Seventh: the segment text. False: the block is gone.
 bool Engine::Impl::step_text(u32 i, Arrival& a) {
-  Tcb& t = tcbs[i];
-  if (t.has(kOrphan)) {  // RFC 9293 3.10.4, RFC 1122 4.2.2.13: nobody will read this
-    count(Verdict::tcp_after_close);
-    reset(i, CloseReason::reset);
-    return false;
-  }
-  if (!in(t.state, kMayReceive)) {
-    count(Verdict::tcp_after_close);
-    t.owe(kOwesAck);
-    want_output(i);
-    a.bytes = 0;
-    return true;
-  }
+  const Tcb& t = tcbs[i];
+  if (t.has(kOrphan) || !in(t.state, kMayReceive)) return text_after_close(i, a);
   if (a.seq == t.rcv_nxt) {
     keep(i, a);
   } else {
     keep_ahead(i, a);
   }
+  return true;
+}
+
+bool Engine::Impl::text_after_close(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  count(Verdict::tcp_after_close);
+  if (t.has(kOrphan)) {  // RFC 9293 3.10.4, RFC 1122 4.2.2.13: nobody will read this
+    reset(i, CloseReason::reset);
+    return false;
+  }
+  t.owe(kOwesAck);
+  want_output(i);
+  a.bytes = 0;
   return true;
 }
 
@@ -496,8 +501,8 @@ void Engine::Impl::step_fin(u32 i) {
   want_output(i);
   raise(i, kPeerClosed);
   switch (t.state) {
-    case State::established: t.state = State::close_wait; break;
-    case State::fin_wait_1: t.state = State::closing; break;
+    case State::established: become(t, State::close_wait); break;
+    case State::fin_wait_1: become(t, State::closing); break;
     case State::fin_wait_2: enter_time_wait(i); break;
     default: break;
   }

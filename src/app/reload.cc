@@ -28,6 +28,9 @@ bool same(const config::TcpConfig& a, const config::TcpConfig& b) {
          a.send_budget_bytes == b.send_budget_bytes && a.client_min_rto_ms == b.client_min_rto_ms &&
          a.backend_min_rto_ms == b.backend_min_rto_ms && a.time_wait_s == b.time_wait_s;
 }
+bool same(const config::RecorderConfig& a, const config::RecorderConfig& b) {
+  return a.events == b.events && a.groups == b.groups && a.file == b.file;
+}
 template <class T>
 bool same(const T& a, const T& b) {
   return a == b;
@@ -50,6 +53,7 @@ std::vector<std::string> keep_until_restart(const config::GatewayConfig& running
   keep(running.pools, next.pools, "gateway.pools");
   keep(running.tcp, next.tcp, "gateway.tcp");
   keep(running.admin_socket, next.admin_socket, "gateway.adminSocket");
+  keep(running.recorder, next.recorder, "gateway.recorder");
   keep(running.kernel_tap, next.kernel_tap, "gateway.kernelTap");
   return out;
 }
