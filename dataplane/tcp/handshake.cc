@@ -13,7 +13,6 @@ namespace ringway::tcp {
 
 // --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
 void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above) {
-  note_arrival(0, seg);
   if (pool_low) return count(Verdict::tcp_pool_low);
   const bool over_share = listener.half_open >= config.half_open_per_listener;
   // A tuple that comes out of TIME-WAIT needs a number above the last one, which a cookie cannot promise.
@@ -126,7 +125,6 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
 // --- 3.10.7.4 SYN-RECEIVED, by the record.
 void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt) {
   HalfOpen& r = half_open[h];
-  note_arrival(0, seg);
   if (action(State::syn_rcvd, seg.flags) == Action::bad_flags) return count(Verdict::tcp_bad_flags);
   if (seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst) && seg.seq == r.irs) {  // our answer was lost
     count(Verdict::tcp_duplicate);

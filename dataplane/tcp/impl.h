@@ -197,11 +197,7 @@ struct Engine::Impl {
 
   // --- input.cc
   void input(const gate::Segment& seg, mbuf::Pkt& pkt);
-  // `conn`: 0 for none.
-  void note_arrival(u32 conn, const gate::Segment& seg) {
-    page.recorder.note<EventKind::segment_in>({.code = seg.flags, .half = static_cast<u16>(seg.payload_bytes), .conn = conn,
-                                               .x = seg.seq.v, .y = seg.ack.v});
-  }
+  [[gnu::cold]] void note_arrival(u32 value, const gate::Segment& seg);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);

@@ -11,6 +11,7 @@ namespace ringway::tcp {
 void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   count(Counter::tcp_segments_in);
   const u32 value = find(seg.tuple, seg.hash);
+  if (page.recorder.wants<EventKind::segment_in>()) [[unlikely]] note_arrival(value, seg);
   State state = State::closed;
   Listener* listener = nullptr;
   if (value == kNone32) {
@@ -29,17 +30,21 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
     case Action::bad_flags: return count(Verdict::tcp_bad_flags);
     case Action::drop: return count(value == kNone32 ? Verdict::tcp_no_listener : Verdict::tcp_bad_flags);
     case Action::reset:
-      note_arrival(0, seg);
       if (listener != nullptr && accept_by_cookie(listener->tag, seg, pkt)) return;
       reply_reset(seg);
       return count(Verdict::tcp_no_listener);
   }
 }
 
+void Engine::Impl::note_arrival(u32 value, const gate::Segment& seg) {
+  page.recorder.note<EventKind::segment_in>({.code = seg.flags, .half = static_cast<u16>(seg.payload_bytes),
+                                             .conn = value < kHalfOpenBit ? tcbs[value].generation : 0,
+                                             .x = seg.seq.v, .y = seg.ack.v});
+}
+
 // --- 3.10.7.3 SYN-SENT
 void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Tcb& t = tcbs[i];
-  note_arrival(t.generation, seg);
   const bool ack_good = seg.has(gate::kAck) && t.snd_una < seg.ack && seg.ack <= t.snd_max;
   // First: the ACK bit.
   if (seg.has(gate::kAck) && !ack_good) {
@@ -75,7 +80,6 @@ void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pk
 
 // --- 3.10.7.4 TIME-WAIT, by the record
 void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
-  note_arrival(0, seg);
   const TimeWaitRecord record = time_wait[r];
   const bool plain_syn = seg.has(gate::kSyn) && !seg.has(gate::kAck | gate::kRst | gate::kFin);
   const bool later = record.timestamps && seg.options.timestamps &&
@@ -106,7 +110,6 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
 // --- 3.10.7.4 all other states
 void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Tcb& t = tcbs[i];
-  note_arrival(t.generation, seg);
   Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
   if (!acceptable(i, a)) return;                                      // first
   t.heard = static_cast<u32>(now >> 10);
