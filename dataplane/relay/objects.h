@@ -89,6 +89,7 @@ struct BodyWay {
 };
 
 struct Exchange {
+  u32 number = 0;                 // what the recorder calls it
   u32 session = kNone32;
   u32 stream = kNone32;           // the client's, with HTTP/2
   u32 upstream = kNone32;
