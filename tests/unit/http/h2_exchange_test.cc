@@ -15,6 +15,8 @@ TEST(H2Exchange, ServerReadsARequestAndAnswersIt) {
   t.out("HEADERS 1 200 content-length=5").out("DATA 1 end hello").quiet();
   t.release(1).quiet();
   EXPECT_EQ(t.engine().streams(t.conn), 0u);
+  EXPECT_EQ(t.counter(Counter::h2_connections), 1u);
+  EXPECT_EQ(t.counter(Counter::h2_streams), 1u);
   t.audit();
 }
 

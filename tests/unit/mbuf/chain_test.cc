@@ -172,6 +172,25 @@ TEST_F(ChainTest, GrowFrontGivesRoomOnlyInAnUnsharedMbufWithReserve) {
   EXPECT_EQ(pools_->chain().grow_front(1, 0), nullptr);
 }
 
+TEST_F(ChainTest, RoomBackIsWhatGrowBackGivesInAnUnsharedMbuf) {
+  Chain c = chain("head");
+  const u32 room = c.room_back();
+  EXPECT_GE(room, 2000u);
+  EXPECT_EQ(c.grow_back(room + 1), nullptr);
+  u8* const more = c.grow_back(room);
+  ASSERT_NE(more, nullptr);
+  EXPECT_EQ(more, c.front().data() + 4);
+  EXPECT_EQ(c.bytes(), 4 + room);
+  EXPECT_EQ(c.room_back(), 0u);
+  c.drop_back(room);
+  EXPECT_EQ(c.room_back(), room);
+  const Chain other = c.share();
+  EXPECT_EQ(c.room_back(), 0u);
+  EXPECT_EQ(c.grow_back(1), nullptr);
+  EXPECT_EQ(pools_->chain().room_back(), 0u);
+  EXPECT_EQ(pools_->chain().grow_back(0), nullptr);
+}
+
 TEST_F(ChainTest, SpentSlicePoolRefusesAppendAndDropsThePacketOnly) {
   make(4);
   Chain c = chain("abc", 1);
