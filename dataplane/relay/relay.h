@@ -104,6 +104,7 @@ class Relay {
   void begin_exchange(u32 session);
   void begin_tunnel(u32 session);
   void pump_request(u32 exchange);
+  [[gnu::cold]] void note_request(const Session& session);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);
   mbuf::Chain to_chain(Bytes bytes);

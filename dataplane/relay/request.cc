@@ -71,9 +71,13 @@ bool Relay::read_request(u32 index) {
   s.head_bytes_seen = 0;
   ++s.requests;
   page().count(contract::Counter::requests);
-  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
+  if (page().recorder.wants<EventKind::request>()) [[unlikely]] note_request(s);
   begin_exchange(index);
   return sessions_.used(index);
+}
+
+void Relay::note_request(const Session& s) {
+  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
 }
 
 void Relay::refuse(u32 index, http::Reject reject) {
