@@ -133,6 +133,7 @@ class Relay {
   Exchange& open_exchange(u32 session, u32 stream, u32 service);
   void begin_exchange(u32 session, u32 stream, bool ended);
   void pump_request(u32 exchange);
+  [[gnu::cold]] void note_request(const Session& session);
   void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);

@@ -87,6 +87,10 @@ bool Relay::read_request(u32 index) {
   return sessions_.used(index);
 }
 
+void Relay::note_request(const Session& s) {
+  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
+}
+
 void Relay::refuse(u32 index, http::Reject reject) {
   page().count(contract::Counter::bad_requests);
   const http::RejectText& text = http::text_of(reject);
@@ -167,7 +171,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const http::RequestHead& head = request_head_;
   ++s.requests;
   page().count(contract::Counter::requests);
-  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
+  if (page().recorder.wants<EventKind::request>()) [[unlikely]] note_request(s);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);

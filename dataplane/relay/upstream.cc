@@ -256,7 +256,9 @@ void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome o
   mail.outcome = outcome;
   mail.core = static_cast<u16>(config_.core);
   mail.endpoint_slot = endpoint.slot;
-  page().recorder.note<EventKind::mail_out>({.code = static_cast<u8>(mail.kind), .half = static_cast<u16>(outcome), .x = endpoint.slot});
+  if (outcome != contract::Outcome::success) {  // else the response says it
+    page().recorder.note<EventKind::mail_out>({.code = static_cast<u8>(mail.kind), .half = static_cast<u16>(outcome), .x = endpoint.slot});
+  }
   if (!outbox_.push(mail)) page().count(contract::Counter::events_dropped);
 }
 

@@ -74,10 +74,10 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
 // Of an IPv6 address the half that tells hosts of a network apart.
 template <EventKind of4, EventKind of6>
 void Engine::Impl::note_far_end(const Tcb& t) {
-  if (!page.recorder.wants(bit_of(contract::EventGroup::connections))) [[likely]] return;
-  if (t.tuple.remote.is4()) return note<of4>(t, {.half = t.tuple.remote_port, .x = t.tuple.remote.v});
+  const contract::EventFields f{.half = t.tuple.remote_port, .conn = t.generation, .x = t.tuple.remote.v};
+  if (t.tuple.remote.is4()) return page.recorder.note<of4>(f);
   const u64 low = config.book->ip6(t.tuple.remote).low();
-  note<of6>(t, {.half = t.tuple.remote_port, .x = static_cast<u32>(low), .y = static_cast<u32>(low >> 32)});
+  page.recorder.note<of6>({.half = f.half, .conn = f.conn, .x = static_cast<u32>(low), .y = static_cast<u32>(low >> 32)});
 }
 template void Engine::Impl::note_far_end<EventKind::connecting, EventKind::connecting6>(const Tcb& t);
 
@@ -98,13 +98,14 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   t.next = t.unacked.cursor(0);
   t.cc.start(config.congestion_control, t.snd_mss, t.iss, timestamp_ticks(now));
   drop_timer(t, kSendTimer);
-  become(t, t.has(kFinQueued) ? State::fin_wait_1 : State::established);
+  t.state = t.has(kFinQueued) ? State::fin_wait_1 : State::established;
   if (t.has(kActiveOpen)) {
     count(Counter::tcp_connected);
+    note_state(t, State::syn_sent);
     raise(i, kConnected);
   } else {
     count(Counter::tcp_accepted);
-    note_far_end<EventKind::accepted, EventKind::accepted6>(t);
+    if (page.recorder.wants<EventKind::accepted>()) [[unlikely]] note_far_end<EventKind::accepted, EventKind::accepted6>(t);
     t.set(kAnnounced);
     raise(i, kAccepted);
   }
@@ -127,8 +128,10 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   }
   landed(i);
   t.owes = 0;
-  note<EventKind::closed>(t, {.code = static_cast<u8>(reason), .half = static_cast<u16>(t.state),
-                              .x = static_cast<u32>(t.bytes_in), .y = static_cast<u32>(t.bytes_out)});
+  note<EventKind::closed>(t, [&] {
+    return contract::EventFields{.code = static_cast<u8>(reason), .half = static_cast<u16>(t.state),
+                                 .x = static_cast<u32>(t.bytes_in), .y = static_cast<u32>(t.bytes_out)};
+  });
   t.state = State::closed;
   t.reason = reason;
   if (t.has(kOrphan) || !t.has(kAnnounced) || (t.events & kAccepted) != 0) return free_block(i);
@@ -169,7 +172,6 @@ void Engine::Impl::enter_time_wait(u32 i) {
   t.clear(kInTable);
   if ((t.owes & (kOwesAck | kOwesAckLater)) != 0) reply(reply_of(t, gate::kAck));
   count(Counter::tcp_closed);
-  become(t, State::time_wait);
   become_closed(i, CloseReason::finished);
 }
 

@@ -158,7 +158,9 @@ std::optional<ConnId> Engine::connect(wire::Addr local, wire::Addr remote, u16 r
                             first_numbers(keyed, impl_->config.secret, now_us));
   impl_->enter(i);
   Tcb& t = impl_->tcbs[i];
-  impl_->note_far_end<EventKind::connecting, EventKind::connecting6>(t);
+  if (impl_->page.recorder.wants<EventKind::connecting>()) [[unlikely]] {
+    impl_->note_far_end<EventKind::connecting, EventKind::connecting6>(t);
+  }
   impl_->become(t, State::syn_sent);
   t.set(kActiveOpen | kAnnounced);
   t.user = user;

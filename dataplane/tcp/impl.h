@@ -141,15 +141,20 @@ struct Engine::Impl {
   // --- engine.cc
   void count(Counter c, u64 n = 1) { page.count(c, n); }
   void count(Verdict v) { page.count(v); }
-  template <EventKind kind>
-  void note(const Tcb& t, contract::EventFields f) {
+  // `fields` says what there is to say, when it is wanted.
+  template <EventKind kind, class F>
+  void note(const Tcb& t, F&& fields) {
+    if (!page.recorder.wants<kind>()) [[likely]] return;
+    contract::EventFields f = fields();
     f.conn = t.generation;
     page.recorder.note<kind>(f);
   }
-  void become(Tcb& t, State s) {
-    note<EventKind::state>(t, {.code = static_cast<u8>(s), .half = static_cast<u16>(t.state)});
-    t.state = s;
+  void note_state(const Tcb& t, State before) {
+    note<EventKind::state>(t, [&] {
+      return contract::EventFields{.code = static_cast<u8>(t.state), .half = static_cast<u16>(before)};
+    });
   }
+  [[gnu::noinline]] void become(Tcb& t, State s) { note_state(t, std::exchange(t.state, s)); }
   // A block that nobody has is of generation 0, which no ConnId is.
   Tcb* get(ConnId id) {
     Tcb* const t = tcbs.place_of(id.index);
@@ -194,7 +199,7 @@ struct Engine::Impl {
   void enter(u32 i);
   void learn_peer(Tcb& t, const gate::Segment& seg);      // from its SYN
   template <EventKind of4, EventKind of6>
-  void note_far_end(const Tcb& t);
+  [[gnu::cold]] void note_far_end(const Tcb& t);
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
@@ -214,7 +219,8 @@ struct Engine::Impl {
 
   // --- input.cc
   void input(const gate::Segment& seg, mbuf::Pkt& pkt);
-  [[gnu::cold]] void note_arrival(u32 value, const gate::Segment& seg);
+  // Returns `value`, so that it need not be kept for the sake of what is rarely done.
+  [[gnu::cold]] u32 note_arrival(u32 value, const gate::Segment& seg);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);

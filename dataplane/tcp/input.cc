@@ -12,8 +12,8 @@ namespace ringway::tcp {
 
 void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   count(Counter::tcp_segments_in);
-  const u32 value = find(seg.tuple, seg.hash);
-  if (page.recorder.wants<EventKind::segment_in>()) [[unlikely]] note_arrival(value, seg);
+  u32 value = find(seg.tuple, seg.hash);
+  if (page.recorder.wants<EventKind::segment_in>()) [[unlikely]] value = note_arrival(value, seg);
   State state = State::closed;
   Listener* listener = nullptr;
   if (value == kNone32) {
@@ -38,10 +38,11 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   }
 }
 
-void Engine::Impl::note_arrival(u32 value, const gate::Segment& seg) {
+u32 Engine::Impl::note_arrival(u32 value, const gate::Segment& seg) {
   page.recorder.note<EventKind::segment_in>({.code = seg.flags, .half = static_cast<u16>(seg.payload_bytes),
                                              .conn = value < kHalfOpenBit ? tcbs[value].generation : 0,
                                              .x = seg.seq.v, .y = seg.ack.v});
+  return value;
 }
 
 // --- 3.10.7.3 SYN-SENT
@@ -361,8 +362,8 @@ bool Engine::Impl::after_fin_acked(u32 i) {
   Tcb& t = tcbs[i];
   switch (t.state) {
     case State::fin_wait_1:
-      become(t, State::fin_wait_2);
       if (t.has(kOrphan)) want_timer(i, kIdleTimer, now + config.fin_timeout_us);
+      become(t, State::fin_wait_2);
       return true;
     case State::closing:
       enter_time_wait(i);

@@ -37,8 +37,10 @@ void Engine::Impl::on_timer(u32 i) {
       continue;
     }
     drop_timer(i, k);
-    note<EventKind::timer>(tcbs[i], {.code = static_cast<u8>(k == kSendTimer ? tcbs[i].timer_mode : TimerMode::idle),
-                                     .half = tcbs[i].retries, .x = tcbs[i].in_flight()});
+    note<EventKind::timer>(tcbs[i], [&] {
+      const TimerMode what = k == kSendTimer ? tcbs[i].timer_mode : TimerMode::idle;
+      return contract::EventFields{.code = static_cast<u8>(what), .half = tcbs[i].retries, .x = tcbs[i].in_flight()};
+    });
     k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
     if (!tcbs.used(i) || tcbs[i].generation != generation) return;
   }

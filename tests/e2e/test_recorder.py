@@ -102,7 +102,7 @@ class Recorder(LabCase):
         for line in (rf"accepted6? +from .* port {port}", r"routed +to service auth-service",
                      r"picked +endpoint auth-service/\S+, try 1, on (new|pooled) connection \d+",
                      r"response +status 200 from endpoint auth-service/", r"request_end +status 200 after \d+ us",
-                     r"state +SYN-RECEIVED to ESTABLISHED"):
+                     r"state +ESTABLISHED to CLOSE-WAIT"):
             self.assertRegex(text, line)
 
     def test_refusals_and_lost_endpoints_are_told(self):
