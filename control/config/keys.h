@@ -42,7 +42,7 @@ inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransm
 inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};
 inline constexpr Key kRecorderList[] = {{"events"}, {"groups"}, {"file"}};
 inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
-inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}};
+inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};

@@ -284,6 +284,7 @@ void read_http2(Reader& reader, const Value& value, GatewayConfig& out) {
   map.integer("connections", out.http2.connections, 1, 1'048'576);
   map.integer("streams", out.http2.streams, 1, 4'194'304);
   map.integer("streamsPerConnection", limits.h2_streams_per_connection, 1, contract::kH2StreamsMax);
+  map.seconds("maxAgeSeconds", limits.h2_age_us, 0, kWeekSeconds);
   map.integer("streamWindowBytes", limits.h2_stream_window_bytes, 1, 16'777'216);
   const auto at = map.integer("connectionWindowBytes", limits.h2_connection_window_bytes, 65'535, 67'108'864);
   if (at && limits.h2_connection_window_bytes < limits.h2_stream_window_bytes) {

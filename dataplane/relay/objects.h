@@ -68,6 +68,7 @@ struct Upstream {
   contract::EndpointSlot slot = 0;
   u32 incarnation = 0;
   TimeUs idle_since_us = 0;
+  TimeUs opened_us = 0;
   TimeUs armed_us = 0;
   IndexLink link;                 // in the list of its endpoint: idle ones, or those that take streams
 };

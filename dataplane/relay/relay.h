@@ -185,6 +185,7 @@ class Relay {
   void fail_streams(u32 upstream, contract::Outcome outcome);
   void list(u32 upstream);
   void retire(u32 upstream);
+  bool too_old(TimeUs begun_us) const;
   void unlist(u32 upstream);
   void stream_released(u32 upstream);
   void multiplexed_upstream_timer(u32 upstream);

@@ -157,6 +157,7 @@ u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) 
   }
   Upstream& up = upstreams_[u];
   up.conn = *conn;
+  up.opened_us = now_us_;
   up.slot = endpoint.slot;
   up.incarnation = endpoint.incarnation;
   up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
