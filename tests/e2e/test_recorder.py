@@ -19,7 +19,7 @@ class Recorder(LabCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.file = cls.enterClassContext(tempfile.TemporaryDirectory(dir="/dev/shm")) + "/events"
-        cls.gateway.settings = {"recorder": {"events": 65536, "groups": ["all"], "file": cls.file}}
+        cls.gateway.settings = {"recorder": {"events": 32768, "groups": ["all"], "file": cls.file}}
         cls.mesh.start()
 
     def tearDown(self):
@@ -38,11 +38,11 @@ class Recorder(LabCase):
         self.assertEqual(tally.good, tally.sent)
 
     def accepted_from(self, port):
-        """(core, number) of the connection that came from `port`."""
+        """(core, number) of the connection that came from `port` last."""
         seen = [(e["core"], e["conn"]) for e in self.trace()["events"]
                 if e["event"] in ("accepted", "accepted6") and e["half"] == port]
-        self.assertEqual(len(seen), 1, seen)
-        return seen[0]
+        self.assertTrue(seen, f"nobody came from port {port}")
+        return seen[-1]
 
     def test_regret_26_traffic_with_everything_recorded_loses_nothing(self):
         rings = 0
@@ -71,14 +71,14 @@ class Recorder(LabCase):
             self.assertNothingLost(load.stop())
 
     def test_trace_tells_the_story_of_one_request(self):
-        with self.load(4):
+        with self.load(4, pause=0.01):  # beside others, but not so many that they push it out
             client = self.client("auth-service")
             status, fields, _ = client.get("auth-service", "/story")
             self.assertEqual(status, 200)
             port = client.sock.getsockname()[1]
-            core, conn = self.accepted_from(port)
-        client.sock.close()
-        time.sleep(0.2)
+            client.sock.close()
+            time.sleep(0.2)
+        core, conn = self.accepted_from(port)
         trace = self.trace("--conn", str(conn), "--core", str(core))
         events = trace["events"]
         mine = [e for e in events if e["conn"] == conn]
@@ -118,6 +118,7 @@ class Recorder(LabCase):
         self.assertRegex(text, rf"control .* health +endpoint auth-service/\S*{dead.ip}\S*: healthy")
 
     def test_what_a_crash_leaves_is_read_from_the_file(self):
+        self.addCleanup(lambda: self.gateway.process.running() or self.gateway.start())
         client = RawClient(self.mesh.connect("auth-service"))
         self.assertEqual(client.get("auth-service", "/last-words")[0], 200)
         core, conn = self.accepted_from(client.sock.getsockname()[1])
@@ -134,7 +135,7 @@ class Recorder(LabCase):
         self.assertEqual([(e["event"], e["x"]) for e in after if e["event"] in REQUESTS], ours)
         self.assertAlmostEqual(after[0]["unix_ns"] / 1e9, before[0]["unix_ns"] / 1e9, delta=0.01)
         self.assertLess(time.time() - after[-1]["unix_ns"] / 1e9, 60)
-        self.assertRegex(left(self.file), r"request_end +status 200 after \d+ us")
+        self.assertRegex(left(self.file, "--last", "1000000"), r"request_end +status 200 after \d+ us")
 
         self.gateway.start()
         self.assertRegex(left(self.file + ".old", "--last", "1000000"), r"request_end +status 200 after \d+ us")
