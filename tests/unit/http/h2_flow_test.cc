@@ -162,6 +162,18 @@ TEST(H2, Rfc9113_6_9_WindowOfAStreamOpensAgainByWhatIsTakenWhenHalfIsOwed) {
   EXPECT_EQ(t.take(1).size(), 499u);
   t.quiet().audit();
 }
+TEST(H2, Rfc9113_6_9_WhatIsDiscardedOpensTheWindowToo) {
+  Talk t(H2Role::server, {.stream_window_bytes = 1000});
+  t.begun().open(1).in("DATA 1 n=1000").event("data 1");
+  EXPECT_EQ(t.engine().receive_window(t.conn, t.stream(1)), 0);
+  t.engine().discard(t.stream(1), 600);
+  EXPECT_TRUE(t.engine().has_output(t.conn));
+  t.out("WINDOW_UPDATE 1 +600");
+  EXPECT_EQ(t.engine().receive_window(t.conn, t.stream(1)), 600);
+  EXPECT_EQ(t.engine().held_bytes(t.conn), 400u);
+  EXPECT_EQ(t.take(1), letters(1000).substr(600));
+  t.quiet().audit();
+}
 TEST(H2, Rfc9113_6_9_NoWindowIsGivenToAStreamThatHasEnded) {
   Talk t(H2Role::server, {.stream_window_bytes = 1000});
   t.begun().open(1).in("DATA 1 end n=1000").event("data 1 end");
