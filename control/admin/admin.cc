@@ -1,8 +1,11 @@
 #include "control/admin/admin.h"
-#include "src/wire/text.h"
 
+#include <charconv>
 #include <cstdio>
 #include <set>
+
+#include "control/trace/document.h"
+#include "src/wire/text.h"
 
 namespace ringway::admin {
 
@@ -17,7 +20,6 @@ namespace {
 constexpr const char* kRegimeNames[] = {"idle", "working", "back_pressured"};
 constexpr const char* kPhaseNames[] = {"housekeeping", "before", "after"};
 constexpr const char* kClassNames[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-constexpr const char* kOutcomeNames[] = {"success", "connect_failed", "timed_out", "reset", "bad_response", "bad_status"};
 
 Response json(const Json& document, u32 status = 200) { return {.status = status, .body = document.dump(2) + "\n"}; }
 Response sentence(u32 status, const std::string& text) { return json({{"error", text}}, status); }
@@ -54,21 +56,6 @@ const char* protocol_name(contract::AppProtocol p) {
 
 }  // namespace
 
-std::string health_words(u32 word) {
-  if (word == 0) return "healthy";
-  std::string out;
-  const auto add = [&](u32 bit, const char* name) {
-    if ((word & bit) == 0) return;
-    if (!out.empty()) out += ',';
-    out += name;
-  };
-  add(contract::kHealthUnproven, "unproven");
-  add(contract::kHealthFailing, "failing");
-  add(contract::kHealthEjected, "ejected");
-  add(contract::kHealthDraining, "draining");
-  return out;
-}
-
 Json Admin::status() const {
   Json out = s_.status ? s_.status() : Json::object();
   const auto plan = s_.plan();
@@ -95,6 +82,7 @@ Json Admin::status() const {
                      {"requests", page.counters[static_cast<u32>(Counter::requests)].get()}});
   }
   out["cores"] = cores;
+  if (s_.recording) out["recording"] = trace::names_of(s_.recording());
   return out;
 }
 
@@ -141,12 +129,12 @@ Json Admin::endpoints() const {
       };
       const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
       Json events = Json::object();
-      for (u32 o = 0; o < 6; o++) events[kOutcomeNames[o]] = report.events[o];
+      for (u32 o = 0; o < 6; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
       out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
                      {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
-                     {"slot", endpoint.slot}, {"health", health_words(s_.board->word(endpoint.slot))},
+                     {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
                      {"checks", report.checks}, {"check_failures", report.failures},
-                     {"last_check", report.checked ? Json(kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
+                     {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
                      {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
                      {"requests", number([](const auto& s) -> auto& { return s.requests; })},
                      {"active", number([](const auto& s) -> auto& { return s.active; })},
@@ -237,10 +225,43 @@ std::string Admin::hosts() const {
   return out;
 }
 
+Json Admin::trace(const trace::Filter& filter) const {
+  trace::Names names;
+  if (const auto plan = s_.plan()) {
+    for (const auto& service : plan->services) names.services[service.slot] = service.discovery_name;
+    for (const auto& endpoint : plan->endpoints) names.endpoints[endpoint.slot] = endpoint.id;
+  }
+  Json out = trace::document_of(trace::collect(*s_.recorded, filter), s_.recorded->cores(), names);
+  out["recording"] = trace::names_of(s_.recording());
+  return out;
+}
+
+Response Admin::answer_trace(const Request& request) const {
+  trace::Filter filter;
+  for (const auto& [name, value] : request.query) {
+    u32 number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc{} || end != value.data() + value.size()) return sentence(400, name + "= wants a number");
+    if (name == "conn") filter.conn = number;
+    if (name == "core") filter.core = number;
+    if (name == "last") filter.last = number;
+  }
+  return json(trace(filter));
+}
+
+Response Admin::answer_record(const Request& request) const {
+  const auto at = request.query.find("groups");
+  const auto groups = trace::groups_of(at == request.query.end() ? "" : at->second);
+  if (!groups) return sentence(400, "groups= knows all, " + trace::names_of(contract::kAllEventGroups));
+  s_.record(*groups);
+  return json({{"recording", trace::names_of(*groups)}, {"events_per_core", s_.recorded->events()}});
+}
+
 Response Admin::answer(const Request& request) const {
   const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
-                                    "/counters", "/histograms", "/hosts", "/explain"};
-  const bool writes = request.path == "/reload" || request.path == "/drain";
+                                    "/counters", "/histograms", "/hosts", "/explain", "/trace"};
+  const std::set<std::string> changes{"/reload", "/drain", "/record"};
+  const bool writes = changes.contains(request.path);
   if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
   if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
     return sentence(405, request.path + " wants " + (writes ? "POST" : "GET"));
@@ -251,6 +272,8 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/connections") return json(connections());
   if (request.path == "/counters") return json(counters());
   if (request.path == "/histograms") return json(histograms());
+  if (request.path == "/trace") return answer_trace(request);
+  if (request.path == "/record") return answer_record(request);
   if (request.path == "/hosts") return {.body = hosts(), .content_type = "text/plain"};
   if (request.path == "/ready") {
     const bool ready = s_.ready();

@@ -2,7 +2,8 @@
 // Admin: answers the administrator's questions as JSON, from what the cores publish.
 //
 // GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=&fields=
-// POST /reload  /drain  /drain?endpoint=ID[&undo=1]
+// GET /trace[?conn=N][&core=N][&last=N]
+// POST /reload  /drain  /drain?endpoint=ID[&undo=1]  /record?groups=NAMES
 //
 // Called on the admin server's thread. It reads shared pages (contract/stats.h, connections.h), the health board and
 // a share of the current plan; it never asks a core and waits. What needs the control thread or the dataplane's code
@@ -19,6 +20,7 @@
 
 #include "control/admin/unix_http.h"
 #include "control/health/checker.h"
+#include "control/trace/trace.h"
 #include "src/contract/connections.h"
 #include "src/contract/health.h"
 #include "src/contract/plan.h"
@@ -52,6 +54,9 @@ struct Sources {
   std::vector<const contract::ConnectionPage*> connections;  // by core
   const contract::HealthBoard* board = nullptr;
   u64 tsc_hz = 1;
+  const trace::RecorderMemory* recorded = nullptr;
+  std::function<u32()> recording;         // groups of events
+  std::function<void(u32 groups)> record;
   std::function<std::shared_ptr<const contract::Plan>()> plan;  // null before the first
   std::function<health::EndpointReport(contract::EndpointSlot)> health;
   std::function<TimeUs()> now_us;
@@ -79,12 +84,12 @@ class Admin {
   Json counters() const;
   Json histograms() const;
   std::string hosts() const;
+  Json trace(const trace::Filter& filter) const;
 
  private:
+  Response answer_trace(const Request& request) const;
+  Response answer_record(const Request& request) const;
   Sources s_;
 };
-
-// Why an endpoint is or is not picked, from its board word: "healthy", "unproven", "failing", "ejected", "draining".
-std::string health_words(u32 board_word);
 
 }  // namespace ringway::admin

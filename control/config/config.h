@@ -121,6 +121,12 @@ struct Http2Config {
   u32 streams = 65'536;    // per core, of all connections
 };
 
+struct RecorderConfig {
+  u32 events = contract::kRecorderEventsDefault;  // kept by each core
+  u32 groups = 0;             // recorded from the start: bits of contract::EventGroup
+  std::string file;           // where the events stay after a crash; empty: nowhere
+};
+
 struct GatewayConfig {
   Mark mark;
   std::string name;                // Via pseudonym; "ringway" when not said
@@ -142,6 +148,7 @@ struct GatewayConfig {
   contract::Limits limits;
   u64 drain_us = 20'000'000;       // limits.drainSeconds: how long SIGTERM waits for exchanges
   std::string admin_socket = "/run/ringway/admin.sock";
+  RecorderConfig recorder;
   std::string kernel_tap;          // name of the interface for punted packets; empty: such packets are dropped
 };
 

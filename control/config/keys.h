@@ -27,7 +27,7 @@ inline constexpr bool kRequired = true;
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
@@ -40,8 +40,9 @@ inline constexpr Key kTcpList[] = {{"connections"}, {"receiveBudgetBytes"}, {"se
 inline constexpr Key kKeepaliveList[] = {{"idleSeconds"}, {"intervalSeconds"}, {"probes"}};
 inline constexpr Key kHalfOpenList[] = {{"records"}, {"perListener"}, {"retransmits"}, {"cookies"}, {"cookiesAbove"}};
 inline constexpr Key kPressureList[] = {{"lowPercent"}, {"shedPercent"}, {"shedIdleSeconds"}};
+inline constexpr Key kRecorderList[] = {{"events"}, {"groups"}, {"file"}};
 inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
-inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}};
+inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
@@ -74,6 +75,7 @@ inline constexpr ObjectKeys kTcp{"gateway.tcp", kTcpList};
 inline constexpr ObjectKeys kKeepalive{"gateway.tcp.keepalive", kKeepaliveList};
 inline constexpr ObjectKeys kHalfOpen{"gateway.tcp.halfOpen", kHalfOpenList};
 inline constexpr ObjectKeys kPressure{"gateway.tcp.pressure", kPressureList};
+inline constexpr ObjectKeys kRecorder{"gateway.recorder", kRecorderList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
@@ -93,7 +95,7 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kService, kAlias, kTimeout, kEndpoint,
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
     kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys

@@ -8,6 +8,7 @@
 #include "control/config/load.h"
 #include "control/config/sections.h"
 #include "src/contract/path_sizes.h"
+#include "src/contract/recorder.h"
 #include "src/wire/ip6.h"
 #include "src/wire/text.h"
 
@@ -283,6 +284,7 @@ void read_http2(Reader& reader, const Value& value, GatewayConfig& out) {
   map.integer("connections", out.http2.connections, 1, 1'048'576);
   map.integer("streams", out.http2.streams, 1, 4'194'304);
   map.integer("streamsPerConnection", limits.h2_streams_per_connection, 1, contract::kH2StreamsMax);
+  map.seconds("maxAgeSeconds", limits.h2_age_us, 0, kWeekSeconds);
   map.integer("streamWindowBytes", limits.h2_stream_window_bytes, 1, 16'777'216);
   const auto at = map.integer("connectionWindowBytes", limits.h2_connection_window_bytes, 65'535, 67'108'864);
   if (at && limits.h2_connection_window_bytes < limits.h2_stream_window_bytes) {
@@ -327,6 +329,28 @@ void read_pools(Reader& reader, const Value& value, PoolsConfig& pools) {
   map.integer("packets", pools.packets, 1023, 16'777'215);
   map.integer("dataBytes", pools.data_bytes, 2048, 16'384);
   map.integer("slices", pools.slices, 1024, 67'108'864);
+}
+
+void read_recorder(Reader& reader, const Value& value, RecorderConfig& recorder) {
+  const Map map(reader, value, keys::kRecorder);
+  map.integer("events", recorder.events, 1024, contract::kRecorderEventsMax);
+  for (const Value& group : map.list("groups", 0, contract::kEventGroups + 1)) {
+    const auto text = read_string(reader, group);
+    if (!text) continue;
+    std::vector<std::string_view> known{"all"};
+    for (const contract::EventGroupText& g : contract::kEventGroupTexts) known.push_back(g.name);
+    const auto at = std::ranges::find(known, *text);
+    if (at == known.end()) {
+      refuse_choice(reader, group, *text, known);
+    } else {
+      recorder.groups |= at == known.begin() ? contract::kAllEventGroups : 1u << (at - known.begin() - 1);
+    }
+  }
+  if (const auto at = map.string("file", recorder.file)) {
+    if (!recorder.file.starts_with('/') || recorder.file.size() > 4000) {
+      reader.problem(*at, "file: must be an absolute path of at most 4000 bytes");
+    }
+  }
 }
 
 void read_tap(Reader& reader, const Map& map, GatewayConfig& out) {
@@ -417,6 +441,7 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
   if (const auto http2 = map.get("http2")) read_http2(reader, *http2, out);
   if (const auto limits = map.get("limits")) head_mark = read_limits(reader, *limits, out);
   check_head_fits(reader, budget_mark, head_mark, out);
+  if (const auto recorder = map.get("recorder")) read_recorder(reader, *recorder, out.recorder);
   read_tap(reader, map, out);
 }
 

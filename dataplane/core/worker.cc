@@ -59,13 +59,17 @@ Worker::~Worker() = default;
 bool Worker::poll(TimeUs now_us) {
   using contract::Phase;
   using contract::Regime;
+  contract::Recorder& recorder = stats_.page.recorder;
   const Tsc start = read_tsc();
+  recorder.at(start);
   const u32 mail = read_mail(now_us);
   housekeeping(now_us);
   const Tsc kept = read_tsc();
+  recorder.at(kept);
   u32 work = receive(now_us);
   work += engine_.timers(now_us, kTimersPerPoll);
   const Tsc received = read_tsc();
+  recorder.at(received);
   work += relay_.timers(now_us, kTimersPerPoll);
   work += relay_.run(now_us);
   work += transmit(now_us);
@@ -186,6 +190,7 @@ u32 Worker::read_mail(TimeUs now_us) {
       break;
     }
     ++count;
+    stats_.page.recorder.note<contract::EventKind::mail_in>({.code = static_cast<u8>(mail.kind)});
     switch (mail.kind) {
       case contract::MailKind::adopt_plan:
         if (old_plans_.size() >= kOldPlansMax) {
@@ -213,6 +218,7 @@ void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   plan_ = &plan;
   stats_.page.count(contract::Counter::plans_adopted);
   stats_.page.plan_generation.set(plan.generation);
+  stats_.page.recorder.note<contract::EventKind::plan_adopted>({.x = static_cast<u32>(plan.generation)});
   owes_adopted_ = !tell(contract::MailKind::plan_adopted, plan_);
 }
 
@@ -241,6 +247,7 @@ bool Worker::tell(contract::MailKind kind, const contract::Plan* plan) {
   mail.kind = kind;
   mail.core = static_cast<u16>(config_.core);
   mail.plan = plan;
+  stats_.page.recorder.note<contract::EventKind::mail_out>({.code = static_cast<u8>(kind)});
   return config_.outbox->push(mail);
 }
 

@@ -84,10 +84,7 @@ bool Gate::Impl::hand_over(mbuf::Pkt& pkt, u32 port, u32 core) {
 }
 
 bool Gate::Impl::never_a_source(wire::Ip4 a, u32 port) const {
-  if (wire::never_a_source(a) || ours(a)) return true;
-  const contract::PortNet& net = plan->ports[port];
-  const wire::Ip4Prefix prefix{net.ip, net.prefix_bits};
-  return net.prefix_bits < 31 && net.connects(a) && (a.v | prefix.mask()) == ~u32{0};
+  return wire::never_a_source(a) || a.v == nets4[port].broadcast || ours(a);
 }
 
 bool Gate::Impl::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned) {
@@ -95,8 +92,10 @@ bool Gate::Impl::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segmen
   if (!pull_up(pkt, kEthHeaderBytes)) return drop(pkt, Verdict::eth_truncated);
   const wire::EthView eth(pkt.data());
   const wire::Mac to = eth.destination();
-  const bool group6 = wire::is_ip6_multicast(to) && eth.type() == wire::kEtherTypeIp6;
-  if (to != macs[port] && to != wire::kMacBroadcast && !group6) return drop(pkt, Verdict::eth_not_for_us);
+  if (to != macs[port] && to != wire::kMacBroadcast &&
+      !(wire::is_ip6_multicast(to) && eth.type() == wire::kEtherTypeIp6)) {
+    return drop(pkt, Verdict::eth_not_for_us);
+  }
   switch (eth.type()) {
     case wire::kEtherTypeIp4:
       // RFC 1122 3.3.6: a packet to one host does not travel in a broadcast frame.
@@ -120,8 +119,12 @@ Verdict Gate::Impl::check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const {
   if (ip_bytes < header || kEthHeaderBytes + ip_bytes > pkt.total_bytes()) return Verdict::ip4_truncated;
   const bool sum_is_good =
       (pkt.get()->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
-  if (!sum_is_good && !verify_checksum(pkt, kEthHeaderBytes, header, 0)) return Verdict::ip4_bad_checksum;
-  if (header > wire::kIp4HeaderBytes) return Verdict::ip4_options;
+  const bool plain = header == wire::kIp4HeaderBytes;
+  if (!sum_is_good && !(plain ? wire::fold(wire::sum_words(pkt.data() + kEthHeaderBytes, wire::kIp4HeaderBytes)) == 0xffff
+                              : verify_checksum(pkt, kEthHeaderBytes, header, 0))) {
+    return Verdict::ip4_bad_checksum;
+  }
+  if (!plain) return Verdict::ip4_options;
   if (ip.is_fragment()) return Verdict::ip4_fragment;
   if (ip.ttl() == 0) return Verdict::ip4_ttl_expired;
   if (never_a_source(ip.source(), port)) return Verdict::ip4_bad_source;
@@ -186,6 +189,13 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
     }
   }
   g.plan = &plan;
+  g.nets4.assign(plan.ports.size(), {});
+  for (u32 i = 0; i < plan.ports.size(); ++i) {
+    const contract::PortNet& net = plan.ports[i];
+    if (net.ip.v == 0) continue;
+    const u32 mask = wire::Ip4Prefix{net.ip, net.prefix_bits}.mask();
+    g.nets4[i] = {net.ip.v & mask, mask, net.prefix_bits < 31 ? net.ip.v | ~mask : 0};
+  }
   // The new ones are named before the old ones are let go, so that an address that stays keeps its name.
   std::vector<wire::Addr> named;
   for (const wire::Ip& a : plan.addresses) {

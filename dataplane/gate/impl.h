@@ -45,7 +45,7 @@ struct Gate::Impl {
   bool accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
   bool accept_ip4(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
   bool accept_tcp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, Segment& segment, bool owned);
-  contract::Verdict check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const;
+  inline contract::Verdict check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const;  // of gate.cc alone
   bool drop(mbuf::Pkt& pkt, contract::Verdict verdict);
   bool punt_or_drop(mbuf::Pkt& pkt, u32 port, contract::Verdict verdict);
   bool hand_over(mbuf::Pkt& pkt, u32 port, u32 core);
@@ -141,6 +141,13 @@ struct Gate::Impl {
   mbuf::Pools& pools;
   contract::CorePage& page;
   const contract::Plan* plan = nullptr;
+  // By port, of IPv4: what is asked of every packet.
+  struct Net4 {
+    u32 network = 1, mask = 0;  // without an address: nobody's
+    u32 broadcast = 0;          // 0: has none
+    bool connects(wire::Ip4 a) const { return (a.v & mask) == network; }
+  };
+  std::vector<Net4> nets4;
   std::vector<wire::Mac> macs;          // by port
   std::vector<wire::Ip6> link_locals;   // by port: ours on a link that has IPv6
   Routers::Hops hops;                   // learned next hops over IPv6, of hops_version

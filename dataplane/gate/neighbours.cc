@@ -1,18 +1,20 @@
 #include "dataplane/gate/neighbours.h"
 
+#include <cstring>
+
 namespace ringway::gate {
 
 Neighbours::Neighbours() : entries_(std::make_unique<Entry[]>(kEntries)) { live_.reserve(kEntries); }
 
 u64 Neighbours::pack(const wire::Mac& mac) {
-  u64 word = kValid;
-  for (u32 i = 0; i < 6; ++i) word |= u64{mac.b[i]} << (8 * i);
-  return word;
+  u64 word = 0;
+  std::memcpy(&word, mac.b.data(), mac.b.size());
+  return word | kValid;
 }
 
 wire::Mac Neighbours::unpack(u64 word) {
   wire::Mac mac;
-  for (u32 i = 0; i < 6; ++i) mac.b[i] = static_cast<u8>(word >> (8 * i));
+  std::memcpy(mac.b.data(), &word, mac.b.size());
   return mac;
 }
 
@@ -35,7 +37,8 @@ Neighbours::Entry* Neighbours::existing(const Key& key) const {
 }
 
 bool Neighbours::find(const Key& key, wire::Mac& out) const {
-  const Entry* e = existing(key);
+  const Entry* e = &entries_[first_place(key.word)];  // nearly always
+  if (!holds(*e, key)) e = existing(key);
   if (e == nullptr) return false;
   const u64 word = e->mac.load(std::memory_order_acquire);
   // The writer may have given the place to another address in between.

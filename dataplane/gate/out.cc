@@ -12,13 +12,13 @@ using contract::Verdict;
 
 // Connected networks first, then the first port that has a next hop.
 bool Gate::Impl::route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const {
-  const std::vector<contract::PortNet>& nets = plan->ports;
-  for (u32 i = 0; i < nets.size(); ++i) {
-    if (!nets[i].connects(dst)) continue;
+  for (u32 i = 0; i < nets4.size(); ++i) {
+    if (!nets4[i].connects(dst)) continue;
     port = i;
     hop = dst;
     return true;
   }
+  const std::vector<contract::PortNet>& nets = plan->ports;
   for (u32 i = 0; i < nets.size(); ++i) {
     if (nets[i].next_hop.v == 0) continue;
     port = i;

@@ -82,7 +82,7 @@ Verdict parse_tcp_options(Bytes options, TcpOptions& out) {
 namespace {
 
 // The TCP header at `at`; addresses and hash are left alone.
-Verdict parse_tcp(Bytes first, u32 at, u32 ip_bytes, Segment& out) {
+[[gnu::always_inline]] inline Verdict parse_tcp(Bytes first, u32 at, u32 ip_bytes, Segment& out) {
   const u32 tcp_bytes = ip_bytes - at;
   const u32 here = static_cast<u32>(first.size()) - at;
   if (tcp_bytes < wire::kTcpHeaderBytes || here < wire::kTcpHeaderBytes) return Verdict::tcp_truncated;

@@ -189,9 +189,9 @@ void Relay::settle(u32 index) {
     return linger(index);
   }
   const contract::Limits& limits = plan_->limits;
-  if (!s.goaway_sent && limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection) {
-    last_streams(index);
-  }
+  const bool served = limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection;
+  const TimeUs age_us = u64{static_cast<u32>(now_us_ >> 10) - s.accepted} << 10;
+  if (!s.goaway_sent && (served || too_old(now_us_ - age_us))) last_streams(index);
   if (h2_.streams(s.h2) == 0 && (s.peer_closed || s.goaway_sent)) {
     end_streams(index);
     return linger(index);

@@ -33,7 +33,7 @@ u32 Relay::take_multiplexed(const contract::Endpoint& endpoint) {
   for (u32 u = list.front(); u != kNone32; u = next) {
     next = list.next(upstreams_, u);
     const Upstream& up = upstreams_[u];
-    if (up.incarnation != endpoint.incarnation || engine_.peer_closed(up.conn)) {
+    if (up.incarnation != endpoint.incarnation || engine_.peer_closed(up.conn) || too_old(up.opened_us)) {
       retire(u);
       continue;
     }
@@ -48,6 +48,12 @@ u32 Relay::take_multiplexed(const contract::Endpoint& endpoint) {
 void Relay::retire(u32 u) {
   unlist(u);
   if (h2_.streams(upstreams_[u].h2) == 0) stream_released(u);
+}
+
+// Connections that live for ever gather what their peers leak, and keep what was balanced once as it was.
+bool Relay::too_old(TimeUs begun_us) const {
+  const u64 most = plan_->limits.h2_age_us;
+  return most != 0 && now_us_ - begun_us > most;
 }
 
 bool Relay::begin_stream(u32 index, u32 u) {

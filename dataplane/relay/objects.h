@@ -68,6 +68,7 @@ struct Upstream {
   contract::EndpointSlot slot = 0;
   u32 incarnation = 0;
   TimeUs idle_since_us = 0;
+  TimeUs opened_us = 0;
   TimeUs armed_us = 0;
   IndexLink link;                 // in the list of its endpoint: idle ones, or those that take streams
 };
@@ -89,6 +90,7 @@ struct BodyWay {
 };
 
 struct Exchange {
+  u32 number = 0;                 // what the recorder calls it
   u32 session = kNone32;
   u32 stream = kNone32;           // the client's, with HTTP/2
   u32 upstream = kNone32;

@@ -152,6 +152,7 @@ void Relay::end_probe(u32 index, contract::Outcome outcome, u16 status) {
   mail.probe = p.ref;
   mail.probe.status = status;
   mail.probe.rtt_us = static_cast<u32>(std::min<TimeUs>(now_us_ - p.started_us, ~u32{0}));
+  page().recorder.note<contract::EventKind::mail_out>({.code = static_cast<u8>(mail.kind), .half = static_cast<u16>(outcome), .x = mail.endpoint_slot});
   if (!outbox_.push(mail)) page().count(contract::Counter::events_dropped);
   release(*p.plan);
   wheel_.cancel(probe_timer_id(index));

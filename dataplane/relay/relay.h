@@ -133,11 +133,12 @@ class Relay {
   Exchange& open_exchange(u32 session, u32 stream, u32 service);
   void begin_exchange(u32 session, u32 stream, bool ended);
   void pump_request(u32 exchange);
+  [[gnu::cold]] void note_request(const Session& session);
   void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);
   void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
-  void count_answer(u16 status);
+  void count_answer(const Session& session, u16 status);
   void turn_away(u32 session, u32 stream, u16 status, std::string_view text, std::string_view flag,
                  std::string_view flag_value);
 
@@ -184,6 +185,7 @@ class Relay {
   void fail_streams(u32 upstream, contract::Outcome outcome);
   void list(u32 upstream);
   void retire(u32 upstream);
+  bool too_old(TimeUs begun_us) const;
   void unlist(u32 upstream);
   void stream_released(u32 upstream);
   void multiplexed_upstream_timer(u32 upstream);
@@ -228,6 +230,15 @@ class Relay {
   void release(const contract::Plan& plan) { --plan.use[config_.core].holders; }
   u64 random();
   contract::CorePage& page() { return stats_.page; }
+  // `fields` says what there is to say, when it is wanted.
+  template <contract::EventKind kind, class F>
+  void note(const Exchange& x, F&& fields) {
+    if (!page().recorder.wants<kind>()) [[likely]] return;
+    contract::EventFields f = fields();
+    f.conn = sessions_[x.session].conn.generation;
+    f.exchange = x.number;
+    page().recorder.note<kind>(f);
+  }
   u32 upstream_timer_id(u32 index) const { return config_.sessions + index; }
   u32 probe_timer_id(u32 index) const { return config_.sessions + config_.upstreams + index; }
 
@@ -253,6 +264,7 @@ class Relay {
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
+  u32 exchanges_begun_ = 0;
 
   http::RequestHead request_head_;
   http::ResponseHead response_head_;

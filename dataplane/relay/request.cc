@@ -8,6 +8,9 @@
 
 namespace ringway::relay {
 
+using contract::EventKind;
+using Fields = contract::EventFields;
+
 namespace {
 
 constexpr u32 kEagerHeadBytes = 2048;  // below this, a head is looked at again whenever a byte has come
@@ -84,6 +87,10 @@ bool Relay::read_request(u32 index) {
   return sessions_.used(index);
 }
 
+void Relay::note_request(const Session& s) {
+  page().recorder.note<EventKind::request>({.conn = s.conn.generation, .x = request_head_.bytes, .y = s.requests});
+}
+
 void Relay::refuse(u32 index, http::Reject reject) {
   page().count(contract::Counter::bad_requests);
   const http::RejectText& text = http::text_of(reject);
@@ -99,7 +106,7 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
   if (bytes.bytes() != n) return abort_session(index);
   Session& s = sessions_[index];
   engine_.send(s.conn, std::move(bytes));
-  count_answer(answer.status);
+  count_answer(s, answer.status);
   if (answer.close) return linger(index);
   s.waiting_since_us = now_us_;
 }
@@ -108,14 +115,15 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
 void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool grpc) {
   if (grpc) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
   const bool sent = h2_.send_local_answer(stream, answer);
-  count_answer(answer.status);
+  count_answer(sessions_[index], answer.status);
   h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
   if (sessions_[index].head_bytes_seen == 0) sessions_[index].waiting_since_us = now_us_;
   flush_h2(sessions_[index].h2, sessions_[index].conn);
 }
 
-void Relay::count_answer(u16 status) {
+void Relay::count_answer(const Session& s, u16 status) {
   page().count(contract::Counter::local_answers);
+  page().recorder.note<EventKind::answered>({.half = status, .conn = s.conn.generation});
   page().count(status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
 }
 
@@ -144,6 +152,7 @@ Exchange& Relay::open_exchange(u32 session, u32 stream, u32 service) {
     h2_.set_user(stream, index);
   }
   Exchange& x = exchanges_[index];
+  x.number = ++exchanges_begun_;
   x.session = session;
   x.stream = stream;
   x.plan = plan_;
@@ -151,6 +160,7 @@ Exchange& Relay::open_exchange(u32 session, u32 stream, u32 service) {
   x.service = service;
   x.started_us = x.active_us = now_us_;
   stats_.services[plan_->services[service].slot].active.add();
+  note<EventKind::routed>(x, [&] { return Fields{.x = plan_->services[service].slot}; });
   return x;
 }
 
@@ -161,6 +171,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const http::RequestHead& head = request_head_;
   ++s.requests;
   page().count(contract::Counter::requests);
+  if (page().recorder.wants<EventKind::request>()) [[unlikely]] note_request(s);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);

@@ -7,6 +7,9 @@
 
 namespace ringway::relay {
 
+using contract::EventKind;
+using Fields = contract::EventFields;
+
 // Reads response heads from an HTTP/1.1 endpoint until the final one: interim ones pass, 101 makes a tunnel.
 void Relay::read_response(u32 index) {
   while (true) {
@@ -99,6 +102,7 @@ void Relay::begin_response(u32 index, bool ended) {
 
   x.status = head.status;
   count_status(x, head.status);
+  note<EventKind::response>(x, [&] { return Fields{.half = head.status, .x = x.plan->endpoints[x.endpoint].slot}; });
   if (head.status >= 500) {
     tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
   } else if (grpc_status) {
@@ -290,6 +294,7 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
 // Lets go of all that an exchange holds. Its session stays.
 void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
+  note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
   stats_.services[x.plan->services[x.service].slot].active.sub();
   Session& s = sessions_[x.session];

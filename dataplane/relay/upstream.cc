@@ -6,6 +6,9 @@
 
 namespace ringway::relay {
 
+using contract::EventKind;
+using Fields = contract::EventFields;
+
 namespace {
 
 constexpr u32 kFreshHeadBytes = 1448;  // a rewritten head up to this size goes straight into one packet
@@ -67,6 +70,9 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     x.endpoint = pick.endpoint;
     x.attempt_started_us = now_us_;
     x.head_bytes_seen = 0;
+    note<EventKind::picked>(x, [&] {
+      return Fields{.code = x.attempts, .half = upstreams_[u].reused, .x = endpoint.slot, .y = upstreams_[u].conn.generation};
+    });
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
     if (x.tunnel) return;
@@ -151,6 +157,7 @@ u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) 
   }
   Upstream& up = upstreams_[u];
   up.conn = *conn;
+  up.opened_us = now_us_;
   up.slot = endpoint.slot;
   up.incarnation = endpoint.incarnation;
   up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
@@ -250,6 +257,9 @@ void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome o
   mail.outcome = outcome;
   mail.core = static_cast<u16>(config_.core);
   mail.endpoint_slot = endpoint.slot;
+  if (outcome != contract::Outcome::success) {  // else the response says it
+    page().recorder.note<EventKind::mail_out>({.code = static_cast<u8>(mail.kind), .half = static_cast<u16>(outcome), .x = endpoint.slot});
+  }
   if (!outbox_.push(mail)) page().count(contract::Counter::events_dropped);
 }
 

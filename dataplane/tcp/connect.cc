@@ -2,7 +2,6 @@
 // belong to no block. RFC 9293 3.10.1 (OPEN), 3.10.4 (CLOSE), 3.10.5 (ABORT), 3.10.7.1; RFC 6528, RFC 6191.
 
 #include "dataplane/tcp/impl.h"
-#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
@@ -14,7 +13,7 @@ u32 Engine::Impl::find(const wire::FourTuple& t, u32 hash) const {
   });
 }
 
-u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
+u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg, const FirstNumbers& first) {
   const u32 i = tcbs.alloc();
   if (i == kNone32) return i;
   Tcb& t = tcbs[i];
@@ -27,17 +26,19 @@ u32 Engine::Impl::open(const wire::FourTuple& tuple, u32 hash, Leg leg) {
   t.unacked = pools.chain();
   t.rcv_wscale = wscale_ours;
   t.rtt.start(config.rto_initial_us[static_cast<u32>(leg)]);
-  hold(tuple);
-  const wire::FourTuple keyed = digest(tuple);
-  t.iss = initial_sequence(keyed, config.secret, now);
-  t.ts_offset = timestamp_offset(keyed, config.secret);
+  t.iss = first.iss;
+  t.ts_offset = first.ts_offset;
   t.snd_una = t.snd_nxt = t.snd_max = t.iss;
   t.last_sent = timestamp_ticks(now);
   t.heard = t.moved = static_cast<u32>(now >> 10);
-  flows.insert(hash, i);
   t.set(kInTable);
   t.address_sum = address_sum(tuple);
   return i;
+}
+
+void Engine::Impl::enter(u32 i) {
+  hold(tcbs[i].tuple);
+  flows.insert(tcbs[i].hash, i);
 }
 
 // MSS (RFC 9293 3.7.1; RFC 6691: less what options take on every segment), window scale (RFC 7323 2.2) and timestamps
@@ -70,6 +71,16 @@ void Engine::Impl::learn_peer(Tcb& t, const gate::Segment& seg) {
   t.snd_wl2 = seg.ack;
 }
 
+// Of an IPv6 address the half that tells hosts of a network apart.
+template <EventKind of4, EventKind of6>
+void Engine::Impl::note_far_end(const Tcb& t) {
+  const contract::EventFields f{.half = t.tuple.remote_port, .conn = t.generation, .x = t.tuple.remote.v};
+  if (t.tuple.remote.is4()) return page.recorder.note<of4>(f);
+  const u64 low = config.book->ip6(t.tuple.remote).low();
+  page.recorder.note<of6>({.half = f.half, .conn = f.conn, .x = static_cast<u32>(low), .y = static_cast<u32>(low >> 32)});
+}
+template void Engine::Impl::note_far_end<EventKind::connecting, EventKind::connecting6>(const Tcb& t);
+
 // Our SYN is acknowledged and the peer's was received.
 void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   Tcb& t = tcbs[i];
@@ -86,13 +97,15 @@ void Engine::Impl::established(u32 i, const gate::Segment& seg) {
   t.snd_una = t.snd_nxt = t.snd_max = t.iss + 1;
   t.next = t.unacked.cursor(0);
   t.cc.start(config.congestion_control, t.snd_mss, t.iss, timestamp_ticks(now));
-  drop_timer(i, kSendTimer);
+  drop_timer(t, kSendTimer);
   t.state = t.has(kFinQueued) ? State::fin_wait_1 : State::established;
   if (t.has(kActiveOpen)) {
     count(Counter::tcp_connected);
+    note_state(t, State::syn_sent);
     raise(i, kConnected);
   } else {
     count(Counter::tcp_accepted);
+    if (page.recorder.wants<EventKind::accepted>()) [[unlikely]] note_far_end<EventKind::accepted, EventKind::accepted6>(t);
     t.set(kAnnounced);
     raise(i, kAccepted);
   }
@@ -115,6 +128,10 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   }
   landed(i);
   t.owes = 0;
+  note<EventKind::closed>(t, [&] {
+    return contract::EventFields{.code = static_cast<u8>(reason), .half = static_cast<u16>(t.state),
+                                 .x = static_cast<u32>(t.bytes_in), .y = static_cast<u32>(t.bytes_out)};
+  });
   t.state = State::closed;
   t.reason = reason;
   if (t.has(kOrphan) || !t.has(kAnnounced) || (t.events & kAccepted) != 0) return free_block(i);
@@ -122,16 +139,14 @@ void Engine::Impl::become_closed(u32 i, CloseReason reason) {
   raise(i, kClosed);
 }
 
+// Of a connection that is over: nothing but the list of events may still name it.
 void Engine::Impl::free_block(u32 i) {
   Tcb& t = tcbs[i];
-  cancel_timers(i);
-  if (t.has(kInTable)) flows.erase(t.hash, i);
-  if (output.linked(tcbs, i)) output.remove(tcbs, i);
+  RW_ASSERT(t.state == State::closed);
   if (events.linked(tcbs, i)) events.remove(tcbs, i);
-  if (t.reassembly != kNone32) holes.free(t.reassembly);
-  landed(i);
   if (closed_last == i) closed_last = kNone32;
   drop(t.tuple);
+  t.generation = 0;
   tcbs.free(i);
 }
 
@@ -175,15 +190,10 @@ void Engine::Impl::queue_fin(u32 i) {
   if (t.has(kFinQueued)) return;
   t.set(kFinQueued);
   t.fin_seq = t.base() + t.unacked.bytes();
-  if (t.state == State::established) t.state = State::fin_wait_1;
-  if (t.state == State::close_wait) t.state = State::last_ack;
   if (t.has(kSynAcked)) want_output(i);
-}
-
-void Engine::Impl::stamp(Reply& r, u32 offset, u32 echo) const {
-  r.options.timestamps = true;
-  r.options.ts_value = timestamp_ticks(now) + offset;
-  r.options.ts_echo = echo;
+  if (in(t.state, states(State::established, State::close_wait))) {
+    become(t, t.state == State::established ? State::fin_wait_1 : State::last_ack);
+  }
 }
 
 Reply Engine::Impl::reply_of(const Tcb& t, u8 flags) const {

@@ -57,13 +57,6 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
   config.pool_shed_percent = static_cast<u32>(c.pool_shed_percent * left / p.packets_capacity());
 }
 
-void Engine::Impl::raise(u32 i, u8 bits) {
-  Tcb& t = tcbs[i];
-  if (t.has(kOrphan)) return;
-  t.events |= bits;
-  if (!events.linked(tcbs, i)) events.push_back(tcbs, i);
-}
-
 // Its ConnId stayed valid for reclaim_unsent until now.
 void Engine::Impl::release_closed() {
   if (closed_last != kNone32) free_block(closed_last);
@@ -79,10 +72,11 @@ void Engine::Impl::after_take(u32 i) {
   }
   if (!in(t.state, kMayReceive)) return;
   const u32 open = static_cast<u32>(t.rcv_adv - t.rcv_nxt);
+  // Below a quarter of the budget the sender may be waiting; above it the next acknowledgement is soon enough.
+  if (open >= config.receive_budget_bytes / 4) return;
   const u32 could = std::min(free_window(t), 0xffffu << (t.has(kScaling) ? t.rcv_wscale : 0));
   const u32 step = std::min<u32>(2 * u32{mss_ours}, config.receive_budget_bytes / 2);
-  // Below a quarter of the budget the sender may be waiting; above it the next acknowledgement is soon enough.
-  if (could < open + step || open >= config.receive_budget_bytes / 4) return;
+  if (could < open + step) return;
   t.owe(kOwesAck);
   want_output(i);
 }
@@ -94,7 +88,7 @@ Engine::~Engine() = default;
 void Engine::input(const gate::Segment& segment, mbuf::Pkt pkt, TimeUs now_us) {
   impl_->now = now_us;
   impl_->release_closed();
-  impl_->input(segment, std::move(pkt));
+  impl_->input(segment, pkt);
 }
 
 void Engine::prefetch(const gate::Segment& segment) const {
@@ -159,9 +153,15 @@ std::optional<ConnId> Engine::connect(wire::Addr local, wire::Addr remote, u16 r
   if (impl_->tcbs.in_use() == impl_->tcbs.capacity()) return std::nullopt;
   wire::FourTuple tuple{local, remote, 0, remote_port};
   if (!impl_->choose_port(tuple)) return std::nullopt;
-  const u32 i = impl_->open(tuple, impl_->hash_of(tuple), Leg::upstream);
+  const wire::FourTuple keyed = impl_->digest(tuple);
+  const u32 i = impl_->open(tuple, lookup::flow_hash(keyed, impl_->config.secret[1]), Leg::upstream,
+                            first_numbers(keyed, impl_->config.secret, now_us));
+  impl_->enter(i);
   Tcb& t = impl_->tcbs[i];
-  t.state = State::syn_sent;
+  if (impl_->page.recorder.wants<EventKind::connecting>()) [[unlikely]] {
+    impl_->note_far_end<EventKind::connecting, EventKind::connecting6>(t);
+  }
+  impl_->become(t, State::syn_sent);
   t.set(kActiveOpen | kAnnounced);
   t.user = user;
   impl_->want_output(i);
@@ -266,7 +266,6 @@ void Engine::close(ConnId id) {
   if (t == nullptr) return;
   const u32 i = id.index;
   t->set(kOrphan);
-  t->generation = 0;
   t->events = 0;
   if (impl_->events.linked(impl_->tcbs, i)) impl_->events.remove(impl_->tcbs, i);
   if (t->state == State::closed) return impl_->free_block(i);
@@ -283,7 +282,6 @@ void Engine::abort(ConnId id) {
   Tcb* t = impl_->get(id);
   if (t == nullptr) return;
   t->set(kOrphan);
-  t->generation = 0;
   impl_->reset(id.index, CloseReason::reset);
 }
 

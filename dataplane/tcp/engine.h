@@ -19,6 +19,7 @@
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/state.h"
 #include "src/base/types.h"
 #include "src/contract/plan.h"
 #include "src/contract/stats.h"
@@ -112,8 +113,6 @@ enum EventBits : u8 {
   kWritable = 16,   // send_space() has grown after it was found to be 0
   kClosed = 32,     // the connection is gone, `reason` says why; the ConnId is dead after this event
 };
-
-enum class CloseReason : u8 { none, finished, reset, refused, timed_out, shed };
 
 struct AppEvent {
   ConnId id;

@@ -1,5 +1,5 @@
 #pragma once
-// Half-open connections of listeners (SYN-RECEIVED after a passive OPEN) as records of 48 bytes in a slab of their own.
+// Half-open connections of listeners (SYN-RECEIVED after a passive OPEN) as records of 52 bytes in a slab of their own.
 //
 // A SYN costs a record and nothing else: no block, no buffer, no timer of its own. The record keeps what the SYN said, so
 // that our SYN|ACK can be built again and the last ACK of the handshake can make the block. Records are kept in lists by
@@ -31,6 +31,7 @@ struct HalfOpen {
   wire::SeqNo irs;
   wire::SeqNo iss;
   u32 ts_value = 0;  // of the last SYN
+  u32 ts_offset = 0; // of our timestamps
   u32 sent_us = 0;  // low half of the time of the first SYN|ACK
   u32 due = 0;      // of the next SYN|ACK, in units of 1024 us
   IndexLink place;
@@ -69,7 +70,7 @@ struct HalfOpen {
     return s;
   }
 };
-static_assert(sizeof(HalfOpen) == 48);
+static_assert(sizeof(HalfOpen) == 52);
 
 class HalfOpens {
  public:

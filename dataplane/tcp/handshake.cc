@@ -8,7 +8,6 @@
 
 #include "dataplane/tcp/cookie.h"
 #include "dataplane/tcp/impl.h"
-#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
@@ -24,7 +23,9 @@ void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, Se
   const u32 h = half_open.add(seg);
   hold(seg.tuple);
   HalfOpen& r = half_open[h];
-  r.iss = initial_sequence(digest(seg.tuple), config.secret, now);
+  const FirstNumbers first = first_numbers(digest(seg.tuple), config.secret, now);
+  r.iss = first.iss;
+  r.ts_offset = first.ts_offset;
   if (has_above && r.iss <= above) r.iss = above + 0x1'0000;
   flows.insert(seg.hash, h | kHalfOpenBit);
   ++listener.half_open;
@@ -66,20 +67,22 @@ void Engine::Impl::forget_half_open_of(wire::Addr ip, u16 port) {
 void Engine::Impl::answer_by_cookie(const gate::Segment& seg) {
   const u16 theirs = seg.options.mss == 0 ? wire::kTcpMssDefault : seg.options.mss;
   const wire::FourTuple keyed = digest(seg.tuple);
-  Reply r{.tuple = seg.tuple, .ack = seg.seq + 1, .flags = gate::kSyn | gate::kAck,
-          .window = static_cast<u16>(syn_window(seg.tuple))};
-  r.seq = make_cookie(keyed, seg.seq, std::min(theirs, mss_of(seg.tuple)), config.secret, now);
-  r.options.mss = mss_of(seg.tuple);
-  if (config.timestamps && seg.options.timestamps) {
-    const bool ecn = config.ecn != Ecn::off && (seg.flags & gate::kAsksForEcn) == gate::kAsksForEcn;
-    const CookieOptions kept{seg.options.window_scale, config.sack && seg.options.sack_permitted, ecn};
-    if (ecn) r.flags |= gate::kEce;
-    stamp(r, timestamp_offset(keyed, config.secret), seg.options.ts_value);
-    r.options.ts_value -= timestamp_ticks(now) - cookie_stamp(timestamp_ticks(now), kept);
-    r.options.window_scale = kept.window_scale == 0xff ? u8{0xff} : wscale_ours;
-    r.options.sack_permitted = kept.sack;
+  HalfOpen r;
+  r.keep(seg);
+  r.iss = make_cookie(keyed, seg.seq, std::min(theirs, mss_of(seg.tuple)), config.secret, now);
+  const bool stamped = config.timestamps && r.has(HalfOpen::kTimestamps);
+  if (stamped) {
+    r.ts_offset = timestamp_offset(keyed, config.secret);
+  } else {  // nothing would bring them back
+    r.flags = 0;
+    r.window_scale = 0xff;
   }
-  if (!reply(r)) return count(Verdict::tcp_listen_full);
+  Reply answer = syn_ack(r);
+  if (stamped) {
+    const CookieOptions kept{r.window_scale, answer.options.sack_permitted, (answer.flags & gate::kEce) != 0};
+    answer.options.ts_value -= timestamp_ticks(now) - cookie_stamp(timestamp_ticks(now), kept);
+  }
+  if (!reply(answer)) return count(Verdict::tcp_listen_full);
   count(Counter::tcp_cookies_sent);
   cookies_until = now + kCookieLifeUs;
 }
@@ -106,13 +109,16 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
   r.mss = *mss;
   r.window = seg.window;
   if (config.timestamps && seg.options.timestamps) {
-    const CookieOptions kept = read_cookie_stamp(seg.options.ts_echo - timestamp_offset(digest(seg.tuple), config.secret));
+    r.ts_offset = timestamp_offset(digest(seg.tuple), config.secret);
+    const CookieOptions kept = read_cookie_stamp(seg.options.ts_echo - r.ts_offset);
     r.window_scale = kept.window_scale;
     r.ts_value = seg.options.ts_value;
     r.flags = static_cast<u8>(HalfOpen::kTimestamps | (kept.sack ? HalfOpen::kSack : 0) |
                               (kept.ecn ? HalfOpen::kEcn : 0));
   }
-  accept(r, tag, seg, pkt);
+  const u32 i = open(r, seg.hash, tag);
+  enter(i);
+  input_steps(i, seg, pkt);
   return true;
 }
 
@@ -161,9 +167,13 @@ void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& p
   }
   Listener* const listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
   if (listener == nullptr || !block_to_be_had()) return count(Verdict::tcp_table_full);
-  const HalfOpen done = r;
-  forget_half_open(h);
-  accept(done, listener->tag, seg, pkt);
+  // The block takes the record's place in the flow table, and its hold on the addresses. The segment goes on as any other,
+  // at the first step.
+  const u32 i = open(r, seg.hash, listener->tag);
+  flows.replace(seg.hash, h | kHalfOpenBit, i);
+  half_open.remove(h);
+  --listener->half_open;
+  input_steps(i, seg, pkt);
 }
 
 void Engine::Impl::challenge_half_open(HalfOpen& r) {
@@ -173,7 +183,7 @@ void Engine::Impl::challenge_half_open(HalfOpen& r) {
   Reply answer{.tuple = r.tuple, .seq = r.iss + 1, .ack = r.irs + 1, .flags = gate::kAck,
                .window = static_cast<u16>(syn_window(r.tuple))};
   if (config.timestamps && r.has(HalfOpen::kTimestamps)) {
-    stamp(answer, timestamp_offset(digest(r.tuple), config.secret), r.ts_value);
+    stamp(answer, r.ts_offset, r.ts_value);
   }
   reply(answer);
 }
@@ -186,48 +196,43 @@ bool Engine::Impl::block_to_be_had() {
   return free > 0;
 }
 
-// There is a block to be had. The segment goes on as any other, at the first step.
-void Engine::Impl::accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt) {
-  const u32 i = open(r.tuple, seg.hash, Leg::downstream);
+// There is a block to be had: it becomes what it would be had it been there since the SYN, our SYN|ACK sent.
+u32 Engine::Impl::open(const HalfOpen& r, u32 hash, u32 tag) {
+  const u32 i = open(r.tuple, hash, Leg::downstream, {r.iss, r.ts_offset});
   Tcb& t = tcbs[i];
   t.listener = tag;
-  fill(t, r);
+  t.state = State::syn_rcvd;
+  t.snd_nxt = t.snd_max = t.iss + 1;
+  t.retries = r.tries;
+  learn_peer(t, r.syn());
+  advertise(t, true);
   if (!r.has(HalfOpen::kRepeated) && r.has(HalfOpen::kAnswered)) {
     t.set(kTimingRtt);
     t.rtt_seq = t.iss + 1;
     t.rtt_start_us = r.sent_us;
   }
-  input_steps(i, seg, pkt);
-}
-
-// Makes `t` what it would be had it been there since the SYN, our SYN|ACK sent.
-void Engine::Impl::fill(Tcb& t, const HalfOpen& r) {
-  t.state = State::syn_rcvd;
-  t.iss = r.iss;
-  t.snd_una = t.iss;
-  t.snd_nxt = t.snd_max = t.iss + 1;
-  t.retries = r.tries;
-  t.rcv_wscale = wscale_ours;
-  learn_peer(t, r.syn());
-  advertise(t, true);
+  return i;
 }
 
 // What a SYN of ours offers: an unscaled window over an empty receive queue.
-u32 Engine::Impl::syn_window(const wire::FourTuple& t) const {
-  Tcb empty;
-  empty.tuple = t;
-  return std::min(free_window(empty), 0xffffu);
+u32 Engine::Impl::syn_window(const wire::FourTuple& t) const { return std::min(window_over(0, 0, full_bytes(t, wire::kTcpHeaderBytes)), 0xffffu); }
+
+// What answers the SYN of a record: a scale, SACK, timestamps and ECN only if that offered them (RFC 7323 2.2 and 3.2,
+// RFC 2018 2, RFC 3168 6.1.1).
+Reply Engine::Impl::syn_ack(const HalfOpen& r) const {
+  Reply a{.tuple = r.tuple, .seq = r.iss, .ack = r.irs + 1, .flags = gate::kSyn | gate::kAck,
+          .window = static_cast<u16>(syn_window(r.tuple))};
+  if (config.ecn != Ecn::off && r.has(HalfOpen::kEcn)) a.flags |= gate::kEce;
+  a.options.mss = mss_of(r.tuple);
+  a.options.window_scale = r.window_scale == 0xff ? u8{0xff} : wscale_ours;
+  a.options.sack_permitted = config.sack && r.has(HalfOpen::kSack);
+  if (config.timestamps && r.has(HalfOpen::kTimestamps)) stamp(a, r.ts_offset, r.ts_value);
+  return a;
 }
 
-// The SYN|ACK of a record is built from the block that the record stands for, which exists for just that long.
 bool Engine::Impl::answer_half_open(u32 h, OutBatch& out) {
   HalfOpen& r = half_open[h];
-  Tcb t;
-  t.tuple = r.tuple;
-  t.address_sum = address_sum(r.tuple);
-  t.ts_offset = timestamp_offset(digest(r.tuple), config.secret);
-  fill(t, r);
-  mbuf::Pkt pkt = build_syn(t, static_cast<u16>(t.rcv_adv - t.rcv_nxt));
+  mbuf::Pkt pkt = build_reply(syn_ack(r));
   if (!pkt) return false;
   if (r.has(HalfOpen::kAnswered | HalfOpen::kRepeated)) count(Counter::tcp_retransmits);
   out.push(std::move(pkt), r.tuple.remote);

@@ -15,6 +15,7 @@
 #include "dataplane/tcp/engine.h"
 #include "dataplane/tcp/flow_table.h"
 #include "dataplane/tcp/half_open.h"
+#include "dataplane/tcp/isn.h"
 #include "dataplane/tcp/listen.h"
 #include "dataplane/tcp/path.h"
 #include "dataplane/tcp/table.h"
@@ -32,6 +33,7 @@
 namespace ringway::tcp {
 
 using contract::Counter;
+using contract::EventKind;
 using contract::Verdict;
 using wire::SeqNo;
 
@@ -139,11 +141,32 @@ struct Engine::Impl {
   // --- engine.cc
   void count(Counter c, u64 n = 1) { page.count(c, n); }
   void count(Verdict v) { page.count(v); }
+  // `fields` says what there is to say, when it is wanted.
+  template <EventKind kind, class F>
+  void note(const Tcb& t, F&& fields) {
+    if (!page.recorder.wants<kind>()) [[likely]] return;
+    contract::EventFields f = fields();
+    f.conn = t.generation;
+    page.recorder.note<kind>(f);
+  }
+  void note_state(const Tcb& t, State before) {
+    note<EventKind::state>(t, [&] {
+      return contract::EventFields{.code = static_cast<u8>(t.state), .half = static_cast<u16>(before)};
+    });
+  }
+  [[gnu::noinline]] void become(Tcb& t, State s) { note_state(t, std::exchange(t.state, s)); }
+  // A block that nobody has is of generation 0, which no ConnId is.
   Tcb* get(ConnId id) {
-    return tcbs.used(id.index) && tcbs[id.index].generation == id.generation ? &tcbs[id.index] : nullptr;
+    Tcb* const t = tcbs.place_of(id.index);
+    return t != nullptr && t->generation == id.generation && !t->has(kOrphan) ? t : nullptr;
   }
   ConnId id_of(u32 i) { return {i, tcbs[i].generation}; }
-  void raise(u32 i, u8 bits);
+  void raise(u32 i, u8 bits) {
+    Tcb& t = tcbs[i];
+    if (t.has(kOrphan)) return;
+    t.events |= bits;
+    if (!events.linked(tcbs, i)) events.push_back(tcbs, i);
+  }
   void want_output(u32 i) {
     if (!output.linked(tcbs, i)) output.push_back(tcbs, i);
   }
@@ -171,8 +194,12 @@ struct Engine::Impl {
     drop(t.remote);
   }
   u32 find(const wire::FourTuple& t, u32 hash) const;
-  u32 open(const wire::FourTuple& t, u32 hash, Leg leg);  // kNone32: full
+  // A block that the flow table is to name: by `enter`, or in the place of a record. kNone32: full.
+  u32 open(const wire::FourTuple& t, u32 hash, Leg leg, const FirstNumbers& first);
+  void enter(u32 i);
   void learn_peer(Tcb& t, const gate::Segment& seg);      // from its SYN
+  template <EventKind of4, EventKind of6>
+  [[gnu::cold]] void note_far_end(const Tcb& t);
   void established(u32 i, const gate::Segment& seg);
   void become_closed(u32 i, CloseReason reason);          // may free
   void free_block(u32 i);                                 // frees
@@ -181,13 +208,19 @@ struct Engine::Impl {
   void reset(u32 i, CloseReason reason);                  // sends RST; may free
   void queue_fin(u32 i);
   bool reply(const Reply& r);
-  void stamp(Reply& r, u32 offset, u32 echo) const;
+  void stamp(Reply& r, u32 offset, u32 echo) const {
+    r.options.timestamps = true;
+    r.options.ts_value = timestamp_ticks(now) + offset;
+    r.options.ts_echo = echo;
+  }
   Reply reply_of(const Tcb& t, u8 flags) const;           // at snd_max, with the connection's timestamps
   void reply_reset(const gate::Segment& seg);             // RFC 9293 3.10.7.1
   std::optional<u16> choose_port(wire::FourTuple& t);
 
   // --- input.cc
-  void input(const gate::Segment& seg, mbuf::Pkt pkt);
+  void input(const gate::Segment& seg, mbuf::Pkt& pkt);
+  // Returns `value`, so that it need not be kept for the sake of what is rarely done.
+  [[gnu::cold]] u32 note_arrival(u32 value, const gate::Segment& seg);
   void input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
   void input_time_wait(u32 record, const gate::Segment& seg);
   void input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt);
@@ -206,8 +239,9 @@ struct Engine::Impl {
   void on_window(u32 i, const gate::Segment& seg);
   void twice(u32 i, SeqNo begin, SeqNo end);
   void unsettled(u32 i);
-  bool after_ack(u32 i);
-  bool step_text(u32 i, Arrival& a);
+  bool after_fin_acked(u32 i);                           // may free
+  bool step_text(u32 i, Arrival& a);                      // may free
+  bool text_after_close(u32 i, Arrival& a);               // may free
   void step_fin(u32 i);
   void keep(u32 i, Arrival& a);
   void keep_ahead(u32 i, Arrival& a);
@@ -249,8 +283,8 @@ struct Engine::Impl {
   void forget_half_open(u32 h);
   void forget_half_open_of(wire::Addr ip, u16 port);
   void challenge_half_open(HalfOpen& r);
-  void accept(const HalfOpen& r, u32 tag, const gate::Segment& seg, mbuf::Pkt& pkt);
-  void fill(Tcb& t, const HalfOpen& r);
+  u32 open(const HalfOpen& r, u32 hash, u32 tag);
+  Reply syn_ack(const HalfOpen& r) const;
   u32 syn_window(const wire::FourTuple& t) const;
   bool answer_half_open(u32 h, OutBatch& out);            // false: there is no mbuf
   u32 expire_half_open(u32 most);
@@ -275,7 +309,12 @@ struct Engine::Impl {
 
   // --- timers.cc
   void want_timer(u32 i, TimerKind k, TimeUs at);
-  void drop_timer(u32 i, TimerKind k);
+  void drop_timer(Tcb& t, TimerKind k) {
+    if (t.deadline[k] == 0) return;
+    t.deadline[k] = 0;
+    --timers_wanted;
+  }
+  void drop_timer(u32 i, TimerKind k) { drop_timer(tcbs[i], k); }
   void cancel_timers(u32 i);
   void on_timer(u32 i);
   void on_send_timer(u32 i);
@@ -305,7 +344,21 @@ struct Engine::Impl {
   u32 pace_bytes(const Tcb& t) const;
   u32 packet_length(const Tcb& t, mbuf::Chain::Cursor at, u32 rest, u32 n) const;
   u16 advertise(Tcb& t, bool syn);
-  u32 free_window(const Tcb& t) const;
+  // Bytes that may come behind rcv_nxt: the budget less what is held, in bytes and in mbufs, of which a connection has its
+  // share.
+  u32 free_window(const Tcb& t) const {
+    const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
+    return window_over(held, t.receive.bytes(), full_bytes(t.tuple, t.tcp_header_bytes()));
+  }
+  // What a full segment brings, of which a mbuf may hold less.
+  u32 full_bytes(const wire::FourTuple& t, u32 tcp_header_bytes) const {
+    return std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t) - tcp_header_bytes, mbuf_bytes);
+  }
+  u32 window_over(u32 held_mbufs, u32 held_bytes, u32 per_mbuf) const {
+    if (held_mbufs >= receive_share || held_bytes >= config.receive_budget_bytes) return 0;
+    return std::min(config.receive_budget_bytes - held_bytes,
+                    (receive_share - held_mbufs) * per_mbuf);
+  }
   void acked_peer(u32 i);
 
   // --- invariants.cc: what does not hold, or nullptr
@@ -320,6 +373,8 @@ struct Engine::Impl {
     return t.has(kTimestamps) && !t.tuple.local.is4() && config.caps.header_bytes_max < kLooseSackBytes6;
   }
   mbuf::Pkt build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbuf::Chain::Cursor from, u32 bytes, u32 blocks = 0);
+  void note_sent(const Tcb& t, SeqNo seq, u8 flags, u32 bytes);
+  void note_sent(const Reply& r);
   u32 sack_blocks(const Tcb& t);
   u64 write_sack(u8* p, u32 blocks) const;
   mbuf::Pkt build_in_place(const Tcb& t, const mbuf::Slice& s, u32 header_bytes);

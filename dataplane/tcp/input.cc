@@ -7,13 +7,13 @@
 // take all news of its burst along, and a burst may have more news than an option has room for.
 
 #include "dataplane/tcp/impl.h"
-#include "dataplane/tcp/isn.h"
 
 namespace ringway::tcp {
 
-void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
+void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   count(Counter::tcp_segments_in);
-  const u32 value = find(seg.tuple, seg.hash);
+  u32 value = find(seg.tuple, seg.hash);
+  if (page.recorder.wants<EventKind::segment_in>()) [[unlikely]] value = note_arrival(value, seg);
   State state = State::closed;
   Listener* listener = nullptr;
   if (value == kNone32) {
@@ -38,6 +38,13 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt pkt) {
   }
 }
 
+u32 Engine::Impl::note_arrival(u32 value, const gate::Segment& seg) {
+  page.recorder.note<EventKind::segment_in>({.code = seg.flags, .half = static_cast<u16>(seg.payload_bytes),
+                                             .conn = value < kHalfOpenBit ? tcbs[value].generation : 0,
+                                             .x = seg.seq.v, .y = seg.ack.v});
+  return value;
+}
+
 // --- 3.10.7.3 SYN-SENT
 void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
   Tcb& t = tcbs[i];
@@ -57,7 +64,7 @@ void Engine::Impl::input_syn_sent(u32 i, const gate::Segment& seg, mbuf::Pkt& pk
   if (!seg.has(gate::kSyn)) return count(Verdict::tcp_unacceptable_ack);
   learn_peer(t, seg);
   if (!ack_good) {  // simultaneous open
-    t.state = State::syn_rcvd;
+    become(t, State::syn_rcvd);
     t.snd_nxt = t.iss;
     want_output(i);
     return;
@@ -105,17 +112,17 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
 
 // --- 3.10.7.4 all other states
 void Engine::Impl::input_steps(u32 i, const gate::Segment& seg, mbuf::Pkt& pkt) {
+  Tcb& t = tcbs[i];
   Arrival a{seg, pkt, seg.seq, seg.payload_offset, seg.payload_bytes, seg.has(gate::kFin)};
   if (!acceptable(i, a)) return;                                      // first
-  tcbs[i].heard = static_cast<u32>(now >> 10);
-  if (!step_rst_syn(i, a)) return;                                    // second to fourth
+  t.heard = static_cast<u32>(now >> 10);
+  if (seg.has(gate::kRst | gate::kSyn) && !step_rst_syn(i, a)) return;  // second to fourth
   if (!seg.has(gate::kAck)) return count(Verdict::tcp_bad_flags);     // fifth
-  if (tcbs[i].has(kEcn)) step_ecn(i, seg);
+  if (t.has(kEcn)) step_ecn(i, seg);
   if (!step_ack(i, a)) return;
-  if (!after_ack(i)) return;
+  if (t.fin_acked() && !after_fin_acked(i)) return;
   // sixth: URG is ignored, its bytes are in line.
   if (a.bytes > 0 && !step_text(i, a)) return;                        // seventh
-  Tcb& t = tcbs[i];
   if (a.fin && !t.has(kFinReceived)) {                                // eighth
     t.peer_fin = a.seq + a.bytes;
     t.set(kFinAhead);
@@ -321,7 +328,7 @@ void Engine::Impl::on_new_ack(u32 i, const gate::Segment& seg) {
   if (t.in_flight() == 0) {
     if (t.flight != kNone32 || t.has(kUnwatched)) landed(i);
     t.paid(kOwesRetransmit | kOwesTail);
-    drop_timer(i, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
+    drop_timer(t, kSendTimer);  // 5.2; the flush arms it again if the window holds something back
   }
   if (t.unsent() > 0) want_output(i);
   if (t.has(kFoundFull) && t.unacked.bytes() <= send_share_bytes - send_share_bytes / 4 && t.unacked.slices() < share) {
@@ -351,13 +358,12 @@ void Engine::Impl::on_window(u32 i, const gate::Segment& seg) {
 }
 
 // What the acknowledgement of our FIN changes. False: the block is gone or over.
-bool Engine::Impl::after_ack(u32 i) {
+bool Engine::Impl::after_fin_acked(u32 i) {
   Tcb& t = tcbs[i];
-  if (!t.fin_acked()) return true;
   switch (t.state) {
     case State::fin_wait_1:
-      t.state = State::fin_wait_2;
       if (t.has(kOrphan)) want_timer(i, kIdleTimer, now + config.fin_timeout_us);
+      become(t, State::fin_wait_2);
       return true;
     case State::closing:
       enter_time_wait(i);
@@ -374,24 +380,26 @@ bool Engine::Impl::after_ack(u32 i) {
 // Seventh: the segment text. False: the block is gone.
 bool Engine::Impl::step_text(u32 i, Arrival& a) {
   Tcb& t = tcbs[i];
-  if (t.has(kOrphan)) {  // RFC 9293 3.10.4, RFC 1122 4.2.2.13: nobody will read this
-    count(Verdict::tcp_after_close);
-    reset(i, CloseReason::reset);
-    return false;
-  }
-  if (!in(t.state, kMayReceive)) {
-    count(Verdict::tcp_after_close);
-    t.owe(kOwesAck);
-    want_output(i);
-    a.bytes = 0;
-    return true;
-  }
+  if (t.has(kOrphan) || !in(t.state, kMayReceive)) return text_after_close(i, a);
   if (t.careful != 0 && t.segments_unacked >= (t.has(kSack) || t.reassembly == kNone32 ? 2 : 1)) send_ack_early(i);
   if (a.seq == t.rcv_nxt) {
     keep(i, a);
   } else {
     keep_ahead(i, a);
   }
+  return true;
+}
+
+bool Engine::Impl::text_after_close(u32 i, Arrival& a) {
+  Tcb& t = tcbs[i];
+  count(Verdict::tcp_after_close);
+  if (t.has(kOrphan)) {  // RFC 9293 3.10.4, RFC 1122 4.2.2.13: nobody will read this
+    reset(i, CloseReason::reset);
+    return false;
+  }
+  t.owe(kOwesAck);
+  want_output(i);
+  a.bytes = 0;
   return true;
 }
 
@@ -530,8 +538,8 @@ void Engine::Impl::step_fin(u32 i) {
   want_output(i);
   raise(i, kPeerClosed);
   switch (t.state) {
-    case State::established: t.state = State::close_wait; break;
-    case State::fin_wait_1: t.state = State::closing; break;
+    case State::established: become(t, State::close_wait); break;
+    case State::fin_wait_1: become(t, State::closing); break;
     case State::fin_wait_2: enter_time_wait(i); break;
     default: break;
   }

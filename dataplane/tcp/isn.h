@@ -1,7 +1,9 @@
 #pragma once
-// Initial sequence numbers by RFC 6528: a clock of 4 us plus a keyed pseudo-random function of the connection's tuple.
+// Initial sequence numbers by RFC 6528: a clock of 4 us plus a keyed pseudo-random function of the connection's tuple; and
+// what the connection adds to the clock of its timestamps (RFC 7323 section 7.1), the same for a tuple at any time.
 //
-// The function is SipHash-2-4 (Aumasson and Bernstein, 2012) over twelve bytes. Pure, any thread.
+// The function is SipHash-2-4 (Aumasson and Bernstein, 2012) over twelve bytes; each number is one half of its result, so
+// neither tells of the other. Pure, any thread.
 
 #include <bit>
 
@@ -47,16 +49,21 @@ class SipHash {
   u64 a_, b_, c_, d_;
 };
 
-inline wire::SeqNo initial_sequence(const wire::FourTuple& t, const u64 (&secret)[2], TimeUs now_us) {
+struct FirstNumbers {
+  wire::SeqNo iss;
+  u32 ts_offset = 0;
+};
+
+inline FirstNumbers first_numbers(const wire::FourTuple& t, const u64 (&secret)[2], TimeUs now_us) {
   SipHash h(secret[0], secret[1]);
   h.block(u64{t.local.v} << 32 | t.remote.v);
   h.block(u64{12} << 56 | u64{t.local_port} << 16 | t.remote_port);
-  return wire::SeqNo{static_cast<u32>(h.finish()) + static_cast<u32>(now_us >> 2)};
+  const u64 both = h.finish();
+  return {wire::SeqNo{static_cast<u32>(both) + static_cast<u32>(now_us >> 2)}, static_cast<u32>(both >> 32)};
 }
 
-// What a connection adds to the clock of its timestamps (RFC 7323 section 7.1): the same for a tuple at any time.
 inline u32 timestamp_offset(const wire::FourTuple& t, const u64 (&secret)[2]) {
-  return initial_sequence(t, {~secret[0], secret[1]}, 0).v;
+  return first_numbers(t, secret, 0).ts_offset;
 }
 
 }  // namespace ringway::tcp

@@ -336,16 +336,7 @@ void Engine::Impl::acked_peer(u32 i) {
   t.paid(t.has(kSackNews) ? kOwesAckLater : kOwesAck | kOwesAckLater);
   t.segments_unacked = 0;
   t.stamp.last_ack_sent = t.rcv_nxt;
-  if (!t.has(kOrphan)) drop_timer(i, kIdleTimer);
-}
-
-// Bytes that may come behind rcv_nxt: the budget less what is held, in bytes and in mbufs, of which a connection has its
-// share.
-u32 Engine::Impl::free_window(const Tcb& t) const {
-  const u32 held = t.receive.slices() + (t.reassembly == kNone32 ? 0 : holes[t.reassembly].slices());
-  if (held >= receive_share || t.receive.bytes() >= config.receive_budget_bytes) return 0;
-  const u32 per_mbuf = std::min(mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes - ip_header_bytes(t.tuple) - t.tcp_header_bytes(), mbuf_bytes);
-  return std::min(config.receive_budget_bytes - t.receive.bytes(), (receive_share - held) * per_mbuf);
+  if (!t.has(kOrphan)) drop_timer(t, kIdleTimer);
 }
 
 // The window field, and rcv_adv to match: the right edge never moves back, and moves on by no less than a segment or

@@ -17,6 +17,8 @@ constexpr u8 kEctZero = 2;  // RFC 3168 section 5
 constexpr u64 kIpConstantSum = u64{wire::Be16::from_host(0x4500).raw} + wire::Be16::from_host(0x4000).raw +
                                wire::Be16::from_host(64 << 8 | kProtocolTcp).raw;
 
+constexpr u32 kNotesSent = bit_of(contract::EventGroup::segments) | bit_of(contract::EventGroup::timers);
+
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
 void write_ip4(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::Be16 checksum) {
@@ -128,7 +130,16 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
   write_headers(pkt, t.tuple, t.address_sum,
                 {t.tuple.local_port, t.tuple.remote_port, seq, t.rcv_nxt, static_cast<u8>(tcp_bytes), flags, window},
                 option_sum, ect, bytes > t.snd_mss ? t.snd_mss : u16{0});
+  if (page.recorder.wants(kNotesSent)) [[unlikely]] note_sent(t, seq, flags, bytes);
   return pkt;
+}
+
+// Before snd_max moves: what was sent before is below it.
+void Engine::Impl::note_sent(const Tcb& t, SeqNo seq, u8 flags, u32 bytes) {
+  const contract::EventFields f{.code = flags, .half = static_cast<u16>(bytes), .conn = t.generation, .x = seq.v, .y = t.rcv_nxt.v};
+  page.recorder.note<EventKind::segment_out>(f);
+  const bool numbered = bytes > 0 || (flags & (gate::kSyn | gate::kFin)) != 0;
+  if (numbered && seq < t.snd_max) page.recorder.note<EventKind::sent_again>(f);
 }
 
 // The first `blocks` of blocks_out as an option of 4 + 8 * blocks bytes at `p`; returns their checksum sum.
@@ -230,6 +241,7 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
                 {t.tuple.local_port, t.tuple.remote_port, t.iss, answer ? t.rcv_nxt : SeqNo{}, static_cast<u8>(tcp_bytes),
                  flags, window},
                 wire::sum_words(at, option_bytes));
+  if (page.recorder.wants(kNotesSent)) [[unlikely]] note_sent(t, t.iss, flags, 0);
   return pkt;
 }
 
@@ -252,7 +264,12 @@ mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
   write_headers(pkt, r.tuple, address_sum(r.tuple),
                 {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, r.window},
                 wire::sum_words(at, option_bytes));
+  if (page.recorder.wants(kNotesSent)) [[unlikely]] note_sent(r);
   return pkt;
+}
+
+void Engine::Impl::note_sent(const Reply& r) {
+  page.recorder.note<EventKind::segment_out>({.code = r.flags, .x = r.seq.v, .y = r.ack.v});
 }
 
 }  // namespace ringway::tcp

@@ -34,6 +34,15 @@ inline constexpr std::array<std::string_view, kStateCount> kStateNames{
 
 constexpr std::string_view name(State s) { return kStateNames[static_cast<u32>(s)]; }
 
+// How a connection ended.
+enum class CloseReason : u8 { none, finished, reset, refused, timed_out, shed };
+inline constexpr std::array<std::string_view, 6> kCloseReasonNames{"none", "finished", "reset", "refused", "timed out", "shed"};
+
+// What the send timer is armed for: a retransmission timeout or a probe of a closed window, a tail loss probe, or the
+// end of the reordering window (RFC 8985 section 8). And the other timer that a connection has, for whoever names both.
+enum class TimerMode : u8 { timeout, probe, reorder, idle };
+inline constexpr std::array<std::string_view, 4> kTimerModeNames{"timeout", "tail probe", "reordering", "idle timer"};
+
 // A set of states as bits, for "in one of these" in one comparison.
 template <class... S>
 constexpr u32 states(S... s) {

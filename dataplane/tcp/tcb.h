@@ -64,9 +64,6 @@ enum Flags : u32 {
 
 enum TimerKind : u32 { kSendTimer = 0, kIdleTimer = 1 };
 inline constexpr u32 kTimerKinds = 2;
-// What the send timer is armed for: a retransmission timeout or a probe of a closed window, a tail loss probe, or the
-// end of the reordering window (RFC 8985 section 8).
-enum class TimerMode : u8 { timeout, probe, reorder };
 
 // Account of what is in flight towards a peer with SACK, made when there is more to say of it than that all of it left
 // at one time and nothing has happened to it since.

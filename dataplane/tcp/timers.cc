@@ -19,17 +19,11 @@ void Engine::Impl::want_timer(u32 i, TimerKind k, TimeUs at) {
   t.wheel_at = at;
 }
 
-void Engine::Impl::drop_timer(u32 i, TimerKind k) {
-  Tcb& t = tcbs[i];
-  if (t.deadline[k] == 0) return;
-  t.deadline[k] = 0;
-  --timers_wanted;
-}
-
 void Engine::Impl::cancel_timers(u32 i) {
-  for (const TimerKind k : {kSendTimer, kIdleTimer}) drop_timer(i, k);
-  if (tcbs[i].wheel_at != 0) wheel.cancel(i);
-  tcbs[i].wheel_at = 0;
+  Tcb& t = tcbs[i];
+  for (const TimerKind k : {kSendTimer, kIdleTimer}) drop_timer(t, k);
+  if (t.wheel_at != 0) wheel.cancel(i);
+  t.wheel_at = 0;
 }
 
 void Engine::Impl::on_timer(u32 i) {
@@ -43,6 +37,10 @@ void Engine::Impl::on_timer(u32 i) {
       continue;
     }
     drop_timer(i, k);
+    note<EventKind::timer>(tcbs[i], [&] {
+      const TimerMode what = k == kSendTimer ? tcbs[i].timer_mode : TimerMode::idle;
+      return contract::EventFields{.code = static_cast<u8>(what), .half = tcbs[i].retries, .x = tcbs[i].in_flight()};
+    });
     k == kSendTimer ? on_send_timer(i) : on_idle_timer(i);
     if (!tcbs.used(i) || tcbs[i].generation != generation) return;
   }
@@ -68,7 +66,7 @@ void Engine::Impl::restart_send_timer(u32 i) {
 // Bytes in flight keep the timer (RFC 6298 5.1, 5.2); so do bytes that the peer's window holds back (3.8.6.1).
 void Engine::Impl::settle_send_timer(u32 i) {
   Tcb& t = tcbs[i];
-  if (t.in_flight() == 0 && t.unsent() == 0) return drop_timer(i, kSendTimer);
+  if (t.in_flight() == 0 && t.unsent() == 0) return drop_timer(t, kSendTimer);
   if (t.deadline[kSendTimer] == 0) restart_send_timer(i);
 }
 

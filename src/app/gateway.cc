@@ -42,6 +42,7 @@ std::expected<std::unique_ptr<Gateway>, std::string> Gateway::build(const config
   gateway->neighbours_ = std::make_unique<gate::Neighbours>();
   RW_ASSERT(getrandom(gateway->rss_key_.data(), gateway->rss_key_.size(), 0) == ssize_t{lookup::kRssKeyBytes});
   std::string error = gateway->make_pools(config);
+  if (error.empty()) error = gateway->make_recorder(config.recorder);
   if (error.empty()) error = gateway->open_ports(config);
   if (!error.empty()) return std::unexpected(error);
   if (!config.kernel_tap.empty()) {
@@ -74,6 +75,22 @@ std::string Gateway::make_pools(const config::GatewayConfig& config) {
     cores_.push_back(std::move(core));
   }
   return {};
+}
+
+std::string Gateway::make_recorder(const config::RecorderConfig& config) {
+  auto memory = trace::RecorderMemory::make(config.file, cores(), config.events, tsc_hz_);
+  if (!memory.has_value()) return "gateway.recorder: " + memory.error();
+  recorded_ = std::move(*memory);
+  for (u32 i = 0; i < cores(); i++) cores_[i]->stats->page.recorder.attach(recorded_->ring(i));
+  recorder_.attach(recorded_->ring(cores()));
+  board_->record_to(recorder_);
+  record(config.groups);
+  return {};
+}
+
+void Gateway::record(u32 groups) {
+  for (auto& core : cores_) core->stats->page.recorder.record(groups);
+  recorder_.record(groups);
 }
 
 std::string Gateway::open_ports(const config::GatewayConfig& config) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/config/config.h"
+#include "control/trace/memory.h"
 #include "dataplane/core/worker.h"
 #include "dataplane/gate/neighbours.h"
 #include "dataplane/port/steering.h"
@@ -42,6 +43,11 @@ class Gateway {
   contract::ConnectionPage& connections(u32 core) { return *cores_[core]->connections; }
   contract::HealthBoard& board() { return *board_; }
   u64 tsc_hz() const { return tsc_hz_; }
+  // What the cores and control record, and where. Any thread reads; `record` is for one thread.
+  trace::RecorderMemory& recorded() { return *recorded_; }
+  contract::Recorder& recorder() { return recorder_; }  // control's own
+  void record(u32 groups);
+  u32 recording() const { return recorder_.groups(); }
 
   // Every opened device, in the order of the configured ports.
   const std::vector<std::unique_ptr<port::Device>>& devices() const { return devices_; }
@@ -62,6 +68,7 @@ class Gateway {
 
   Gateway() = default;
   std::string make_pools(const config::GatewayConfig& config);
+  std::string make_recorder(const config::RecorderConfig& config);
   std::string open_ports(const config::GatewayConfig& config);
   std::string open_port(const config::PortConfig& port, bool tso);
   void make_workers(const config::GatewayConfig& config);
@@ -70,6 +77,8 @@ class Gateway {
   u64 tsc_hz_ = 0;
   lookup::RssKey rss_key_{};  // random: who knows it can aim at one core
   bool launched_ = false;
+  std::unique_ptr<trace::RecorderMemory> recorded_;
+  contract::Recorder recorder_;
   std::unique_ptr<contract::HealthBoard> board_ = std::make_unique<contract::HealthBoard>();
   std::unique_ptr<gate::Neighbours> neighbours_;
   std::vector<std::unique_ptr<Core>> cores_;

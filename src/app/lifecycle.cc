@@ -26,6 +26,7 @@ namespace {
 
 constexpr int kTurnMs = 10;               // how long mail from a core may lie
 constexpr u32 kMailsPerTurn = 4096;       // of one core
+constexpr u64 kAnchorEveryNs = 1'000'000'000;
 constexpr u64 kDrainGraceUs = 1'000'000;  // for cores to say that they have drained
 
 sigset_t our_signals() {
@@ -88,6 +89,7 @@ bool Lifecycle::start() {
                  device->caps().tso4 ? device->caps().tso6 ? "yes" : "ip4" : "no", device->caps().mtu);
   spdlog::info("steering {}: {}", gateway_->steering().mode_name(), gateway_->steering().why());
 
+  keep_time();
   std::vector<publish::MailRing*> inboxes;
   for (u32 i = 0; i < gateway_->cores(); i++) inboxes.push_back(&gateway_->inbox(i));
   publisher_ = std::make_unique<publish::Publisher>(inboxes);
@@ -162,6 +164,7 @@ bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::P
   }
   if (auto vips = compile::assign_vips(config, vips_)) vips_ = std::move(*vips);
   const std::shared_ptr<const contract::Plan> shared = std::move(*plan);
+  gateway_->recorder().note<contract::EventKind::plan_published>({.x = static_cast<u32>(generation)});
   publisher_->publish(shared);
   checker_->adopt(shared, now_us());
   return true;
@@ -221,11 +224,21 @@ void Lifecycle::loop() {
   while (state_ != State::stopping) {
     pollfd watched[3] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}, {watch_->fd(), POLLIN, 0}};
     poll(watched, 3, kTurnMs);
+    keep_time();
     if (watched[0].revents != 0) read_signals();
     if (watched[1].revents != 0) run_posted();
     if (watched[2].revents != 0) watch_->read(now_us());
     turn(now_us());
   }
+}
+
+// Of the recorder: its clock, and from time to time what the clock on the wall says.
+void Lifecycle::keep_time() {
+  const trace::Anchor now = trace::anchor_now();
+  gateway_->recorder().at(now.tsc);
+  if (now.unix_ns - anchored_ns_ < kAnchorEveryNs) return;
+  anchored_ns_ = now.unix_ns;
+  gateway_->recorded().set_anchor(now);
 }
 
 void Lifecycle::turn(TimeUs now) {
@@ -343,6 +356,9 @@ admin::Sources Lifecycle::sources() {
     out.connections.push_back(&gateway_->connections(i));
   }
   out.board = &gateway_->board();
+  out.recorded = &gateway_->recorded();
+  out.recording = [this] { return gateway_->recording(); };
+  out.record = [this](u32 groups) { gateway_->record(groups); };
   out.tsc_hz = gateway_->tsc_hz();
   out.plan = [this] { return publisher_->current(); };
   out.health = [this](contract::EndpointSlot slot) { return checker_->report(slot); };

@@ -45,6 +45,7 @@ class Lifecycle {
   void open_control();
   bool open_admin();
   void loop();
+  void keep_time();
   void turn(TimeUs now_us);
   void read_signals();
   void read_mail(TimeUs now_us);
@@ -87,6 +88,7 @@ class Lifecycle {
   bool takes_posts_ = false;  // under posted_mutex_
 
   std::atomic<bool> all_adopted_{false};
+  u64 anchored_ns_ = 0;
   u32 drained_cores_ = 0;
   TimeUs drain_deadline_us_ = 0;
 };

@@ -24,6 +24,9 @@ bool same(const config::MemoryConfig& a, const config::MemoryConfig& b) {
 bool same(const config::PoolsConfig& a, const config::PoolsConfig& b) {
   return a.packets == b.packets && a.data_bytes == b.data_bytes && a.slices == b.slices;
 }
+bool same(const config::RecorderConfig& a, const config::RecorderConfig& b) {
+  return a.events == b.events && a.groups == b.groups && a.file == b.file;
+}
 template <class T>
 bool same(const T& a, const T& b) {
   return a == b;
@@ -46,6 +49,7 @@ std::vector<std::string> keep_until_restart(const config::GatewayConfig& running
   keep(running.pools, next.pools, "gateway.pools");
   keep(running.tcp, next.tcp, "gateway.tcp");
   keep(running.admin_socket, next.admin_socket, "gateway.adminSocket");
+  keep(running.recorder, next.recorder, "gateway.recorder");
   keep(running.kernel_tap, next.kernel_tap, "gateway.kernelTap");
   return out;
 }

@@ -73,6 +73,10 @@ class Slab {
     return *std::launder(place(index));
   }
 
+  // The place `index`, whether or not somebody has it, or nullptr when it was never handed out (kNone32 never is): for
+  // owners whose objects say themselves that they are over. What was destroyed there keeps its bytes.
+  T* place_of(u32 index) { return index < fresh_ ? std::launder(place(index)) : nullptr; }
+
   // Any index may be asked about, kNone32 too.
   bool used(u32 index) const { return index < fresh_ && links_.get()[index] == kUsed; }
   u32 in_use() const { return in_use_; }

@@ -8,10 +8,12 @@
 
 #include <array>
 #include <atomic>
+#include <string>
 
 #include "src/base/assert.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
+#include "src/contract/recorder.h"
 
 namespace ringway::contract {
 
@@ -24,6 +26,16 @@ enum HealthBits : u32 {
   kHealthEjected = 1u << 2,    // outlier detection took it out
   kHealthDraining = 1u << 3,   // configured away or drained by an operator
 };
+
+// A word as people read it: "healthy", "unproven", "failing,draining".
+inline std::string health_words(u32 word) {
+  static constexpr std::pair<u32, const char*> kWords[] = {
+      {kHealthUnproven, "unproven"}, {kHealthFailing, "failing"}, {kHealthEjected, "ejected"}, {kHealthDraining, "draining"}};
+  std::string out;
+  for (const auto& [bit, name] : kWords)
+    if ((word & bit) != 0) out += (out.empty() ? "" : ",") + std::string(name);
+  return out.empty() ? "healthy" : out;
+}
 
 class HealthBoard {
  public:
@@ -39,10 +51,15 @@ class HealthBoard {
   void clear(EndpointSlot slot, u32 bits) { store(slot, word(slot) & ~bits); }
   void store(EndpointSlot slot, u32 word) {
     RW_ASSERT(slot < kEndpointsMax);
+    if (recorder_ != nullptr && words_[slot].load(std::memory_order_relaxed) != word)
+      recorder_->note<EventKind::health>({.code = static_cast<u8>(word), .x = slot});
     words_[slot].store(word, std::memory_order_relaxed);
   }
+  // Where changes are told: the writer's own recorder, which outlives the board.
+  void record_to(Recorder& recorder) { recorder_ = &recorder; }
 
  private:
+  Recorder* recorder_ = nullptr;
   std::array<std::atomic<u32>, kEndpointsMax> words_;
 };
 

@@ -56,9 +56,14 @@ inline constexpr u32 kMaglevSlotsMax = 5'000'011;
 inline constexpr u32 kBoundPercentDefault = 125;
 inline constexpr u32 kPickWalkMax = 64;  // slots looked at before any healthy endpoint is taken
 
+// Flight recorder: events kept per core, 32 bytes each.
+inline constexpr u32 kRecorderEventsDefault = 16'384;
+inline constexpr u32 kRecorderEventsMax = 4'194'304;
+
 static_assert(kFieldsDefault <= kFieldsMax);
 static_assert(kHeadBytesDefault <= kHeadBytesMax);
 static_assert(kH2StreamsDefault <= kH2StreamsMax);
 static_assert(kMaglevSlotsDefault <= kMaglevSlotsMax);
+static_assert(kRecorderEventsDefault <= kRecorderEventsMax);
 
 }  // namespace ringway::contract

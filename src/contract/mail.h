@@ -5,6 +5,8 @@
 // happened to endpoints. A full outbox drops the event and counts `events_dropped`; plan messages are kept and tried
 // again, since a lost one would keep a plan alive for ever.
 
+#include <array>
+#include <string_view>
 #include <type_traits>
 
 #include "src/base/types.h"
@@ -28,7 +30,12 @@ enum class MailKind : u8 {
   drained,       // no connection is left
 };
 
+inline constexpr std::array<std::string_view, 9> kMailKindNames{
+    "adopt_plan", "probe", "drain", "stop", "plan_adopted", "plan_retired", "probe_done", "endpoint_event", "drained"};
+
 enum class Outcome : u8 { success, connect_failed, timed_out, reset, bad_response, bad_status };
+inline constexpr std::array<std::string_view, 6> kOutcomeNames{"success", "connect_failed", "timed_out",
+                                                               "reset",   "bad_response",   "bad_status"};
 
 struct ProbeRef {
   u64 id = 0;               // control's own number, given back in probe_done

@@ -133,6 +133,7 @@ struct Limits {
   u32 h2_streams_per_connection = 128;     // SETTINGS_MAX_CONCURRENT_STREAMS
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
+  u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
   u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 

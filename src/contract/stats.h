@@ -1,7 +1,8 @@
 #pragma once
 // What a core measures: pages of u64 written by that core alone and read by anybody with relaxed loads.
 //
-// Counters only grow; gauges (active_*) go up and down. Control sums the pages of all cores.
+// Counters only grow; gauges (active_*) go up and down. Control sums the pages of all cores. The core's recorder stands here
+// too, because every room has the page at hand.
 // Latency histograms are log-linear (base/hist.h), in microseconds.
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "src/base/hist.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
+#include "src/contract/recorder.h"
 #include "src/contract/verdict.h"
 
 namespace ringway::contract {
@@ -66,6 +68,7 @@ struct EndpointStats {
 };
 
 struct RW_CACHE_ALIGNED CorePage {
+  Recorder recorder;
   std::array<Cell, kCounterCount> counters;
   std::array<Cell, kVerdictCount> verdicts;
   std::array<std::array<Cell, static_cast<u32>(Phase::count_)>, static_cast<u32>(Regime::count_)> ticks;
@@ -73,7 +76,10 @@ struct RW_CACHE_ALIGNED CorePage {
   Cell connections_active, sessions_active, upstream_idle, mbufs_in_use, plan_generation;
 
   void count(Counter c, u64 n = 1) { counters[static_cast<u32>(c)].add(n); }
-  void count(Verdict v, u64 n = 1) { verdicts[static_cast<u32>(v)].add(n); }
+  [[gnu::noinline, gnu::cold]] void count(Verdict v, u64 n = 1) {  // not inlined: what goes on its way has none
+    verdicts[static_cast<u32>(v)].add(n);
+    recorder.note<EventKind::verdict>({.code = static_cast<u8>(v)});
+  }
 };
 
 // All pages of one core. Sized at start for the largest plan, so that nothing is allocated later.

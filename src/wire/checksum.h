@@ -24,14 +24,16 @@ namespace checksum_detail {
 
 // Bytes that do not fill a vector: 8, 4, 2, 1. A last odd byte counts as if a zero followed it.
 inline u64 sum_tail(const u8* p, std::size_t n) {
-  u64 sum = 0;
+  unsigned __int128 wide = 0;
   while (n >= 8) {
     u64 v;
     std::memcpy(&v, p, 8);
-    sum += (v & 0xffff'ffffu) + (v >> 32);
+    wide += v;
     p += 8;
     n -= 8;
   }
+  const u64 low = static_cast<u64>(wide);
+  u64 sum = (low & 0xffff'ffffu) + (low >> 32) + static_cast<u64>(wide >> 64);
   if (n >= 4) {
     u32 v;
     std::memcpy(&v, p, 4);

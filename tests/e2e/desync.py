@@ -110,6 +110,11 @@ def judge(lab, suites, gateway):
     until = time.monotonic() + SECONDS
     judges = [(suite, start_judge(suite, service)) for suite, service in zip(suites, mesh.services)]
     told = [(suite, *verdict(suite, process, until - time.monotonic())) for suite, process in judges]
+    # A judge asks a second parser in a process of its own, which may come too late on a busy machine: what was not passed
+    # is judged once more, alone. What is wrong is wrong then too.
+    for at, (suite, passed, total, _) in enumerate(told):
+        if passed < total:
+            told[at] = (suite, *verdict(suite, start_judge(suite, mesh.services[at]), until - time.monotonic()))
     if not mesh.gateway.process.running():
         raise LabError(f"the gateway is gone: {mesh.gateway.process.log()}")
     return told

@@ -91,7 +91,7 @@ class UnderAttack(LabCase):
         self.report(kind, tally, elapsed, most, told, moved)
         self.assertEqual(tally.failures, [])
         self.assertEqual(tally.good, tally.sent)
-        self.assertGreater(tally.good / elapsed, 400, "too few honest requests to say anything")
+        self.assertGreater(tally.good / elapsed, 250, "too few honest requests to say anything")
         self.assertLess(most, BUDGET)
         for name in grows:
             self.assertGreater(moved.get(name, 0), 0, moved)
@@ -106,7 +106,7 @@ class UnderAttack(LabCase):
 
     def test_hundred_thousand_half_open_clients(self):
         """Each has a record, none needs a cookie. The attacks after this one meet them still there."""
-        _, moved = self.under("syn", "--count", HALF_OPEN, "--rate", 60_000, grows=["tcp_segments_out"], longer=0.5)
+        _, moved = self.under("syn", "--count", HALF_OPEN, "--rate", 60_000, grows=["tcp_segments_out"], longer=0.5 if self.family == 4 else 2)
         self.assertGreater(moved["tcp_segments_out"], HALF_OPEN)
         self.assertEqual(moved.get("tcp_cookies_sent", 0), 0)
 

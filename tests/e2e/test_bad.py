@@ -33,7 +33,7 @@ REFUSED = {
     "chunked_twice": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", {400}),
     "binary_noise": (bytes(range(1, 32)) * 8 + b"\r\n\r\n", {400}),
     "tls_hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x11" * 64 + b"\r\n\r\n", {400}),
-    "http2_preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
+    "http2_preface_not_quite": (b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", {400, 505}),
     "target_too_long": (b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     "head_too_large": (b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X%d: %s\r\n" % (i, b"v" * 4000) for i in range(20)) + b"\r\n", {431}),
     "too_many_fields": (b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X%d: v\r\n" % i for i in range(200)) + b"\r\n", {431}),

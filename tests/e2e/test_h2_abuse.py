@@ -10,8 +10,8 @@ import struct
 import sys
 import time
 
-from h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW, PADDED,
-                       PING, PRIORITY, REFUSED_STREAM, RST_STREAM, Frames, block, frame, literal, request, reset, settings,
+from h2_client import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW, PADDED,
+                       PING, PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, Frames, block, frame, literal, request, reset, settings,
                        text, window_update)
 from lab_case import OddTask, Service, wait_until
 from ringway_lab.task import NginxTask, OddH2Task
@@ -190,13 +190,24 @@ class H2Abuse(H2Case):
                 yield frame(DATA, PADDED, 1, b"\0") * 100  # padded by nothing
         self.calmed(flood, "h2_calm_empty_data")
 
+    @staticmethod
+    def answered(one, kind):
+        """Fifty at a time, which are answered before the next: what waits for its answers has a limit of its own."""
+        def flood(frames):
+            for _ in range(100):
+                yield one * 50
+                for _ in range(50):
+                    if frames.get(2, lambda f: f.kind == kind and f.flags & ACK) is None:
+                        return
+        return flood
+
     def test_settings_flood(self):
         """CVE-2019-9515."""
-        self.calmed(lambda _: (settings({INITIAL_WINDOW: 65_535}) * 50 for _ in range(100)), "h2_calm_settings")
+        self.calmed(self.answered(settings({INITIAL_WINDOW: 65_535}), SETTINGS), "h2_calm_settings")
 
     def test_ping_flood(self):
         """CVE-2019-9512."""
-        self.calmed(lambda _: (frame(PING, payload=b"attacker") * 50 for _ in range(100)), "h2_calm_pings")
+        self.calmed(self.answered(frame(PING, payload=b"attacker"), PING), "h2_calm_pings")
 
     def test_priority_flood(self):
         """CVE-2019-9513."""

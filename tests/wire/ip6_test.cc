@@ -181,6 +181,7 @@ TEST(Tcp6, ShortHeadersOfThePort_LeaveRoomForTwoSackBlocksWithoutTimestamps) {
     w.in("A seq=1 ack=1");
     w.expect(State::established);
     for (const u32 seq : {101u, 201u, 301u}) w.in("A ack=1 len=10 seq=" + std::to_string(seq));
+    w.out("A ack=1 sack=201-211,101-111");  // every second one, behind a hole
     w.out(bounded ? "A ack=1 sack=301-311,201-211" : "A ack=1 sack=301-311,201-211,101-111");
     w.audit();
   }
@@ -194,8 +195,34 @@ TEST(Tcp6, ShortHeadersOfThePort_TakeNothingFromIp4) {
   w.in("A seq=1 ack=1 ts=2 ecr=0");
   w.expect(State::established);
   for (const u32 seq : {101u, 201u, 301u}) w.in("A ack=1 len=10 ts=2 ecr=0 seq=" + std::to_string(seq));
+  w.out("A ack=1 sack=201-211,101-111");
   w.out("A ack=1 sack=301-311,201-211,101-111");
   EXPECT_EQ(14 + w.last.seg.payload_offset, tcp::kHeaderBytesLeast);
+  w.audit();
+}
+
+// Of an address that is longer than an event has room for, the half that tells hosts apart.
+TEST(Tcp6, Recorder_TellsTheLowHalfOfTheFarAddress) {
+  using contract::EventKind;
+  std::vector<contract::EventRing::Word> words(64 * contract::EventRing::kWords);
+  contract::EventRing ring(words);
+  Wire6 w;
+  w.recorder().attach(ring);
+  w.recorder().record(bit_of(contract::EventGroup::connections));
+  w.establish();
+  w.connect(1, w.tuple.local, w.book.name(kTheirs6));
+  w.out("S seq=0 mss=1440");
+  const auto port_of = [&](EventKind kind) {
+    for (u32 place = 0; place < ring.capacity(); ++place) {
+      contract::Event e;
+      if (!ring.read(place, e) || e.kind != kind) continue;
+      EXPECT_EQ(u64{e.y} << 32 | e.x, kTheirs6.low());
+      return u32{e.half};
+    }
+    return 0u;
+  };
+  EXPECT_EQ(port_of(EventKind::accepted6), kTheirPort);
+  EXPECT_EQ(port_of(EventKind::connecting6), 8080u);
   w.audit();
 }
 

@@ -251,6 +251,7 @@ class Wire {
   // --- looking inside
   u64 counter(Counter c) const { return page_->counters[static_cast<u32>(c)].get(); }
   u64 verdict(Verdict v) const { return page_->verdicts[static_cast<u32>(v)].get(); }
+  contract::Recorder& recorder() { return page_->recorder; }
   tcp::Engine& engine() { return *engine_; }
   mbuf::Pools& pools() { return *pools_; }
   tcp::ConnInfo info() { return engine_->info(id).value_or(tcp::ConnInfo{}); }

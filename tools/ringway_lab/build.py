@@ -80,7 +80,8 @@ class Ahead:
     def run(self):
         for tree, done in self.done.items():
             with contextlib.suppress(Exception):
-                self.build(tree)
+                if not self.stopped:
+                    self.build(tree)
             done.set()
 
     def build(self, tree):

@@ -1,7 +1,7 @@
 // ringwayctl: asks a running gateway over its admin socket, and prints for people or, with --json, for programs.
 //
 // Exit status: 0 done; 1 the gateway is not there, refuses, or is not ready, with a sentence on stderr. It knows nothing
-// but the admin server's JSON (control/admin/admin.h).
+// but the admin server's JSON (control/admin/admin.h), and the file that a recorder left (control/trace/memory.h).
 
 #include <cstdio>
 #include <string>
@@ -11,6 +11,7 @@
 
 #include "control/admin/unix_http.h"
 #include "tools/ringwayctl/table.h"
+#include "tools/ringwayctl/trace_text.h"
 
 namespace {
 
@@ -159,6 +160,23 @@ std::string explain_text(const Json& j) {
   return text.substr(text.find('\n') + 1);
 }
 
+// The events of a gateway that is no more, from the file that it kept them in.
+int print_trace_file(const std::string& path, const ringway::trace::Filter& filter, bool as_json) {
+  const auto memory = ringway::trace::RecorderMemory::open(path);
+  if (!memory.has_value()) fail(memory.error());
+  const ringway::trace::Document document{ringway::trace::collect(**memory, filter), (*memory)->cores(), {}};
+  std::fputs((as_json ? document_of(document.events, document.cores, {}).dump(2) + "\n" : trace_text(document)).c_str(), stdout);
+  return 0;
+}
+
+std::string trace_json_text(const Json& j) {
+  const auto document = ringway::trace::read_document(j);
+  if (!document) fail("the gateway's events are not of this build");
+  std::string out = trace_text(*document);
+  if (document->events.empty()) out = "nothing is recorded (" + plain(j["recording"]) + "); ringwayctl record on\n";
+  return out;
+}
+
 int print_reload(const Answer& answer) {
   for (const Json& w : answer.json["warnings"]) std::fprintf(stderr, "warning: %s\n", plain(w).c_str());
   for (const Json& p : answer.json["problems"]) std::fprintf(stderr, "%s\n", plain(p).c_str());
@@ -199,6 +217,18 @@ int main(int argc, char** argv) {
   explain->add_option("--source", source, "Client address, with a port if wanted");
   std::vector<std::string> fields;
   explain->add_option("-H,--header", fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
+  CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
+  std::string on_off, groups = "all";
+  record->add_option("switch", on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
+  record->add_option("--mask", groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
+  CLI::App* trace = app.add_subcommand("trace", "The last events of all cores, in order of time");
+  ringway::trace::Filter filter;
+  filter.last = 200;
+  std::string file;
+  trace->add_option("--conn", filter.conn, "Only what is about this connection and its requests");
+  trace->add_option("--core", filter.core, "Only of this core");
+  trace->add_option("--last", filter.last, "At most so many events, the last ones")->capture_default_str();
+  trace->add_option("--file", file, "Read the file that a gateway left behind, instead of asking one");
   CLI11_PARSE(app, argc, argv);
 
   const std::string command = app.get_subcommands().front()->get_name();
@@ -209,8 +239,15 @@ int main(int argc, char** argv) {
     target += "?method=" + percent_encode(method) + "&url=" + percent_encode(url) + "&source=" + percent_encode(source) +
               "&fields=" + percent_encode(lines);
   }
+  if (command == "trace") {
+    if (!file.empty()) return print_trace_file(file, filter, as_json);
+    target += "?last=" + std::to_string(filter.last);
+    if (filter.conn) target += "&conn=" + std::to_string(*filter.conn);
+    if (filter.core) target += "&core=" + std::to_string(*filter.core);
+  }
+  if (command == "record") target += "?groups=" + percent_encode(on_off == "on" ? groups : "");
   if (!endpoint.empty()) target += "?endpoint=" + percent_encode(endpoint) + (undo ? "&undo=1" : "");
-  const Answer answer = ask(socket, command == "reload" || command == "drain" ? "POST" : "GET", target);
+  const Answer answer = ask(socket, command == "reload" || command == "drain" || command == "record" ? "POST" : "GET", target);
 
   if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
   const bool refused = answer.status >= 400;
@@ -227,6 +264,8 @@ int main(int argc, char** argv) {
   if (command == "connections") text = connections_text(answer.json);
   if (command == "counters") text = counters_text(answer.json, all);
   if (command == "explain") text = explain_text(answer.json);
+  if (command == "trace") text = trace_json_text(answer.json);
+  if (command == "record") text = "recording: " + plain(answer.json["recording"]) + "\n";
   if (command == "drain")
     text = endpoint.empty() ? "draining\n" : endpoint + (undo ? " is back in rotation\n" : " takes no new requests\n");
   std::fputs(text.c_str(), stdout);

@@ -82,6 +82,40 @@ TEST_F(Served, Histograms_HoldEveryBucketThatIsNotEmpty) {
   EXPECT_EQ(get("/histograms")["auth-service"]["latency_us"]["buckets"].dump(), "[[20,200]]");
 }
 
+TEST_F(Served, Trace_IsInOrderOfTimeWithTheNamesOfSlots) {
+  const Json j = get("/trace");
+  EXPECT_EQ(j["cores"], 2);
+  EXPECT_EQ(j["recording"], "off");
+  EXPECT_EQ(j["services"]["3"], "auth-service");
+  EXPECT_EQ(j["endpoints"]["4"], "auth-service/10.0.0.11:80");
+  ASSERT_EQ(j["events"].size(), 5u);
+  EXPECT_EQ(j["events"][0]["event"], "plan_published");
+  EXPECT_EQ(j["events"][0]["core"], 2) << "control";
+  EXPECT_EQ(j["events"][1]["event"], "routed");
+  EXPECT_EQ(j["events"][1]["unix_ns"], 1'700'000'000'002'000'000u);
+  EXPECT_EQ(j["events"][1]["exchange"], 5);
+}
+
+TEST_F(Served, Trace_OfOneConnectionOrCoreAndAtMostSoMany) {
+  EXPECT_EQ(get("/trace?conn=12")["events"].size(), 3u);
+  EXPECT_EQ(get("/trace?core=2")["events"].size(), 1u);
+  EXPECT_EQ(get("/trace?last=2")["events"][0]["event"], "request_end");
+  EXPECT_EQ(get("/trace?conn=first", 400)["error"], "conn= wants a number");
+}
+
+TEST_F(Served, Record_SwitchesGroupsByName) {
+  EXPECT_EQ(call("POST", "/record?groups=requests,timers")["recording"], "timers,requests");
+  EXPECT_EQ(gateway.recording, bit_of(contract::EventGroup::requests) | bit_of(contract::EventGroup::timers));
+  EXPECT_EQ(get("/status")["recording"], "timers,requests");
+  EXPECT_EQ(call("POST", "/record?groups=all")["events_per_core"], 64);
+  EXPECT_EQ(gateway.recording, contract::kAllEventGroups);
+  call("POST", "/record?groups=everything", 400);
+  EXPECT_EQ(gateway.recording, contract::kAllEventGroups);
+  EXPECT_EQ(call("POST", "/record")["recording"], "off");
+  EXPECT_EQ(gateway.recording, 0u);
+  call("GET", "/record", 405);
+}
+
 TEST_F(Served, Hosts_AreLinesOfAnHostsFile) { EXPECT_EQ(ask(path, "GET", "/hosts", 5)->body, "10.80.64.1\tauth-service\n"); }
 
 TEST_F(Served, Reload_RunsTheHookAndARefusalIsAConflictWithItsProblems) {

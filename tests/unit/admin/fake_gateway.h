@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "control/admin/admin.h"
+#include "control/trace/memory.h"
 
 namespace ringway::test {
 
@@ -15,6 +16,8 @@ struct FakeGateway {
   u32 reloads = 0, drains = 0;
   bool accepts_reload = true;
   std::string drained_endpoint;
+  std::unique_ptr<trace::RecorderMemory> recorded;
+  u32 recording = 0;
 
   FakeGateway() {
     plan->generation = 7;
@@ -60,6 +63,28 @@ struct FakeGateway {
     row.age_us = 61'000'000;
     page1.write(0, row);
     page1.finish(1, 9);
+    record_some();
+  }
+
+  // A request of connection 12 on core 1, and a plan that control published before it.
+  void record_some() {
+    using contract::EventKind;
+    recorded = std::move(*trace::RecorderMemory::make("", 2, 64, 1'000'000'000));
+    recorded->set_anchor({.tsc = 0, .unix_ns = 1'700'000'000'000'000'000});
+    contract::Recorder control;
+    contract::Recorder& core = core1.page.recorder;
+    core.attach(recorded->ring(1));
+    control.attach(recorded->ring(2));
+    for (contract::Recorder* r : {&core, &control}) r->record(contract::kAllEventGroups);
+    control.at(1'000'000);
+    control.note<EventKind::plan_published>({.x = 7});
+    core.at(2'000'000);
+    core.note<EventKind::routed>({.conn = 12, .exchange = 5, .x = 3});
+    core.note<EventKind::picked>({.code = 1, .half = 1, .conn = 12, .exchange = 5, .x = 4, .y = 9});
+    core.at(3'000'000);
+    core.note<EventKind::request_end>({.half = 200, .conn = 12, .exchange = 5, .x = 1000});
+    core.note<EventKind::segment_in>({.code = 0x10, .conn = 8});
+    core.record(0);
   }
 
   admin::Sources sources() {
@@ -67,6 +92,9 @@ struct FakeGateway {
     s.cores = {&core0, &core1};
     s.connections = {&page0, &page1};
     s.board = &board;
+    s.recorded = recorded.get();
+    s.recording = [this] { return recording; };
+    s.record = [this](u32 groups) { recording = groups; };
     s.plan = [this] { return plan; };
     s.status = [] {
       return admin::Json{{"version", "1.2.3"}, {"state", "serving"}, {"pid", 42}, {"uptime_s", 60}, {"config", "gw.yaml"},

@@ -88,6 +88,26 @@ outcome    forwarded
 """, ""))
     check("explain nowhere", gateway.ctl("explain", "GET", "http://nowhere/"),
           (1, "", "ringwayctl: nowhere is not a name of this gateway\n"))
+    check("trace", gateway.ctl("trace"), (0, """\
+TIME             CORE     CONN  EXCHANGE  EVENT           WHAT
+22:13:20.001000  control     -         -  plan_published  plan 7
+22:13:20.002000  1          12         5  routed          to service auth-service
+22:13:20.002000  1          12         5  picked          endpoint auth-service/10.0.0.11:80, try 1, on pooled connection 9
+22:13:20.003000  1          12         5  request_end     status 200 after 1000 us
+22:13:20.003000  1           8         -  segment_in      ACK 0 bytes, seq 0 ack 0
+""", ""))
+    check("trace of a connection", gateway.ctl("trace", "--conn", "12", "--last", "1"), (0, """\
+TIME             CORE  CONN  EXCHANGE  EVENT        WHAT
+22:13:20.003000     1    12         5  request_end  status 200 after 1000 us
+""", ""))
+    check("trace of nothing", gateway.ctl("trace", "--core", "0"), (0, "nothing is recorded (off); ringwayctl record on\n", ""))
+    check("trace of a file", gateway.ctl("trace", "--file", "/nowhere"),
+          (1, "", "ringwayctl: /nowhere: cannot be opened: No such file or directory\n"))
+    check("record", gateway.ctl("record", "on", "--mask", "requests,timers"), (0, "recording: timers,requests\n", ""))
+    check("record all", gateway.ctl("record", "on"), (0, "recording: packets,segments,connections,timers,requests,planes\n", ""))
+    check("record off", gateway.ctl("record", "off"), (0, "recording: off\n", ""))
+    check("record what", gateway.ctl("record", "on", "--mask", "everything"),
+          (1, "", "ringwayctl: groups= knows all, packets,segments,connections,timers,requests,planes\n"))
     check("reload", gateway.ctl("reload"), (0, "reloaded\n", "warning: gateway.cores takes effect at the next start\n"))
     check("drain endpoint", gateway.ctl("drain", "--endpoint", "auth-service/10.0.0.11:80"),
           (0, "auth-service/10.0.0.11:80 takes no new requests\n", ""))

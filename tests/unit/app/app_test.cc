@@ -84,7 +84,8 @@ TEST(Reload, WhatNeedsARestart_IsKeptAndNamedAndTheRestIsTaken) {
   next.tcp.tso = config::Tso::off;
   next.limits.fields = 10;
   next.dns.ttl_s = 77;
-  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools", "gateway.tcp"}));
+  next.recorder.groups = 1;
+  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools", "gateway.tcp", "gateway.recorder"}));
   EXPECT_EQ(next.cores, two_cores().cores);
   EXPECT_EQ(next.ports[0].mtu, 1500);
   EXPECT_EQ(next.limits.fields, 10u);

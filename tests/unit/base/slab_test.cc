@@ -78,6 +78,19 @@ TEST(Slab, FreeAndDestruction_DestroyEachObjectOnce) {
   EXPECT_EQ(Counted::alive, 0);
 }
 
+TEST(Slab, PlaceOf_IsThereOnceHandedOutAndKeepsWhatItsLastObjectSaid) {
+  Slab<int> slab(4);
+  EXPECT_EQ(slab.place_of(0), nullptr);
+  const u32 i = slab.alloc();
+  EXPECT_EQ(slab.place_of(i), &slab[i]);
+  slab[i] = 5;
+  slab.free(i);
+  ASSERT_NE(slab.place_of(i), nullptr);
+  EXPECT_EQ(*slab.place_of(i), 5);
+  EXPECT_EQ(slab.place_of(i + 1), nullptr);
+  EXPECT_EQ(slab.place_of(kNone32), nullptr);
+}
+
 TEST(Slab, Used_IsTrueExactlyBetweenAllocAndFree) {
   Slab<int> slab(4);
   EXPECT_FALSE(slab.used(0));

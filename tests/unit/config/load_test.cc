@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "src/contract/recorder.h"
+
 #include <cstdlib>
 #include <fstream>
 
@@ -66,6 +68,9 @@ const Bad kBad[] = {
     {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\"\n"},
     {"DuplicateKey", gateway("cores: [2]"), "f.yaml:5:3: duplicate key \"cores\"\n"},
     {"ReceiveBudgetBelowHead", gateway("tcp: { receiveBudgetBytes: 32768 }\n  limits: { headBytes: 32768 }"), "f.yaml:5:30: tcp.receiveBudgetBytes 32768: must be at least limits.headBytes and 4096, which is 36864, or the largest head never fits\n"},
+    {"RecorderGroup", gateway("recorder: { groups: [requests, segment] }"), "f.yaml:5:34: groups[1]: \"segment\" is none of all, packets, segments, connections, timers, requests, planes; did you mean segments?\n"},
+    {"RecorderFile", gateway("recorder: { file: events }"), "f.yaml:5:21: file: must be an absolute path of at most 4000 bytes\n"},
+    {"RecorderEvents", gateway("recorder: { events: 5000000 }"), "f.yaml:5:23: events: 5000000 is not within 1024 to 4194304\n"},
     {"CoresEmpty", with(kGood, "[1]", "[]"), "f.yaml:4:10: cores: 0 entries, must be 1 to 64\n"},
     {"CoresTwice", with(kGood, "[1]", "[1, 1]"), "f.yaml:4:14: cores[1]: CPU 1 is listed twice\n"},
     {"CoresText", with(kGood, "[1]", "[one]"), "f.yaml:4:11: cores[0]: must be a whole number, not a string\n"},
@@ -160,6 +165,21 @@ TEST(Load, Defaults_AreThoseOfEcs) {
   EXPECT_EQ(tcp->services[0].app_protocol, contract::AppProtocol::tcp);
   EXPECT_EQ(tcp->services[0].timeouts.per_request_us, 0u);
   EXPECT_EQ(tcp->services[0].timeouts.idle_us, 3'600'000'000u);
+}
+
+TEST(Load, Recorder_IsOffUnlessGroupsAreNamed) {
+  const auto plain = parse(kGood, "f.yaml");
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_EQ(plain->gateway.recorder.groups, 0u);
+  EXPECT_EQ(plain->gateway.recorder.events, contract::kRecorderEventsDefault);
+  const auto some = parse(gateway("recorder: { events: 4096, groups: [timers, requests], file: /run/r }"), "f.yaml");
+  ASSERT_TRUE(some.has_value());
+  EXPECT_EQ(some->gateway.recorder.groups, bit_of(contract::EventGroup::timers) | bit_of(contract::EventGroup::requests));
+  EXPECT_EQ(some->gateway.recorder.events, 4096u);
+  EXPECT_EQ(some->gateway.recorder.file, "/run/r");
+  const auto all = parse(gateway("recorder: { groups: [all] }"), "f.yaml");
+  ASSERT_TRUE(all.has_value());
+  EXPECT_EQ(all->gateway.recorder.groups, contract::kAllEventGroups);
 }
 
 TEST(Load, TimeoutZero_IsOff) {

@@ -31,6 +31,8 @@ BROKEN = [
     ("unknown policy", "policy: maglev", "policy: random"),
     ("unknown hash", "on: cookie", "on: moon"),
     ("bound below one", "boundFactor: 1.25", "boundFactor: 0.5"),
+    ("unknown group of events", "groups: [requests, connections]", "groups: [requests, everything]"),
+    ("too few events", "events: 65536", "events: 100"),
     ("weight zero", "weight: 3", "weight: 0"),
     ("weight too large", "weight: 90", "weight: 1000001"),
     ("capital in discoveryName", "discoveryName: api-v1", "discoveryName: Api-v1"),

@@ -152,10 +152,9 @@ TEST_F(ArpTest, NoMoreThanABoundedNumberWaitsForOneNeighbour) {
 }
 
 TEST_F(ArpTest, ManyNeighboursShareOneBoundedQueue) {
-  for (u32 i = 0; i < 260; ++i) {
-    plan_.ports[0].prefix_bits = 16;
-    send(Ip4{Ip4::of(10, 0, 1, 0).v + i});
-  }
+  plan_.ports[0].prefix_bits = 16;
+  gates_[0]->adopt(plan_, false, now_);
+  for (u32 i = 0; i < 260; ++i) send(Ip4{Ip4::of(10, 0, 1, 0).v + i});
   EXPECT_EQ(count(Verdict::neighbour_queue_full), 4u);
 }
 

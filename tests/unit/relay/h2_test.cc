@@ -376,6 +376,22 @@ TEST_F(H2RelayTest, MalformedResponseIs502) {
   EXPECT_GE(count(Counter::bad_responses), 1u);
 }
 
+TEST_F(H2RelayTest, Regret20_ConnectionsOfBothSidesAgeOut) {
+  start_h2();
+  plan->limits.h2_age_us = 1'000'000;
+  always_h2(kOk, "hello");
+  const u32 c = connect_h2();
+  request(c, kGet);
+  world->run_for(1'100'000, 500);
+  EXPECT_FALSE(client_side->peers[c].goaway);
+  EXPECT_EQ(answer_to(c, request(c, kGet)).body, "hello") << "whose connection is too old is still answered";
+  EXPECT_TRUE(client_side->peers[c].goaway);
+  EXPECT_EQ(server_side->peers.size(), 2u) << "the old one to the endpoint took no more streams";
+  world->run_for(10'000);
+  EXPECT_TRUE(client_side->peers[c].closed);
+  EXPECT_TRUE(server_side->peers[0].closed);
+}
+
 TEST_F(H2RelayTest, FrameThatDoesNotEndInTimeEndsTheConnection) {
   start();
   plan->limits.header_timeout_us = 100'000;

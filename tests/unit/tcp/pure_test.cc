@@ -196,9 +196,19 @@ TEST(Isn, SipHashGivesThePublishedVector) {
 TEST(Isn, DependsOnTupleSecretAndClock) {
   const u64 s1[2] = {1, 2}, s2[2] = {1, 3};
   const wire::FourTuple t{kHost, wire::Ip4{2}, 3, 4}, u{kHost, wire::Ip4{2}, 3, 5};
-  EXPECT_EQ(initial_sequence(t, s1, 4000) - initial_sequence(t, s1, 0), 1000);
-  EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(u, s1, 0).v);
-  EXPECT_NE(initial_sequence(t, s1, 0).v, initial_sequence(t, s2, 0).v);
+  EXPECT_EQ(first_numbers(t, s1, 4000).iss - first_numbers(t, s1, 0).iss, 1000);
+  EXPECT_NE(first_numbers(t, s1, 0).iss.v, first_numbers(u, s1, 0).iss.v);
+  EXPECT_NE(first_numbers(t, s1, 0).iss.v, first_numbers(t, s2, 0).iss.v);
+}
+
+TEST(Isn, OffsetOfTimestampsDependsOnTupleAndSecretAndNotOnTheClock) {
+  const u64 s1[2] = {1, 2}, s2[2] = {1, 3};
+  const wire::FourTuple t{kHost, wire::Ip4{2}, 3, 4}, u{kHost, wire::Ip4{2}, 3, 5};
+  EXPECT_EQ(first_numbers(t, s1, 4000).ts_offset, timestamp_offset(t, s1));
+  EXPECT_EQ(first_numbers(t, s1, 0).ts_offset, timestamp_offset(t, s1));
+  EXPECT_NE(timestamp_offset(t, s1), timestamp_offset(u, s1));
+  EXPECT_NE(timestamp_offset(t, s1), timestamp_offset(t, s2));
+  EXPECT_NE(timestamp_offset(t, s1), first_numbers(t, s1, 0).iss.v);
 }
 
 // --- header and options
