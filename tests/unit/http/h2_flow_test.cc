@@ -263,23 +263,6 @@ TEST(H2, FrameHeadersGoInFrontOfThePayloadInItsOwnPacket) {
   out.clear();
   t.audit();
 }
-TEST(H2, SmallHeadLeavesInThePacketOfItsBody) {
-  Talk t;
-  t.piece = 1460;
-  t.begun().open(1, true);
-  const u32 before = t.pools().packets_in_use();
-  t.hold_output = true;
-  t.respond(1, 200, false, "content-length: 1000\r\n");
-  mbuf::Chain body = t.chain(letters(1300), 1460);
-  body.drop_front(300);  // where an HTTP/1.1 head was
-  EXPECT_TRUE(t.engine().send_data(t.stream(1), std::move(body), false));
-  EXPECT_EQ(t.pools().packets_in_use(), before + 1);
-  t.send(1, "").send(1, "", true);
-  t.hold_output = false;
-  t.out("HEADERS 1 200 content-length=1000").out("DATA 1 end n=1000").quiet();
-  EXPECT_EQ(t.counter(Counter::payload_copied), 0u);
-  t.audit();
-}
 TEST(H2, FrameHeadersInFrontOfSharedPayloadAreCollectedInOnePacket) {
   Talk t;
   t.piece = 1460;
