@@ -27,7 +27,6 @@ inline constexpr u32 kH2Buckets = 32;            // of a connection, by stream i
 inline constexpr u32 kH2PiecesMax = 64;          // of a header block that is read in place; one in more is gathered
 inline constexpr u32 kH2CopyBreakBytes = 256;    // smaller slices are copied behind one another when some are held
 inline constexpr u32 kH2CopyBreakSlices = 4;
-inline constexpr u32 kH2GatherBytes = 512;       // output that is moved in front of payload, where there is room
 inline constexpr u32 kH2CrowdedSlices = 8;       // of bytes that wait for the rest of a frame or block
 inline constexpr u32 kH2BytesPerPacket = 1024;   // of payload, in packets of which not all are full
 inline constexpr u32 kH2MbufCharge = 2304;       // what one held slice counts against the memory of a connection

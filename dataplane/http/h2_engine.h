@@ -144,7 +144,8 @@ class H2Engine {
   // Payload bytes that may be sent now: the smaller of the two windows.
   u32 send_space(u32 stream) const;
   // The user has more to send than `send_space` (or its own budget) allows: the stream stands in line, and comes out of
-  // `next_writable` when its windows allow again, in turn with the others (round robin).
+  // `next_writable` when its windows allow again: lower urgency first; among equals one after another what is not
+  // incremental, in turn what is or what said nothing (RFC 9218 section 10). No event tells; ask after every input.
   void wait_writable(u32 stream);
   u32 next_writable(u32 conn);            // kNone32 when none
 

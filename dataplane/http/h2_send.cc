@@ -13,21 +13,6 @@
 
 namespace ringway::http {
 
-namespace {
-
-// A little that was written before, a head most often, moves into the room in front of `piece`, so that both leave in
-// one packet.
-void gather_in_front(mbuf::Chain& out, mbuf::Chain& piece) {
-  const u32 n = out.bytes();
-  if (out.slices() != 1 || n > kH2GatherBytes) return;
-  u8* const to = piece.grow_front(n, kH2FrontReserve);
-  if (to == nullptr) return;
-  std::memcpy(to, out.front().data(), n);
-  out.clear();
-}
-
-}  // namespace
-
 // --- places to write to
 
 u8* H2Engine::Impl::place(H2Conn& k, u32 n) {
@@ -267,7 +252,6 @@ bool H2Engine::Impl::write_data(u32 i, mbuf::Chain bytes, bool end) {
     if (n == 0) short_of_memory(k);
     if (k.failed) return false;
     h2_write_header(header, {n, H2Type::data, 0, s.id});
-    gather_in_front(k.out, piece);  // finds room only where the header found it, so that header is not moved
     k.out.append(std::move(piece));
     k.open_frame = header;
     framed = true;

@@ -425,6 +425,42 @@ TEST(H2Memory, WhenPacketsRunOutTheConnectionEndsAndNothingIsLost) {
     }
   }
 }
+TEST(H2Memory, WhenSlicesRunOutTheConnectionEndsAndNothingIsLost) {
+  for (const char* what : {"DATA 1 hello", "HEADERS 3 end split=3 GET /"}) {
+    SCOPED_TRACE(what);
+    Talk t;
+    t.piece = 1460;
+    t.begun().open(1);
+    const std::string bytes = t.speaker.say(what) + t.speaker.say("PING abcdefgh").substr(0, 5);
+    mbuf::Chain in = t.chain(bytes, 1460);
+    mbuf::Chain hoard = t.chain("x", 1);
+    while (hoard.append_shared(hoard.slice(hoard.first()), 0, 1)) {
+    }
+    t.engine().input(t.conn, std::move(in), t.now);  // a piece of its packet would be a slice more
+    t.pump();
+    EXPECT_TRUE(t.engine().failed(t.conn));
+    t.event("failed INTERNAL_ERROR").quiet();
+    hoard.clear();
+    t.audit();
+  }
+}
+TEST(H2Memory, WhenMemoryIsShortLessMayBeHeldUntilItIsAmpleAgain) {
+  Talk t(H2Role::server, {.stream_window_bytes = 100'000, .held_bytes_max = 200'000});
+  t.piece = 1460;
+  t.begun().open(1);
+  t.engine().bear(20);
+  for (int n = 0; n < 12; ++n) {
+    t.in("DATA 1 n=16384").event("data 1");
+    EXPECT_EQ(t.take(1).size(), 16'384u);
+    t.forget("WINDOW_UPDATE 1");
+  }
+  t.out("WINDOW_UPDATE +17088").quiet();  // when what stood open has run out: to as much as fits 20 packets
+  EXPECT_EQ(t.engine().receive_window(t.conn), 20 * 1024);
+  t.engine().bear(kNone32);
+  t.in("DATA 1 x").event("data 1").out("WINDOW_UPDATE").quiet();
+  EXPECT_GT(t.engine().receive_window(t.conn), 190'000);
+  t.audit();
+}
 TEST(H2Memory, ShortMemoryIsToldAsInternalError) {
   Talk t(H2Role::server, {}, 63);
   t.piece = 1460;
