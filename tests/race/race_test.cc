@@ -320,7 +320,8 @@ bool is_whole(const contract::Event& e) {
 // A reader stops nobody: what it gets is whole, in order, and not older than a lap, also when it is overtaken all the time.
 TEST(Race, Recorder_WhatIsReadWhileACoreWritesIsWhole) {
   using contract::EventKind;
-  auto memory = std::move(*trace::RecorderMemory::make("", 2, 8, 2'000'000'000));
+  std::string error;
+  const auto memory = trace::RecorderMemory::make("", 2, 8, 2'000'000'000, error);
   contract::Recorder recorder;
   recorder.attach(memory->ring(0));
   std::atomic<bool> done{false};

@@ -162,9 +162,10 @@ std::string explain_text(const Json& j) {
 
 // The events of a gateway that is no more, from the file that it kept them in.
 int print_trace_file(const std::string& path, const ringway::trace::Filter& filter, bool as_json) {
-  const auto memory = ringway::trace::RecorderMemory::open(path);
-  if (!memory.has_value()) fail(memory.error());
-  const ringway::trace::Document document{ringway::trace::collect(**memory, filter), (*memory)->cores(), {}};
+  std::string error;
+  const auto memory = ringway::trace::RecorderMemory::open(path, error);
+  if (memory == nullptr) fail(error);
+  const ringway::trace::Document document{ringway::trace::collect(*memory, filter), memory->cores(), {}};
   std::fputs((as_json ? document_of(document.events, document.cores, {}).dump(2) + "\n" : trace_text(document)).c_str(), stdout);
   return 0;
 }

@@ -14,7 +14,9 @@ class RecorderTest : public RelayTest {
  protected:
   void SetUp() override {
     RelayTest::SetUp();
-    memory = std::move(*trace::RecorderMemory::make("", 1, 4096, 2'000'000'000));
+    std::string error;
+    memory = trace::RecorderMemory::make("", 1, 4096, 2'000'000'000, error);
+    ASSERT_NE(memory, nullptr) << error;
     recorder().attach(memory->ring(0));
     record(contract::kAllEventGroups);
   }

@@ -30,9 +30,10 @@ using testing::HasSubstr;
 constexpr u64 kHz = 2'000'000'000;
 
 std::unique_ptr<RecorderMemory> make(const std::string& path = "", u32 cores = 2, u32 events = 8) {
-  auto memory = RecorderMemory::make(path, cores, events, kHz);
-  EXPECT_TRUE(memory.has_value()) << memory.error();
-  return std::move(*memory);
+  std::string error;
+  auto memory = RecorderMemory::make(path, cores, events, kHz, error);
+  EXPECT_NE(memory, nullptr) << error;
+  return memory;
 }
 
 contract::Recorder& on(contract::Recorder& recorder, contract::EventRing ring) {
@@ -49,7 +50,7 @@ class File : public testing::Test {
     EXPECT_NE(mkdtemp(name.data()), nullptr);
     return name;
   }();
-  std::string path_ = folder_ / "events";
+  std::string path_ = folder_ / "events", error_;
 };
 
 TEST_F(File, OutlivesItsWriterAndIsReadByTheNext) {
@@ -59,11 +60,11 @@ TEST_F(File, OutlivesItsWriterAndIsReadByTheNext) {
     on(recorder, memory->ring(1)).at(77);
     recorder.note<EventKind::request>({.conn = 5, .x = 9});
   }
-  const auto found = RecorderMemory::open(path_);
-  ASSERT_TRUE(found.has_value()) << found.error();
-  EXPECT_EQ((*found)->cores(), 3u);
-  EXPECT_EQ((*found)->events(), 8u);
-  const auto events = collect(**found, {});
+  const auto found = RecorderMemory::open(path_, error_);
+  ASSERT_NE(found, nullptr) << error_;
+  EXPECT_EQ(found->cores(), 3u);
+  EXPECT_EQ(found->events(), 8u);
+  const auto events = collect(*found, {});
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].core, 1u);
   EXPECT_EQ(events[0].conn, 5u);
@@ -78,9 +79,9 @@ TEST_F(File, OfTheRunBeforeIsKept) {
   }
   const auto second = make(path_);
   EXPECT_TRUE(collect(*second, {}).empty());
-  const auto first = RecorderMemory::open(path_ + ".old");
-  ASSERT_TRUE(first.has_value()) << first.error();
-  EXPECT_EQ(collect(**first, {}).size(), 1u);
+  const auto first = RecorderMemory::open(path_ + ".old", error_);
+  ASSERT_NE(first, nullptr) << error_;
+  EXPECT_EQ(collect(*first, {}).size(), 1u);
 }
 
 TEST_F(File, IsForItsOwnerAlone) {
@@ -91,9 +92,8 @@ TEST_F(File, IsForItsOwnerAlone) {
 }
 
 TEST_F(File, ThatCannotBeMadeIsASentence) {
-  const auto memory = RecorderMemory::make(folder_ / "no" / "where", 1, 8, kHz);
-  ASSERT_FALSE(memory.has_value());
-  EXPECT_THAT(memory.error(), HasSubstr("no/where: "));
+  EXPECT_EQ(RecorderMemory::make(folder_ / "no" / "where", 1, 8, kHz, error_), nullptr);
+  EXPECT_THAT(error_, HasSubstr("no/where: "));
 }
 
 TEST_F(File, CutShortDamagedOrOfAnotherKindIsRefused) {
@@ -104,8 +104,7 @@ TEST_F(File, CutShortDamagedOrOfAnotherKindIsRefused) {
   }();
   const auto opens = [&](const std::string& bytes) {
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
-    const auto memory = RecorderMemory::open(path_);
-    return memory.has_value() ? "" : memory.error().substr(path_.size());
+    return RecorderMemory::open(path_, error_) != nullptr ? "" : error_.substr(path_.size());
   };
   const auto with = [&](std::size_t at, char byte) {
     std::string bytes = good;
@@ -122,8 +121,8 @@ TEST_F(File, CutShortDamagedOrOfAnotherKindIsRefused) {
   for (const std::size_t rings_byte : {16u, 17u, 19u}) EXPECT_EQ(opens(with(rings_byte, 0x7f)), ": is cut short or damaged");
   for (const std::size_t events_byte : {20u, 22u, 23u}) EXPECT_EQ(opens(with(events_byte, 0x7f)), ": is cut short or damaged");
   EXPECT_EQ(opens(with(31, 0x7f)), ": is cut short or damaged") << "of the clock";
-  EXPECT_FALSE(RecorderMemory::open(folder_).has_value());
-  EXPECT_FALSE(RecorderMemory::open(folder_ / "absent").has_value());
+  EXPECT_EQ(RecorderMemory::open(folder_, error_), nullptr);
+  EXPECT_EQ(RecorderMemory::open(folder_ / "absent", error_), nullptr);
 }
 
 TEST(Memory, RoundsUpToAPowerOfTwo) { EXPECT_EQ(make("", 1, 1000)->events(), 1024u); }
