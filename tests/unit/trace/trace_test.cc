@@ -205,6 +205,32 @@ TEST(Around, AConnectionIsWhatItSaysItsExchangesAndWhoServesThemMeanwhile) {
   EXPECT_THAT(about(5), ElementsAre());
 }
 
+// One HTTP/2 connection to an endpoint, 2, carries exchanges of two clients at once.
+TEST(Around, AConnectionThatServesManyIsHeardUntilTheLastOfOursEnds) {
+  std::vector<Event> events;
+  const auto add = [&](EventKind kind, u32 conn, u32 exchange, u32 y = 0) {
+    Event e;
+    e.kind = kind;
+    e.conn = conn;
+    e.exchange = exchange;
+    e.half = 1;
+    e.y = y;
+    e.x = static_cast<u32>(events.size());
+    events.push_back(e);
+  };
+  add(EventKind::segment_in, 2, 0);     // 0
+  add(EventKind::picked, 1, 7, 2);      // 1
+  add(EventKind::picked, 3, 8, 2);      // 2
+  add(EventKind::picked, 1, 9, 2);      // 3
+  add(EventKind::request_end, 1, 7);    // 4
+  add(EventKind::segment_in, 2, 0);     // 5
+  add(EventKind::request_end, 1, 9);    // 6
+  add(EventKind::segment_in, 2, 0);     // 7
+  std::vector<u32> seen;
+  for (const Event& e : around(events, 1)) seen.push_back(e.x);
+  EXPECT_THAT(seen, ElementsAre(1, 3, 4, 5, 6));
+}
+
 TEST(Groups, HaveNames) {
   EXPECT_EQ(groups_of("all"), contract::kAllEventGroups);
   EXPECT_EQ(groups_of(""), 0u);
@@ -266,6 +292,7 @@ const Said kSaid[] = {
     {EventKind::sent_again, {.code = gate::kFin, .half = 9, .x = 1, .y = 2}, "FIN 9 bytes, seq 1 ack 2"},
     {EventKind::request, {.x = 80, .y = 2}, "head of 80 bytes, request 2 of its connection"},
     {EventKind::routed, {.x = 1}, "to service auth-service"},
+    {EventKind::routed, {.x = 1, .y = 5}, "to service auth-service, stream 5"},
     {EventKind::picked, {.code = 1, .half = 1, .x = 7, .y = 12}, "endpoint in slot 7, try 1, on pooled connection 12"},
     {EventKind::response, {.half = 200, .x = 3}, "status 200 from endpoint auth-service/10.0.0.11:80"},
     {EventKind::answered, {.half = 404}, "status 404 by the gateway itself"},
