@@ -71,8 +71,12 @@ struct RecorderMemory::Head {
   Seqlock<Anchor> anchor;   // the last one
 };
 
-std::expected<std::unique_ptr<RecorderMemory>, std::string> RecorderMemory::make(const std::string& path, u32 cores,
-                                                                                 u32 events, u64 tsc_hz) {
+std::unique_ptr<RecorderMemory> RecorderMemory::make(const std::string& path, u32 cores, u32 events, u64 tsc_hz,
+                                                     std::string& error) {
+  const auto fail = [&error](std::string sentence) {
+    error = std::move(sentence);
+    return nullptr;
+  };
   static_assert(sizeof(Head) <= kHeadBytes);
   RW_ASSERT(cores >= 1 && cores <= contract::kCoresMax && events <= contract::kRecorderEventsMax && tsc_hz > kHzLeast && tsc_hz < kHzMost);
   const u32 rings = cores + 1;
@@ -82,23 +86,23 @@ std::expected<std::unique_ptr<RecorderMemory>, std::string> RecorderMemory::make
   int fd = -1;
   if (!path.empty()) {
     if (rename(path.c_str(), (path + ".old").c_str()) != 0 && errno != ENOENT)
-      return std::unexpected(system_error(path, "the file of the run before cannot be kept"));
+      return fail(system_error(path, "the file of the run before cannot be kept"));
     fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return std::unexpected(system_error(path, "cannot be made"));
+    if (fd < 0) return fail(system_error(path, "cannot be made"));
     flags = MAP_SHARED;
   }
   const Fd closing(fd);
   // Room is taken now: a core that writes into a file system that is full would be killed.
   if (fd >= 0) {
-    if (const int error = posix_fallocate(fd, 0, static_cast<off_t>(bytes)); error != 0) {
-      errno = error;
+    if (const int number = posix_fallocate(fd, 0, static_cast<off_t>(bytes)); number != 0) {
+      errno = number;
       const std::string sentence = system_error(path, "no room for the recorder's events");
       unlink(path.c_str());
-      return std::unexpected(sentence);
+      return fail(sentence);
     }
   }
   void* const at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-  if (at == MAP_FAILED) return std::unexpected(system_error(path.empty() ? "recorder" : path, "cannot be mapped"));
+  if (at == MAP_FAILED) return fail(system_error(path.empty() ? "recorder" : path, "cannot be mapped"));
   Head& head = *::new (at) Head{};
   std::memcpy(head.magic, kMagic, sizeof(kMagic));
   head.fingerprint = trace::fingerprint();
@@ -110,24 +114,28 @@ std::expected<std::unique_ptr<RecorderMemory>, std::string> RecorderMemory::make
   return std::unique_ptr<RecorderMemory>(new RecorderMemory(at, bytes, rings, events));
 }
 
-std::expected<std::unique_ptr<RecorderMemory>, std::string> RecorderMemory::open(const std::string& path) {
+std::unique_ptr<RecorderMemory> RecorderMemory::open(const std::string& path, std::string& error) {
+  const auto fail = [&error](std::string sentence) {
+    error = std::move(sentence);
+    return nullptr;
+  };
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return std::unexpected(system_error(path, "cannot be opened"));
+  if (fd.get() < 0) return fail(system_error(path, "cannot be opened"));
   struct stat status {};
-  if (fstat(fd.get(), &status) != 0) return std::unexpected(system_error(path, "cannot be looked at"));
+  if (fstat(fd.get(), &status) != 0) return fail(system_error(path, "cannot be looked at"));
   const std::size_t bytes = static_cast<std::size_t>(status.st_size);
-  if (!S_ISREG(status.st_mode) || bytes < kHeadBytes) return std::unexpected(path + ": is not a recorder's file");
+  if (!S_ISREG(status.st_mode) || bytes < kHeadBytes) return fail(path + ": is not a recorder's file");
   void* const at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (at == MAP_FAILED) return std::unexpected(system_error(path, "cannot be mapped"));
+  if (at == MAP_FAILED) return fail(system_error(path, "cannot be mapped"));
   std::unique_ptr<RecorderMemory> memory(new RecorderMemory(at, bytes, 0, 0));
   const Head& head = memory->head();
-  if (std::memcmp(head.magic, kMagic, sizeof(kMagic)) != 0) return std::unexpected(path + ": is not a recorder's file");
+  if (std::memcmp(head.magic, kMagic, sizeof(kMagic)) != 0) return fail(path + ": is not a recorder's file");
   if (head.fingerprint != trace::fingerprint())
-    return std::unexpected(path + ": was written by another build, with other events; read it with that build's ringwayctl");
+    return fail(path + ": was written by another build, with other events; read it with that build's ringwayctl");
   const bool sound = head.rings >= 2 && head.rings <= contract::kCoresMax + 1 && std::has_single_bit(head.events) &&
                      head.events >= 2 && head.events <= contract::kRecorderEventsMax && head.tsc_hz > kHzLeast && head.tsc_hz < kHzMost &&
                      bytes == bytes_of(head.rings, head.events);
-  if (!sound) return std::unexpected(path + ": is cut short or damaged");
+  if (!sound) return fail(path + ": is cut short or damaged");
   memory->rings_ = head.rings;
   memory->events_ = head.events;
   return memory;

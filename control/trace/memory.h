@@ -8,7 +8,6 @@
 // already, it is kept beside the new one with `.old` behind its name, so that a restart does not destroy what a crash
 // left. Made and opened on any thread, before and after cores use it.
 
-#include <expected>
 #include <memory>
 #include <string>
 
@@ -27,11 +26,11 @@ struct Anchor {
 
 class RecorderMemory {
  public:
-  // `events`: kept by each ring, rounded up to a power of two. `path`: empty for no file. The error is a sentence.
-  static std::expected<std::unique_ptr<RecorderMemory>, std::string> make(const std::string& path, u32 cores, u32 events,
-                                                                          u64 tsc_hz);
-  // A file that `make` made, by this build; to be read only.
-  static std::expected<std::unique_ptr<RecorderMemory>, std::string> open(const std::string& path);
+  // `events`: kept by each ring, rounded up to a power of two. `path`: empty for no file. Null with a sentence in `error`
+  // when there is no room.
+  static std::unique_ptr<RecorderMemory> make(const std::string& path, u32 cores, u32 events, u64 tsc_hz, std::string& error);
+  // A file that `make` made, by this build; to be read only. Null with a sentence in `error` when it is none.
+  static std::unique_ptr<RecorderMemory> open(const std::string& path, std::string& error);
   ~RecorderMemory();
   RecorderMemory(const RecorderMemory&) = delete;
   RecorderMemory& operator=(const RecorderMemory&) = delete;

@@ -32,14 +32,15 @@ std::vector<Event> around(const std::vector<Event>& events, u32 conn) {
   }
   for (const Event& e : events)
     if (e.kind == EventKind::picked && e.half == 0 && exchanges.contains(e.exchange)) opened.insert(e.y);
-  std::map<u32, u32> serves;  // connection to an endpoint: exchange
+  std::map<u32, std::set<u32>> serves;  // connection to an endpoint: exchanges, many with HTTP/2
   std::vector<Event> out;
   for (const Event& e : events) {
     const bool ours = e.exchange != 0 && exchanges.contains(e.exchange);
-    if (e.kind == EventKind::picked && ours) serves[e.y] = e.exchange;
+    if (e.kind == EventKind::picked && ours) serves[e.y].insert(e.exchange);
     if (e.conn == conn || ours || serves.contains(e.conn) || opened.contains(e.conn)) out.push_back(e);
-    if (e.kind == EventKind::request_end && ours)
-      std::erase_if(serves, [&](const auto& s) { return s.second == e.exchange && s.first != conn; });
+    if (e.kind != EventKind::request_end || !ours) continue;
+    for (auto& [served_by, whom] : serves) whom.erase(e.exchange);
+    std::erase_if(serves, [](const auto& s) { return s.second.empty(); });
   }
   return out;
 }

@@ -236,7 +236,7 @@ void Worker::listen(const contract::Plan* before, const contract::Plan& now) {
       engine_.unlisten(book_.name(old_ones[o].ip), old_ones[o].port);
       ++o;
     } else {
-      engine_.listen(book_.name(new_ones[n].ip), new_ones[n].port, 0);
+      engine_.listen(book_.name(new_ones[n].ip), new_ones[n].port, static_cast<u32>(n));
       ++n;
     }
   }

@@ -120,9 +120,10 @@ struct Gate::Impl {
   // out.cc
   bool route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const;
   bool route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const;
-  void send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us);
-  void send6(mbuf::Pkt pkt, TimeUs now_us);
-  void send_frame(mbuf::Pkt pkt, u32 port, const wire::Mac& to, u16 type);
+  // What has no route stays with the caller, who drops it.
+  void send(mbuf::Pkt&& pkt, wire::Ip4 dst, TimeUs now_us);
+  void send6(mbuf::Pkt&& pkt, TimeUs now_us);
+  void send_frame(mbuf::Pkt&& pkt, u32 port, const wire::Mac& to, u16 type);
   void wait_for(mbuf::Pkt pkt, u32 port, const wire::Ip& hop, TimeUs now_us);
   void send_waiting(TimeUs now_us);
   void ask_due(TimeUs now_us);

@@ -12,12 +12,6 @@ u64 Neighbours::pack(const wire::Mac& mac) {
   return word | kValid;
 }
 
-wire::Mac Neighbours::unpack(u64 word) {
-  wire::Mac mac;
-  std::memcpy(mac.b.data(), &word, mac.b.size());
-  return mac;
-}
-
 Neighbours::Key Neighbours::key_of(u32 port, const wire::Ip& ip) {
   if (ip.is4()) return key_of(port, ip.ip4());
   const u64 high = ip.ip6().high(), low = ip.ip6().low();
@@ -37,15 +31,8 @@ Neighbours::Entry* Neighbours::existing(const Key& key) const {
 }
 
 bool Neighbours::find(const Key& key, wire::Mac& out) const {
-  const Entry* e = &entries_[first_place(key.word)];  // nearly always
-  if (!holds(*e, key)) e = existing(key);
-  if (e == nullptr) return false;
-  const u64 word = e->mac.load(std::memory_order_acquire);
-  // The writer may have given the place to another address in between.
-  if ((word & kValid) == 0 || !holds(*e, key)) return false;
-  if (e->used.load(std::memory_order_relaxed) == 0) e->used.store(1, std::memory_order_relaxed);
-  out = unpack(word);
-  return true;
+  const Entry* e = existing(key);
+  return e != nullptr && read(*e, key, out);
 }
 
 void Neighbours::forget(Entry& entry) {

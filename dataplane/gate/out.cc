@@ -48,15 +48,15 @@ bool Gate::Impl::route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const {
   return false;
 }
 
-void Gate::Impl::send_frame(mbuf::Pkt pkt, u32 port, const wire::Mac& to, u16 type) {
+void Gate::Impl::send_frame(mbuf::Pkt&& pkt, u32 port, const wire::Mac& to, u16 type) {
   u8* head = pkt.prepend(wire::kEthHeaderBytes);
   if (head == nullptr) {
     mbuf::Pkt front = pools.alloc();
-    if (!front) return page.count(Verdict::no_mbuf);
+    if (!front) return void(drop(pkt, Verdict::no_mbuf));
     head = front.append(wire::kEthHeaderBytes);
     front.get()->ol_flags |= pkt.get()->ol_flags & RTE_MBUF_F_TX_OFFLOAD_MASK;
     front.get()->tx_offload = pkt.get()->tx_offload;
-    if (rte_pktmbuf_chain(front.get(), pkt.get()) != 0) return page.count(Verdict::tx_refused);
+    if (rte_pktmbuf_chain(front.get(), pkt.get()) != 0) return void(drop(pkt, Verdict::tx_refused));
     [[maybe_unused]] const rte_mbuf* chained = pkt.release();
     pkt = std::move(front);
   }
@@ -65,7 +65,7 @@ void Gate::Impl::send_frame(mbuf::Pkt pkt, u32 port, const wire::Mac& to, u16 ty
   config.queues[port]->tx(std::move(pkt));
 }
 
-void Gate::Impl::send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us) {
+void Gate::Impl::send(mbuf::Pkt&& pkt, wire::Ip4 dst, TimeUs now_us) {
   u32 port = 0;
   wire::Ip4 hop;
   // To an address of our own: nobody out there would answer for it.
@@ -75,7 +75,7 @@ void Gate::Impl::send(mbuf::Pkt pkt, wire::Ip4 dst, TimeUs now_us) {
   wait_for(std::move(pkt), port, hop, now_us);
 }
 
-void Gate::Impl::send6(mbuf::Pkt pkt, TimeUs now_us) {
+void Gate::Impl::send6(mbuf::Pkt&& pkt, TimeUs now_us) {
   const wire::Ip6 dst = wire::Ip6View(pkt.data()).destination();
   u32 port = 0;
   wire::Ip6 hop;

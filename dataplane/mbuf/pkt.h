@@ -53,6 +53,12 @@ class Pkt {
   // Makes room for `n` bytes in front of / behind the data and returns where they begin, or nullptr without room.
   u8* prepend(u32 n) { return reinterpret_cast<u8*>(rte_pktmbuf_prepend(m_, static_cast<u16>(n))); }
   u8* append(u32 n) { return reinterpret_cast<u8*>(rte_pktmbuf_append(m_, static_cast<u16>(n))); }
+  // Of a packet that nobody has written to yet: its data is `n` bytes of its only segment.
+  void resize_fresh(u32 n) {
+    RW_ASSERT(m_->data_off + n <= m_->buf_len);
+    m_->data_len = static_cast<u16>(n);
+    m_->pkt_len = n;
+  }
   // Drops `n` bytes from the front of the first segment (n <= first_bytes()) or from the end of the packet.
   void drop_front(u32 n) { RW_ASSERT(rte_pktmbuf_adj(m_, static_cast<u16>(n)) != nullptr); }
   void drop_back(u32 n) { RW_ASSERT(rte_pktmbuf_trim(m_, static_cast<u16>(n)) == 0); }

@@ -35,6 +35,12 @@ class Pools {
 
   // A fresh packet with no data and the usual headroom; empty when the pool is.
   Pkt alloc() { return Pkt(rte_pktmbuf_alloc(packets_)); }
+  // The same with `bytes` of data, of any content, which one segment holds.
+  Pkt alloc(u32 bytes) {
+    Pkt pkt = alloc();
+    if (pkt) pkt.resize_fresh(bytes);
+    return pkt;
+  }
   // A packet whose single segment refers to `length` bytes of `slice` from `skip` on (no copy); empty when out of mbufs.
   Pkt refer(const Slice& slice, u32 skip, u32 length);
 

@@ -133,7 +133,7 @@ class Queue {
  private:
   static constexpr u32 kWaitingMax = 512;  // power of two
   static constexpr u32 kReclaimEvery = 64;  // idle flushes: it may cost a system call
-  bool must_linearize(const rte_mbuf& frame) const;
+  inline bool must_linearize(const rte_mbuf& frame) const;  // of queue.cc alone
   mbuf::Pkt linearize(mbuf::Pkt frame);
   u32 send(rte_mbuf** frames, u32 count);
   void reclaim();

@@ -91,11 +91,12 @@ void Relay::accept(const tcp::AppEvent& event) {
   page().sessions_active.set(sessions_.in_use());
   Session& s = sessions_[index];
   s.conn = event.id;
-  s.tuple = engine_.info(event.id)->tuple;
+  s.tuple = engine_.tuple(event.id);
   config_.book->hold(s.tuple);
   s.accepted = static_cast<u32>(now_us_ >> 10);
   s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
+  s.listener = event.listener;  // where it was when the worker began to listen: nearly always still
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
   if (listener->route_table == kNone32 && listener->service != kNone32 &&
@@ -111,11 +112,17 @@ void Relay::accept(const tcp::AppEvent& event) {
 const contract::Listener* Relay::find_listener(Session& s) {
   if (s.listener_generation != static_cast<u32>(plan_->generation)) {
     const auto& listeners = plan_->listeners;
-    const std::pair wanted(config_.book->ip(s.tuple.local), s.tuple.local_port);
-    const auto at = std::lower_bound(listeners.begin(), listeners.end(), wanted,
-                                     [](const auto& l, const auto& w) { return std::pair(l.ip, l.port) < w; });
-    const bool found = at != listeners.end() && at->ip == wanted.first && at->port == wanted.second;
-    s.listener = found ? static_cast<u32>(at - listeners.begin()) : kNone32;
+    const wire::Ip local = config_.book->ip(s.tuple.local);
+    const auto is_it = [&](u32 i) {
+      return i < listeners.size() && listeners[i].port == s.tuple.local_port && listeners[i].ip == local;
+    };
+    if (!is_it(s.listener)) {
+      const std::pair wanted(local, s.tuple.local_port);
+      const auto at = std::lower_bound(listeners.begin(), listeners.end(), wanted,
+                                       [](const auto& l, const auto& w) { return std::pair(l.ip, l.port) < w; });
+      s.listener = static_cast<u32>(at - listeners.begin());
+      if (!is_it(s.listener)) s.listener = kNone32;
+    }
     s.listener_generation = static_cast<u32>(plan_->generation);
   }
   return s.listener == kNone32 ? nullptr : &plan_->listeners[s.listener];

@@ -160,7 +160,9 @@ Exchange& Relay::open_exchange(u32 session, u32 stream, u32 service) {
   x.service = service;
   x.started_us = x.active_us = now_us_;
   stats_.services[plan_->services[service].slot].active.add();
-  note<EventKind::routed>(x, [&] { return Fields{.x = plan_->services[service].slot}; });
+  note<EventKind::routed>(x, [&] {
+    return Fields{.x = plan_->services[service].slot, .y = stream == kNone32 ? 0 : h2_.id(stream)};
+  });
   return x;
 }
 

@@ -98,7 +98,14 @@ void Engine::prefetch(const gate::Segment& segment) const {
   for (u32 line = 0; line < 4; ++line) __builtin_prefetch(t + line * kCacheLineBytes, 1);
 }
 
-void Engine::adopt(std::span<const contract::PathSize> sizes) { impl_->path_sizes = sizes; }
+void Engine::adopt(std::span<const contract::PathSize> sizes) {
+  const u32 ours = impl_->mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
+  const auto smaller = [&](const contract::PathSize& p) {
+    return std::min<u32>(p.packet_bytes, impl_->config.port_mtu[p.port]) < ours;
+  };
+  // Where every path takes what all ports do, there is nothing to be asked at every handshake.
+  impl_->path_sizes = std::ranges::any_of(sizes, smaller) ? sizes : std::span<const contract::PathSize>{};
+}
 
 void Engine::unreachable(const wire::FourTuple& tuple) {
   const u32 value = impl_->find(tuple, impl_->hash_of(tuple));
@@ -299,6 +306,12 @@ mbuf::Chain Engine::reclaim_unsent(ConnId id) {
   }
   t->next = t->unacked.cursor(std::min(sent, static_cast<u32>(std::max(t->snd_nxt - t->base(), 0))));
   return rest;
+}
+
+const wire::FourTuple& Engine::tuple(ConnId id) const {
+  const Tcb* t = impl_->get(id);
+  RW_ASSERT(t != nullptr);
+  return t->tuple;
 }
 
 std::optional<ConnInfo> Engine::info(ConnId id) const {

@@ -218,6 +218,8 @@ class Engine {
   mbuf::Chain reclaim_unsent(ConnId id);
 
   std::optional<ConnInfo> info(ConnId id) const;
+  // Of a connection that is alive.
+  const wire::FourTuple& tuple(ConnId id) const;
   u32 active() const;     // connections that hold a TCB
   // Packets that a connection may hold each way, by how many are left; kNone32 as long as nobody has looked.
   u32 packet_share() const;

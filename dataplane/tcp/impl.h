@@ -301,7 +301,11 @@ struct Engine::Impl {
   // --- path.cc
   u64 path_key(wire::Addr remote) const;
   void too_big(u32 i, SeqNo seq, u32 packet_bytes);
-  u32 packet_bytes_to(wire::Addr remote) const;
+  u32 packet_bytes_to(wire::Addr remote) const {
+    const u32 ours = mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
+    return path_sizes.empty() ? ours : packet_bytes_by_path(remote, ours);
+  }
+  u32 packet_bytes_by_path(wire::Addr remote, u32 ours) const;
   static u32 packet_least(const Tcb& t) { return t.tuple.local.is4() ? kPacketLeast : wire::kIp6MtuMin; }
   bool shrink_segments(Tcb& t, u32 packet_bytes);
   void suspect_black_hole(Tcb& t);
@@ -385,7 +389,9 @@ struct Engine::Impl {
   // `segment_bytes` of payload is what the port cuts the packet into; 0: it is one segment.
   void write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos = 0,
                      u16 segment_bytes = 0);
-  void write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos);
+  template <bool is4>
+  void write_headers_of(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f, u64 options, u8 tos,
+                        u16 segment_bytes);
   u16 address_sum(const wire::FourTuple& t);
   static u32 ip_header_bytes(const wire::FourTuple& t) {
     return t.local.is4() ? wire::kIp4HeaderBytes : wire::kIp6HeaderBytes;

@@ -21,7 +21,11 @@ constexpr u32 kNotesSent = bit_of(contract::EventGroup::segments) | bit_of(contr
 
 void store(u8* p, wire::Be16 v) { std::memcpy(p, &v.raw, 2); }
 
-void write_ip4(u8* p, const wire::FourTuple& t, u8 tos, wire::Be16 total, wire::Be16 checksum) {
+// `addresses` as address_sum; without `summed` the port fills in the checksum.
+void write_ip4(u8* p, const wire::FourTuple& t, u8 tos, u16 bytes, u16 addresses, bool summed) {
+  const wire::Be16 total = wire::Be16::from_host(bytes);
+  const u64 sum = summed ? kIpConstantSum + total.raw + addresses + (u64{tos} << 8) : 0xffff;
+  const wire::Be16 checksum{static_cast<u16>(~wire::fold(sum))};
   constexpr u64 kFirst = u64{wire::Be32::from_host(0x4000).raw} << 32 | wire::Be16::from_host(0x4500).raw;
   wire::store_raw64(p, kFirst | u64{tos} << 8 | u64{total.raw} << 16);
   wire::store_raw64(p + 8, u64{wire::Be32::from_host(t.local.v).raw} << 32 | u64{checksum.raw} << 16 |
@@ -37,27 +41,27 @@ u16 Engine::Impl::address_sum(const wire::FourTuple& t) {
   return wire::fold(wire::pseudo_header_sum(config.book->ip6(t.local), config.book->ip6(t.remote), 0, 0));
 }
 
-// IPv4 has a checksum of its own; `addresses` as address_sum.
-void Engine::Impl::write_ip(u8* p, const wire::FourTuple& t, u16 total, u16 addresses, u8 tos) {
-  if (t.local.is4()) {
-    const wire::Be16 total_be = wire::Be16::from_host(total);
-    const u64 sum = config.caps.ip_checksum ? 0xffff : kIpConstantSum + total_be.raw + addresses + (u64{tos} << 8);
-    return write_ip4(p, t, tos, total_be, wire::Be16{static_cast<u16>(~wire::fold(sum))});
-  }
-  wire::write_ip6(p, {.payload_bytes = static_cast<u16>(total - wire::kIp6HeaderBytes), .traffic_class = tos,
-                      .next_header = kProtocolTcp,
-                      .source = config.book->ip6(t.local), .destination = config.book->ip6(t.remote)});
-}
-
 // The packet's first f.header_bytes and those of the IP header are ours; TCP options, if any, are there already, with the
 // sum `options`.
 // The sums are made of what is written, not of the bytes: reading back what was stored a moment ago stalls.
 void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
                                  u64 options, u8 tos, u16 segment_bytes) {
+  if (t.local.is4()) return write_headers_of<true>(pkt, t, addresses, f, options, tos, segment_bytes);
+  write_headers_of<false>(pkt, t, addresses, f, options, tos, segment_bytes);
+}
+
+template <bool is4>
+void Engine::Impl::write_headers_of(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 addresses, const wire::TcpFields& f,
+                                    u64 options, u8 tos, u16 segment_bytes) {
+  constexpr u32 ip_bytes = is4 ? wire::kIp4HeaderBytes : wire::kIp6HeaderBytes;
   u8* const p = pkt.data();
-  const u32 ip_bytes = ip_header_bytes(t);
   const u16 total = static_cast<u16>(pkt.total_bytes());
-  write_ip(p, t, total, addresses, tos);
+  if constexpr (is4) {
+    write_ip4(p, t, tos, total, addresses, !config.caps.ip_checksum);
+  } else {
+    wire::write_ip6(p, {.payload_bytes = static_cast<u16>(total - ip_bytes), .traffic_class = tos, .next_header = kProtocolTcp,
+                        .source = config.book->ip6(t.local), .destination = config.book->ip6(t.remote)});
+  }
 
   u8* const h = p + ip_bytes;
   const u64 fields = wire::write_tcp(h, f);
@@ -78,7 +82,7 @@ void Engine::Impl::write_headers(mbuf::Pkt& pkt, const wire::FourTuple& t, u16 a
     store(h + wire::kTcpChecksumOffset, sum.value());
   }
   if (config.caps.ip_checksum || config.caps.tcp_checksum) {
-    pkt.set_tx_offload(ip_bytes, f.header_bytes, config.caps.ip_checksum && t.local.is4(), config.caps.tcp_checksum);
+    pkt.set_tx_offload(ip_bytes, f.header_bytes, config.caps.ip_checksum && is4, config.caps.tcp_checksum);
   }
   if (segment_bytes != 0) pkt.set_tso(segment_bytes);
 }
@@ -92,8 +96,7 @@ mbuf::Pkt Engine::Impl::build(const Tcb& t, SeqNo seq, u8 flags, u16 window, mbu
   const u32 header_bytes = ip_bytes + tcp_bytes;
   mbuf::Pkt pkt;
   if (bytes == 0) {
-    pkt = pools.alloc();
-    if (pkt) pkt.append(header_bytes);
+    pkt = pools.alloc(header_bytes);
   } else {
     const mbuf::Slice& s = t.unacked.slice(from.slice);
     const bool whole = from.skip == 0 && bytes >= s.length;
@@ -182,9 +185,8 @@ mbuf::Pkt Engine::Impl::build_indirect(const Tcb& t, mbuf::Chain::Cursor from, u
     bytes -= first.length;
     from = {first.next, 0};
   } else {
-    pkt = pools.alloc();
+    pkt = pools.alloc(header_bytes);
     if (!pkt) return pkt;
-    pkt.append(header_bytes);
   }
   rte_mbuf* last = pkt.get();
   while (bytes > 0) {
@@ -225,14 +227,14 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
   options.timestamps = answer ? t.has(kTimestamps) : config.timestamps;
   options.ts_value = stamp_of(t);
   options.ts_echo = answer ? t.stamp.recent : 0;
+  const u32 ip_bytes = ip_header_bytes(t.tuple);
   const u32 tcp_bytes = wire::kTcpHeaderBytes + wire::syn_option_bytes(options);
-  mbuf::Pkt pkt = pools.alloc();
+  mbuf::Pkt pkt = pools.alloc(ip_bytes + tcp_bytes);
   if (!pkt) {
     count(Verdict::no_mbuf);
     return pkt;
   }
-  const u32 ip_bytes = ip_header_bytes(t.tuple);
-  u8* const at = pkt.append(ip_bytes + tcp_bytes) + ip_bytes + wire::kTcpHeaderBytes;
+  u8* const at = pkt.data() + ip_bytes + wire::kTcpHeaderBytes;
   const u32 option_bytes = wire::write_syn_options(at, options);
   u8 flags = answer ? gate::kSyn | gate::kAck : gate::kSyn;
   if (answer && t.has(kEcn)) flags |= gate::kEce;
@@ -246,24 +248,25 @@ mbuf::Pkt Engine::Impl::build_syn(const Tcb& t, u16 window) {
 }
 
 mbuf::Pkt Engine::Impl::build_reply(const Reply& r) {
-  mbuf::Pkt pkt = pools.alloc();
-  if (!pkt) {
-    count(Verdict::no_mbuf);
-    return pkt;
-  }
   const bool syn = (r.flags & gate::kSyn) != 0;
   const u32 option_bytes = syn ? wire::syn_option_bytes(r.options) : r.options.timestamps ? wire::kTcpTimestampBytes : 0;
   const u32 tcp_bytes = wire::kTcpHeaderBytes + option_bytes;
   const u32 ip_bytes = ip_header_bytes(r.tuple);
-  u8* const at = pkt.append(ip_bytes + tcp_bytes) + ip_bytes + wire::kTcpHeaderBytes;
+  mbuf::Pkt pkt = pools.alloc(ip_bytes + tcp_bytes);
+  if (!pkt) {
+    count(Verdict::no_mbuf);
+    return pkt;
+  }
+  u8* const at = pkt.data() + ip_bytes + wire::kTcpHeaderBytes;
+  u64 option_sum = 0;
   if (syn) {
-    wire::write_syn_options(at, r.options);
+    option_sum = wire::sum_words(at, wire::write_syn_options(at, r.options));
   } else if (r.options.timestamps) {
-    wire::write_timestamps(at, r.options.ts_value, r.options.ts_echo);
+    option_sum = wire::write_timestamps(at, r.options.ts_value, r.options.ts_echo);
   }
   write_headers(pkt, r.tuple, address_sum(r.tuple),
                 {r.tuple.local_port, r.tuple.remote_port, r.seq, r.ack, static_cast<u8>(tcp_bytes), r.flags, r.window},
-                wire::sum_words(at, option_bytes));
+                option_sum);
   if (page.recorder.wants(kNotesSent)) [[unlikely]] note_sent(r);
   return pkt;
 }

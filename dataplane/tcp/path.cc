@@ -19,9 +19,7 @@ u64 Engine::Impl::path_key(wire::Addr remote) const {
 }
 
 // The largest packet that may leave for `remote`, as configured. Asked when a connection opens.
-u32 Engine::Impl::packet_bytes_to(wire::Addr remote) const {
-  const u32 ours = mss_ours + wire::kIp4HeaderBytes + wire::kTcpHeaderBytes;
-  if (path_sizes.empty()) return ours;
+u32 Engine::Impl::packet_bytes_by_path(wire::Addr remote, u32 ours) const {
   const wire::Ip6 ip = address_of(remote).ip6();
   for (const contract::PathSize& p : path_sizes) {
     if (p.to.contains(ip)) return std::min<u32>({ours, p.packet_bytes, config.port_mtu[p.port]});

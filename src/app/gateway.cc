@@ -78,9 +78,9 @@ std::string Gateway::make_pools(const config::GatewayConfig& config) {
 }
 
 std::string Gateway::make_recorder(const config::RecorderConfig& config) {
-  auto memory = trace::RecorderMemory::make(config.file, cores(), config.events, tsc_hz_);
-  if (!memory.has_value()) return "gateway.recorder: " + memory.error();
-  recorded_ = std::move(*memory);
+  std::string error;
+  recorded_ = trace::RecorderMemory::make(config.file, cores(), config.events, tsc_hz_, error);
+  if (recorded_ == nullptr) return "gateway.recorder: " + error;
   for (u32 i = 0; i < cores(); i++) cores_[i]->stats->page.recorder.attach(recorded_->ring(i));
   recorder_.attach(recorded_->ring(cores()));
   board_->record_to(recorder_);

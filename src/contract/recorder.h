@@ -75,17 +75,17 @@ struct Event : EventFields {
   EventKind kind = EventKind::none;
 };
 
-// Records in memory: a power of two of them, each of four words; all zero when nothing was ever written.
-class EventRing {
+// Records in memory: a power of two of them, each of four words; all zero when nothing was ever written. `W`: an atomic u64.
+template <class W>
+class EventRingOf {
  public:
   static constexpr u32 kWords = 4;
   static constexpr u32 kRecordBytes = kWords * sizeof(u64);
-  using Word = std::atomic<u64>;
-  static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(u64));
+  using Word = W;
 
-  EventRing() = default;
+  EventRingOf() = default;
   // The memory outlives the ring. `words` are four for each record, whose number is a power of two.
-  explicit EventRing(std::span<Word> words) : words_(words.data()), mask_(static_cast<u32>(words.size() / kWords) - 1) {
+  explicit EventRingOf(std::span<Word> words) : words_(words.data()), mask_(static_cast<u32>(words.size() / kWords) - 1) {
     RW_ASSERT(words.size() >= kWords && std::has_single_bit(words.size()));
   }
 
@@ -137,6 +137,8 @@ class EventRing {
   Word* words_ = nullptr;
   u32 mask_ = 0;
 };
+using EventRing = EventRingOf<std::atomic<u64>>;
+static_assert(EventRing::Word::is_always_lock_free && sizeof(EventRing::Word) == sizeof(u64));
 
 // A writer's end: mask, ring and the time. One thread's, but for the mask.
 class RW_CACHE_ALIGNED Recorder {

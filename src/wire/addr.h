@@ -61,6 +61,7 @@ struct Ip6 {
   constexpr u64 high() const { return __builtin_bswap64(std::bit_cast<std::array<u64, 2>>(b)[0]); }
   constexpr u64 low() const { return __builtin_bswap64(std::bit_cast<std::array<u64, 2>>(b)[1]); }
   friend auto operator<=>(const Ip6&, const Ip6&) = default;
+  friend constexpr bool operator==(const Ip6& x, const Ip6& y) { return x.high() == y.high() && x.low() == y.low(); }
 };
 
 inline Ip6 load_ip6(const u8* p) {

@@ -10,15 +10,18 @@
 // other work the mean says how often we were interrupted, and the median part what a request costs meanwhile.
 //
 // usage: bench_relay [requests] [connections] [response body bytes] [keep|close|h2-h1|h1-h2|h2-h2] [software|checksums|tso] [streams]
+//        [record]
 // `close`: every request on a client connection of its own, `Connection: close`. `h2-h1`: clients speak HTTP/2, each with
 // so many streams at once (100), endpoints HTTP/1.1; and so on.
 // `checksums`, `tso`: what the gateway's ports do for it; the far ends cut packets and fill in checksums as a NIC would.
+// `record`, the last word: with the flight recorder at full.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "control/trace/memory.h"
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h2_engine.h"
 #include "tests/support/world.h"
@@ -244,6 +247,8 @@ struct Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool record = std::string_view(argv[argc - 1]) == "record";
+  if (record) --argc;
   const u64 requests = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 500'000;
   const u32 connections = argc > 2 ? static_cast<u32>(std::strtoul(argv[2], nullptr, 10)) : 64;
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
@@ -252,7 +257,12 @@ int main(int argc, char** argv) {
                   .streams = argc > 6 ? static_cast<u32>(std::strtoul(argv[6], nullptr, 10)) : 100};
   const bool huge = start_eal_huge(256);
   const std::string_view offloads = argc > 5 ? argv[5] : "software";
+  std::string error;
+  const auto recorded = trace::RecorderMemory::make("", 1, contract::kRecorderEventsDefault, tsc_hz(), error);
+  RW_ASSERT(recorded != nullptr);
   Bench bench(connections, body, kind, offloads);
+  bench.world.stats.page.recorder.attach(recorded->ring(0));
+  if (record) bench.world.stats.page.recorder.record(contract::kAllEventGroups);
   const auto& ticks = bench.world.stats.page.ticks;
   const auto busy = [&](u32 phase) {
     return ticks[static_cast<u32>(contract::Regime::working)][phase].get() +

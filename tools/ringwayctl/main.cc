@@ -162,9 +162,10 @@ std::string explain_text(const Json& j) {
 
 // The events of a gateway that is no more, from the file that it kept them in.
 int print_trace_file(const std::string& path, const ringway::trace::Filter& filter, bool as_json) {
-  const auto memory = ringway::trace::RecorderMemory::open(path);
-  if (!memory.has_value()) fail(memory.error());
-  const ringway::trace::Document document{ringway::trace::collect(**memory, filter), (*memory)->cores(), {}};
+  std::string error;
+  const auto memory = ringway::trace::RecorderMemory::open(path, error);
+  if (memory == nullptr) fail(error);
+  const ringway::trace::Document document{ringway::trace::collect(*memory, filter), memory->cores(), {}};
   std::fputs((as_json ? document_of(document.events, document.cores, {}).dump(2) + "\n" : trace_text(document)).c_str(), stdout);
   return 0;
 }
@@ -188,86 +189,99 @@ int print_reload(const Answer& answer) {
   return 1;
 }
 
-}  // namespace
+// What the command line asks for.
+struct Words {
+  std::string socket = "/run/ringway/admin.sock";
+  bool as_json = false, all = false, undo = false;
+  std::string endpoint, method, url, source;  // drain, explain
+  std::vector<std::string> fields;
+  std::string on_off, groups = "all";         // record
+  ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
+  std::string file;
+};
 
-int main(int argc, char** argv) {
-  CLI::App app{"Asks a running Ringway gateway"};
+void add_options(CLI::App& app, Words& w) {
   app.require_subcommand(1);
   app.fallthrough();
-  std::string socket = "/run/ringway/admin.sock";
-  bool as_json = false;
-  app.add_option("-s,--socket", socket, "Admin socket of the gateway")->capture_default_str();
-  app.add_flag("--json", as_json, "Print the gateway's JSON");
+  app.add_option("-s,--socket", w.socket, "Admin socket of the gateway")->capture_default_str();
+  app.add_flag("--json", w.as_json, "Print the gateway's JSON");
   app.add_subcommand("status", "State, ports and cores");
   app.add_subcommand("services", "Services with their requests and latency");
   app.add_subcommand("endpoints", "Endpoints with their health and requests");
   app.add_subcommand("connections", "A sample of the client connections");
   app.add_subcommand("reload", "Read the configuration again");
   app.add_subcommand("hosts", "Lines for /etc/hosts");
-  bool all = false;
-  app.add_subcommand("counters", "Counters, verdicts, port statistics and where the time goes")->add_flag("--all", all, "Zeros too");
-  std::string endpoint, method, url, source;
-  bool undo = false;
+  app.add_subcommand("counters", "Counters, verdicts, port statistics and where the time goes")->add_flag("--all", w.all, "Zeros too");
   CLI::App* drain = app.add_subcommand("drain", "Drain the gateway and let it exit, or one endpoint");
-  drain->add_option("--endpoint", endpoint, "Take only this endpoint out of rotation");
-  drain->add_flag("--undo", undo, "Put the endpoint back")->needs("--endpoint");
+  drain->add_option("--endpoint", w.endpoint, "Take only this endpoint out of rotation");
+  drain->add_flag("--undo", w.undo, "Put the endpoint back")->needs("--endpoint");
   CLI::App* explain = app.add_subcommand("explain", "Where a request would go, and why");
-  explain->add_option("method", method, "GET, POST, ...")->required();
-  explain->add_option("url", url, "http://name:port/path")->required();
-  explain->add_option("--source", source, "Client address, with a port if wanted");
-  std::vector<std::string> fields;
-  explain->add_option("-H,--header", fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
+  explain->add_option("method", w.method, "GET, POST, ...")->required();
+  explain->add_option("url", w.url, "http://name:port/path")->required();
+  explain->add_option("--source", w.source, "Client address, with a port if wanted");
+  explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
-  std::string on_off, groups = "all";
-  record->add_option("switch", on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
-  record->add_option("--mask", groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
+  record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
+  record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
   CLI::App* trace = app.add_subcommand("trace", "The last events of all cores, in order of time");
-  ringway::trace::Filter filter;
-  filter.last = 200;
-  std::string file;
-  trace->add_option("--conn", filter.conn, "Only what is about this connection and its requests");
-  trace->add_option("--core", filter.core, "Only of this core");
-  trace->add_option("--last", filter.last, "At most so many events, the last ones")->capture_default_str();
-  trace->add_option("--file", file, "Read the file that a gateway left behind, instead of asking one");
-  CLI11_PARSE(app, argc, argv);
+  trace->add_option("--conn", w.filter.conn, "Only what is about this connection and its requests");
+  trace->add_option("--core", w.filter.core, "Only of this core");
+  trace->add_option("--last", w.filter.last, "At most so many events, the last ones")->capture_default_str();
+  trace->add_option("--file", w.file, "Read the file that a gateway left behind, instead of asking one");
+}
 
-  const std::string command = app.get_subcommands().front()->get_name();
+std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
   if (command == "explain") {
     std::string lines;
-    for (const std::string& field : fields) lines += field + "\n";
-    target += "?method=" + percent_encode(method) + "&url=" + percent_encode(url) + "&source=" + percent_encode(source) +
+    for (const std::string& field : w.fields) lines += field + "\n";
+    target += "?method=" + percent_encode(w.method) + "&url=" + percent_encode(w.url) + "&source=" + percent_encode(w.source) +
               "&fields=" + percent_encode(lines);
   }
   if (command == "trace") {
-    if (!file.empty()) return print_trace_file(file, filter, as_json);
-    target += "?last=" + std::to_string(filter.last);
-    if (filter.conn) target += "&conn=" + std::to_string(*filter.conn);
-    if (filter.core) target += "&core=" + std::to_string(*filter.core);
+    target += "?last=" + std::to_string(w.filter.last);
+    if (w.filter.conn) target += "&conn=" + std::to_string(*w.filter.conn);
+    if (w.filter.core) target += "&core=" + std::to_string(*w.filter.core);
   }
-  if (command == "record") target += "?groups=" + percent_encode(on_off == "on" ? groups : "");
-  if (!endpoint.empty()) target += "?endpoint=" + percent_encode(endpoint) + (undo ? "&undo=1" : "");
-  const Answer answer = ask(socket, command == "reload" || command == "drain" || command == "record" ? "POST" : "GET", target);
+  if (command == "record") target += "?groups=" + percent_encode(w.on_off == "on" ? w.groups : "");
+  if (!w.endpoint.empty()) target += "?endpoint=" + percent_encode(w.endpoint) + (w.undo ? "&undo=1" : "");
+  return target;
+}
 
+std::string text_of_answer(const std::string& command, const Answer& answer, const Words& w) {
+  if (command == "status") return status_text(answer.json);
+  if (command == "services") return services_text(answer.json);
+  if (command == "endpoints") return endpoints_text(answer.json);
+  if (command == "connections") return connections_text(answer.json);
+  if (command == "counters") return counters_text(answer.json, w.all);
+  if (command == "explain") return explain_text(answer.json);
+  if (command == "trace") return trace_json_text(answer.json);
+  if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
+  if (command == "drain" && w.endpoint.empty()) return "draining\n";
+  if (command == "drain") return w.endpoint + (w.undo ? " is back in rotation\n" : " takes no new requests\n");
+  return answer.text;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Asks a running Ringway gateway"};
+  Words words;
+  add_options(app, words);
+  CLI11_PARSE(app, argc, argv);
+
+  const std::string command = app.get_subcommands().front()->get_name();
+  if (command == "trace" && !words.file.empty()) return print_trace_file(words.file, words.filter, words.as_json);
+  const bool posts = command == "reload" || command == "drain" || command == "record";
+  const Answer answer = ask(words.socket, posts ? "POST" : "GET", target_of(command, words));
   if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
   const bool refused = answer.status >= 400;
-  if (as_json && command != "hosts") {
+  if (words.as_json && command != "hosts") {
     std::fputs(answer.text.c_str(), stdout);
     return refused ? 1 : 0;
   }
   if (refused && answer.json.contains("error")) fail(plain(answer.json["error"]));
   if (command == "reload") return print_reload(answer);
-  std::string text = answer.text;
-  if (command == "status") text = status_text(answer.json);
-  if (command == "services") text = services_text(answer.json);
-  if (command == "endpoints") text = endpoints_text(answer.json);
-  if (command == "connections") text = connections_text(answer.json);
-  if (command == "counters") text = counters_text(answer.json, all);
-  if (command == "explain") text = explain_text(answer.json);
-  if (command == "trace") text = trace_json_text(answer.json);
-  if (command == "record") text = "recording: " + plain(answer.json["recording"]) + "\n";
-  if (command == "drain")
-    text = endpoint.empty() ? "draining\n" : endpoint + (undo ? " is back in rotation\n" : " takes no new requests\n");
-  std::fputs(text.c_str(), stdout);
+  std::fputs(text_of_answer(command, answer, words).c_str(), stdout);
   return refused ? 1 : 0;
 }

@@ -56,6 +56,7 @@ std::string value_text(std::string_view field, std::string_view type, const Even
   if (type == "outcome") return name_in(contract::kOutcomeNames, value);
   if (type == "health") return contract::health_words(value);
   if (type == "pooled") return value == 0 ? "new" : "pooled";
+  if (type == "stream") return value == 0 ? "" : ", stream " + std::to_string(value);
   if (type == "service") return slot_text(names.services, value);
   if (type == "endpoint") return slot_text(names.endpoints, value);
   if (type == "ip4") return to_string(wire::Ip4{value});

@@ -69,7 +69,8 @@ struct FakeGateway {
   // A request of connection 12 on core 1, and a plan that control published before it.
   void record_some() {
     using contract::EventKind;
-    recorded = std::move(*trace::RecorderMemory::make("", 2, 64, 1'000'000'000));
+    std::string error;
+    recorded = trace::RecorderMemory::make("", 2, 64, 1'000'000'000, error);
     recorded->set_anchor({.tsc = 0, .unix_ns = 1'700'000'000'000'000'000});
     contract::Recorder control;
     contract::Recorder& core = core1.page.recorder;

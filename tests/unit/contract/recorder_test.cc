@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <utility>
 #include <vector>
 
 namespace ringway::contract {
@@ -98,6 +100,69 @@ TEST(Recorder, WhatIsBeingWrittenOrWasNeverWrittenIsNotRead) {
   EXPECT_FALSE(m.ring.read(1, e));
   m.words[4].store(u64{0xff} << 24);  // no kind of ours
   EXPECT_FALSE(m.ring.read(1, e));
+}
+
+// A word that tells before it is read, and writes down what is stored in it.
+struct TellingWord {
+  static inline std::function<void()> before_load;
+  static inline std::vector<std::pair<TellingWord*, u64>> stored;
+  u64 value = 0;
+  u64 load(std::memory_order) const {
+    if (before_load) before_load();
+    return value;
+  }
+  void store(u64 v, std::memory_order) {
+    value = v;
+    stored.emplace_back(this, v);
+  }
+};
+
+// Every way in which the five stores of a writer may fall between the five loads of a reader.
+TEST(Recorder, InNoOrderOfLoadsAndStoresIsATornRecordRead) {
+  constexpr u32 kSteps = 5;
+  std::vector<TellingWord> words(4);
+  EventRingOf<TellingWord> ring(words);
+  const auto write = [&](u32 number, u64 tsc, u64 ids, u64 numbers) {
+    ring.write(number, ring.head_of(EventKind::request, static_cast<u8>(number), static_cast<u16>(number)), tsc, ids, numbers);
+  };
+  write(2, 20, 21, 22);
+  const auto second = std::exchange(TellingWord::stored, {});
+  ASSERT_EQ(second.size(), kSteps);
+  u32 firsts = 0, seconds = 0, none = 0;
+  std::vector<u32> stores_before(kSteps);  // of each load: how many of the writer's stores were made
+  const std::function<void(u32)> each_order = [&](u32 load) {
+    if (load < kSteps) {
+      for (u32 n = load == 0 ? 0 : stores_before[load - 1]; n <= kSteps; ++n) {
+        stores_before[load] = n;
+        each_order(load + 1);
+      }
+      return;
+    }
+    TellingWord::before_load = nullptr;
+    write(1, 10, 11, 12);
+    u32 loads = 0, stores = 0;
+    TellingWord::before_load = [&] {
+      ASSERT_LT(loads, kSteps);
+      for (; stores < stores_before[loads]; ++stores) second[stores].first->value = second[stores].second;
+      ++loads;
+    };
+    Event e;
+    if (!ring.read(0, e)) {
+      ++none;
+    } else if (e.number == 1) {
+      EXPECT_TRUE(e.tsc == 10 && e.conn == 11 && e.x == 12) << testing::PrintToString(stores_before);
+      ++firsts;
+    } else {
+      EXPECT_TRUE(e.number == 2 && e.tsc == 20 && e.conn == 21 && e.x == 22) << testing::PrintToString(stores_before);
+      ++seconds;
+    }
+  };
+  each_order(0);
+  TellingWord::before_load = nullptr;
+  TellingWord::stored.clear();
+  EXPECT_EQ(firsts + seconds + none, 252u);
+  EXPECT_GE(firsts, 1u);
+  EXPECT_GE(seconds, 1u);
 }
 
 TEST(Recorder, EveryEventHasAGroupAndAText) {

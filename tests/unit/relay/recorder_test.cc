@@ -1,7 +1,7 @@
 // What the recorder tells of real traffic through a whole core: the story of a request in order, and every kind of event.
 
 #include "control/trace/trace.h"
-#include "tests/unit/relay/fixture.h"
+#include "tests/unit/relay/h2_fixture.h"
 
 namespace ringway {
 namespace {
@@ -10,11 +10,15 @@ using contract::EventGroup;
 using contract::EventKind;
 using trace::Traced;
 
-class RecorderTest : public RelayTest {
+template <class Base>
+class Recorded : public Base {
  protected:
+  using Base::world;
   void SetUp() override {
-    RelayTest::SetUp();
-    memory = std::move(*trace::RecorderMemory::make("", 1, 4096, 2'000'000'000));
+    Base::SetUp();
+    std::string error;
+    memory = trace::RecorderMemory::make("", 1, 4096, 2'000'000'000, error);
+    ASSERT_NE(memory, nullptr) << error;
     recorder().attach(memory->ring(0));
     record(contract::kAllEventGroups);
   }
@@ -52,6 +56,8 @@ class RecorderTest : public RelayTest {
   std::unique_ptr<trace::RecorderMemory> memory;
   u32 lost = 0, turn = 0;
 };
+class RecorderTest : public Recorded<RelayTest> {};
+class H2RecorderTest : public Recorded<H2RelayTest> {};
 
 TEST_F(RecorderTest, TellsTheStoryOfARequest) {
   start();
@@ -100,6 +106,25 @@ TEST_F(RecorderTest, ASecondRequestIsOnThePooledConnectionAndAnotherExchange) {
   EXPECT_EQ(picked[1].y, picked[0].y);
   EXPECT_NE(picked[1].exchange, picked[0].exchange);
   EXPECT_EQ(requests[1].y, 2u);
+}
+
+TEST_F(H2RecorderTest, StreamsOfOneConnectionAreExchangesOfTheirOwn) {
+  start_h2();
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello");
+  const u32 c = connect_h2();
+  EXPECT_EQ(answer_to(c, request(c, kGet)).body, "hello");
+  EXPECT_EQ(answer_to(c, request(c, kGet)).body, "hello");
+  const auto routed = events(EventKind::routed), picked = events(EventKind::picked), ends = events(EventKind::request_end);
+  ASSERT_EQ(routed.size(), 2u);
+  EXPECT_EQ(routed[0].y, 1u) << "stream";
+  EXPECT_EQ(routed[1].y, 3u);
+  EXPECT_EQ(routed[0].conn, routed[1].conn);
+  EXPECT_NE(routed[0].exchange, routed[1].exchange);
+  ASSERT_EQ(picked.size(), 2u);
+  EXPECT_EQ(picked[1].y, picked[0].y) << "both over one connection";
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_EQ(ends[1].exchange, routed[1].exchange);
+  EXPECT_EQ(ends[1].half, 200u);
 }
 
 TEST_F(RecorderTest, SegmentsBothWaysHaveTheirConnectionFlagsAndBytes) {

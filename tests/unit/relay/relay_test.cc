@@ -538,5 +538,31 @@ TEST_F(RelayTest, ActiveGaugesReturnToZero) {
   EXPECT_EQ(world->stats.endpoints[0].requests.get() + world->stats.endpoints[1].requests.get(), 6u);
 }
 
+// The listener that a connection came by is looked for where it was when the worker began to listen, and found elsewhere.
+const contract::Listener kNowhere{.ip = wire::Ip4::of(10, 8, 0, 1), .port = 80, .name = "nowhere:80"};  // sorts before ours
+
+TEST_F(RelayTest, AListenerBeforeWhichAPlanPutAnotherIsFound) {
+  start();
+  always(ok("here"));
+  EXPECT_THAT(ask(kGet), EndsWith("here"));
+  next_plan = test::one_service_plan(2, 1);
+  next_plan->listeners.insert(next_plan->listeners.begin(), kNowhere);
+  world->adopt(*next_plan);
+  world->run_for(500);
+  EXPECT_THAT(ask(kGet), EndsWith("here"));
+}
+
+TEST_F(RelayTest, AListenerBeforeWhichAPlanTookOneAwayIsFound) {
+  plan = test::one_service_plan(1, 1);
+  plan->listeners.insert(plan->listeners.begin(), kNowhere);
+  adopt(1);
+  always(ok("here"));
+  EXPECT_THAT(ask(kGet), EndsWith("here"));
+  next_plan = test::one_service_plan(2, 1);
+  world->adopt(*next_plan);
+  world->run_for(500);
+  EXPECT_THAT(ask(kGet), EndsWith("here"));
+}
+
 }  // namespace
 }  // namespace ringway
