@@ -217,7 +217,7 @@ FieldList draw_request(Draw& draw) {
   return fields;
 }
 
-Lines lines_of(const Head& head) {
+Lines pairs_of(const Head& head) {
   Lines lines;
   for (u32 i = 0; i < head.field_count; ++i) lines.emplace_back(head.name(i), head.value(i));
   return lines;
@@ -243,7 +243,7 @@ TEST(H2HeadProperty, RequestsMeanWhatTheModelSaysOrLeaveNoText) {
     if (expected->refused_behind) continue;
     ++read;
     ASSERT_EQ(head.bytes, t.text.size()) << shown(t.text);
-    ASSERT_EQ(lines_of(head), expected->lines) << shown(t.text);
+    ASSERT_EQ(pairs_of(head), expected->lines) << shown(t.text);
     ASSERT_EQ(head.text(head.method_text), expected->first);
     ASSERT_EQ(head.text(head.target), expected->target);
     ASSERT_EQ(head.upgrade, expected->upgrade);
@@ -276,7 +276,7 @@ TEST(H2HeadProperty, ResponsesMeanWhatTheModelSaysOrLeaveNoText) {
     ASSERT_EQ(result.status, expected->refused_behind ? ReadStatus::invalid : ReadStatus::complete) << shown(t.text);
     if (expected->refused_behind) continue;
     ASSERT_EQ(head.bytes, t.text.size());
-    ASSERT_EQ(lines_of(head), expected->lines) << shown(t.text);
+    ASSERT_EQ(pairs_of(head), expected->lines) << shown(t.text);
     ASSERT_EQ(std::to_string(head.status), expected->first);
     ASSERT_NE(head.framing, Framing::until_close);
   }
