@@ -9,10 +9,7 @@ namespace ringway::core {
 
 namespace {
 
-// Idle back-off: polls without work before the core sleeps, and for how long at first and at most.
 constexpr u32 kIdlePollsBeforeSleep = 512;
-constexpr u32 kSleepFirstUs = 20;
-constexpr u32 kSleepMaxUs = 250;
 constexpr u32 kFlushesPerPoll = 4;
 constexpr u32 kSamplePlacesPerDuty = 4;
 constexpr u32 kGaugeRoundsMask = 1023;
@@ -89,11 +86,12 @@ void Worker::run(u64 hz) {
   // The kernel rounds sleeps up by 50 us unless told otherwise.
   prctl(PR_SET_TIMERSLACK, 1000);
   u32 idle_polls = 0;
-  u32 sleep_us = kSleepFirstUs;
+  TimeUs worked_us = 0;
   while (!stopped_) {
-    if (poll(scale.to_us(read_tsc()))) {
+    const TimeUs now_us = scale.to_us(read_tsc());
+    if (poll(now_us)) {
       idle_polls = 0;
-      sleep_us = kSleepFirstUs;
+      worked_us = now_us;
       continue;
     }
     if (config_.idle == IdlePolicy::spin || ++idle_polls < kIdlePollsBeforeSleep) {
@@ -102,9 +100,8 @@ void Worker::run(u64 hz) {
 #endif
       continue;
     }
-    const timespec pause{0, static_cast<long>(sleep_us) * 1000};
+    const timespec pause{0, static_cast<long>(idle_sleep_us(now_us - worked_us)) * 1000};
     nanosleep(&pause, nullptr);
-    sleep_us = std::min(sleep_us * 2, kSleepMaxUs);
   }
 }
 

@@ -10,6 +10,7 @@
 //
 // Control and worker meet in the inbox and outbox (contract/mail.h), the HealthBoard, and the stats pages.
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -35,6 +36,10 @@ using Inbox = contract::Ring<contract::Mail>;
 using Outbox = contract::Ring<contract::Mail>;
 
 enum class IdlePolicy : u8 { spin, backoff };
+
+// How long a core sleeps that had nothing to do for `idle_us`: a small part of that. Between the bursts of a connection it
+// is idle for a round trip, which the sleep makes longer.
+constexpr u32 idle_sleep_us(u64 idle_us) { return static_cast<u32>(std::clamp<u64>(idle_us / 32, 20, 250)); }
 
 struct WorkerConfig {
   u32 core = 0;

@@ -26,7 +26,10 @@ struct Faults {
   u32 reorder_us = 1000;
   u32 hold_us = 500;
   u32 queue_packets = 100'000;  // in flight each way; more are lost
-  // Behind these faults stands a bottleneck: a token bucket and what waits for it. 0: none.
+  // A policer in front of these faults: what exceeds its rate and its bucket is lost. 0: none.
+  u32 police_mbit_s = 0;
+  u32 police_burst_bytes = 65'536;
+  // Behind them stands a bottleneck: a token bucket and what waits for it. 0: none.
   u32 rate_mbit_s = 0;
   u32 burst_bytes = 65'536;
   u32 queue_bytes = 262'144;
@@ -45,6 +48,16 @@ class Link {
     queued_.clear();
   }
   std::size_t packets() const { return delayed_.size() + queued_.size(); }
+
+  // True: the policer takes it away.
+  bool polices(TimeUs now, u64 bytes) {
+    if (faults_.police_mbit_s == 0) return false;
+    police_tokens_ = std::min<u64>(faults_.police_burst_bytes, police_tokens_ + (now - police_at_) * faults_.police_mbit_s / 8);
+    police_at_ = now;
+    if (police_tokens_ < bytes) return true;
+    police_tokens_ -= bytes;
+    return false;
+  }
 
   void enter(TimeUs at, const std::vector<u8>& bytes) {
     delayed_.push_back({at, order_++, bytes});
@@ -94,6 +107,8 @@ class Link {
   u64 queued_bytes_ = 0;
   u64 free_ns_ = 0;  // when the bucket has no debt any more
   u64 order_ = 0;
+  u64 police_tokens_ = 0;
+  TimeUs police_at_ = 0;
 };
 
 // One side: its stack, what it sends, what it got.
@@ -237,7 +252,7 @@ class Duet {
   }
   void fly(std::vector<u8> bytes, Link& out) {
     ++packets;
-    if (chance(faults.loss) || out.packets() >= faults.queue_packets) return;
+    if (out.polices(now, bytes.size()) || chance(faults.loss) || out.packets() >= faults.queue_packets) return;
     if (chance(faults.corrupt)) bytes[rng() % bytes.size()] ^= static_cast<u8>(1u << rng() % 8);
     const u32 copies = chance(faults.duplicate) ? 2 : 1;
     for (u32 i = 0; i < copies; ++i) {

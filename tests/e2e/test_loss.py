@@ -27,7 +27,7 @@ class BadWire(unittest.TestCase):
         cls.rough = Rough(cls.enterClassContext(Lab()), ("linux", "ringway")).start()
 
     def carry(self, fault):
-        size = (MIB << 20) // (8 if fault.slow else 1)
+        size = (MIB << 20) // (8 if "policed" in fault.name else 1)
         faults = 0
         for leg in ("client", "backend"):
             with self.rough.bad(fault, leg) as told:

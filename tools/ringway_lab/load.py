@@ -73,16 +73,19 @@ class Tally:
 
 
 class Load:
-    """`connections` threads, each sending its next request as soon as the last is answered (or after `pause`)."""
+    """`connections` threads, each sending its next request as soon as the last is answered (or after `pause`). With `rate`,
+    so many requests per second over all of them, each at its time: who had to wait for an answer makes up for it."""
 
-    def __init__(self, namespace, ip, port, host, target="/", connections=8, pause=0.0, per_connection=0):
+    def __init__(self, namespace, ip, port, host, target="/", connections=8, pause=0.0, per_connection=0, rate=0.0):
         self.namespace, self.ip, self.port, self.host, self.target = namespace, ip, port, host, target
-        self.pause, self.per_connection = pause, per_connection
+        self.pause, self.per_connection, self.rate = pause, per_connection, rate
         self.stopping = threading.Event()
+        self.began = 0.0
         self.tallies = [Tally() for _ in range(connections)]
-        self.threads = [threading.Thread(target=self.run, args=(t,), daemon=True) for t in self.tallies]
+        self.threads = [threading.Thread(target=self.run, args=one, daemon=True) for one in enumerate(self.tallies)]
 
     def __enter__(self):
+        self.began = time.monotonic()
         for thread in self.threads:
             thread.start()
         return self
@@ -90,8 +93,13 @@ class Load:
     def __exit__(self, *_):
         self.stop()
 
-    def run(self, tally):
+    def wait_for(self, turn):
+        if self.rate:
+            self.stopping.wait(max(0.0, self.began + turn / self.rate - time.monotonic()))
+
+    def run(self, turn, tally):
         client, used = None, 0
+        self.wait_for(turn)
         while not self.stopping.is_set():
             try:
                 tally.sent += 1
@@ -116,6 +124,8 @@ class Load:
                 time.sleep(0.01)
             if self.pause:
                 time.sleep(self.pause)
+            turn += len(self.tallies)
+            self.wait_for(turn)
 
     def stop(self):
         """The sum of all threads. `sent == good + len(failures)` then."""

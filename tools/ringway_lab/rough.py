@@ -2,7 +2,8 @@
 
 Every host's wire carries RATE; what waits for it is dropped beyond QUEUE. On top of that one leg, towards the client or
 towards the task, has a Fault in both directions: nft drops on the switch, or the frames pass through impair (tools/impair).
-The Linux ends use CUBIC, keep nothing of earlier connections, and see each frame as it was on the wire.
+The Linux ends use CUBIC and see each frame as it was on the wire. Every transfer begins with new connections, on both
+sides of a proxy too, so that nobody profits or suffers from what an earlier one has learnt.
 
 `Rough` has three ways from the client to the task: Ringway; HAProxy in a namespace of its own; nothing in between.
 """
@@ -18,6 +19,7 @@ from .gateway import HaProxy, built
 from .load import BadAnswer, HttpClient
 from .mesh import Mesh, Service
 from .net import LabError, wait_until
+from .ringway import merged
 from .task import OddTask
 
 RATE, QUEUE = "200mbit", "256kb"
@@ -27,22 +29,24 @@ WAYS = ("linux", "haproxy", "ringway")
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """`nft`: what befalls TCP segments on the switch. `impair`: options of impair, which then stands in the way."""
+    """`nft`: what befalls TCP segments on the switch. `impair`: options of impair, which then stands in the way. Where a
+    transfer takes long, a `part` of the bytes must do; where single losses decide, `rounds` of them show the spread."""
     name: str
     nft: str = ""
     impair: tuple = ()
-    slow: bool = False  # a transfer takes so long that an eighth of the bytes must do
+    part: int = 1
+    rounds: int = 1
 
 
 FAULTS = [
     Fault("clean"),
     Fault("0.1 % lost", "numgen random mod 1000 < 1 counter drop"),
-    Fault("1 % lost", "numgen random mod 100 < 1 counter drop"),
-    Fault("5 % lost", "numgen random mod 100 < 5 counter drop"),
+    Fault("1 % lost", "numgen random mod 100 < 1 counter drop", part=8, rounds=3),
+    Fault("5 % lost", "numgen random mod 100 < 5 counter drop", part=64, rounds=5),
     Fault("20 % reordered", impair=("--hold", 20, "--hold-us", 500)),
     Fault("1 % duplicated", impair=("--duplicate", 1)),
-    Fault("1 % corrupted", impair=("--corrupt", 1)),
-    Fault("10 Mbit/s policed", impair=("--police-kbit", 10_000), slow=True),
+    Fault("1 % corrupted", impair=("--corrupt", 1), part=8, rounds=3),
+    Fault("10 Mbit/s policed", impair=("--police-kbit", 10_000), part=32),
 ]
 
 
@@ -57,7 +61,7 @@ class BesideProxy(HaProxy):
         task = self.mesh.services[0].members[0]
         path = self.write("beside.cfg", "\n".join([
             "global", "  nbthread 1", "defaults", "  mode http", "  timeout connect 60s", "  timeout client 600s",
-            "  timeout server 600s", "listen beside", f"  bind {PROXY_IP}:{PORT}", f"  server task {task.ip}:{task.port}", ""]))
+            "  timeout server 600s", "  http-reuse never", "  option http-server-close", "listen beside", f"  bind {PROXY_IP}:{PORT}", f"  server task {task.ip}:{task.port}", ""]))
         self.process = self.space.start("haproxy", "-db", "-f", path, title="haproxy", cpu=self.cpu)
         if wait and not wait_until(self.serving, 5):
             raise LabError(f"haproxy does not serve:\n{self.process.log()}")
@@ -83,7 +87,7 @@ class Rough:
         service = Service("odd-service", PORT, 1, OddTask, {
             "timeout": {"perRequestTimeoutSeconds": 0}, "healthCheck": {"protocol": "none"}})
         self.lab, self.ways = lab, ways
-        self.mesh = Mesh(lab, [service], settings=settings)
+        self.mesh = Mesh(lab, [service], settings=merged({"limits": {"upstreamIdlePerEndpoint": 0}}, settings or {}))
         self.task = service.members[0]
         self.ends = {"linux": (self.task.ip, self.task.port), "haproxy": (PROXY_IP, PORT), "ringway": (service.vip, PORT)}
         self.wires = {"client": self.mesh.client, "backend": self.task.namespace}

@@ -301,6 +301,16 @@ class TwoCores : public testing::Test {
 
 port::SteeringConfig cores() { return {.cores = kCores, .port_addresses = {World::kFront, World::kBack}}; }
 
+TEST(IdleSleep, IsASmallPartOfTheSilenceSoThatRoundTripsStayAsTheyAre) {
+  for (u64 idle = 0; idle < 1'000'000; idle += 100) {
+    const u32 sleep = core::idle_sleep_us(idle);
+    EXPECT_GE(sleep, 20u);
+    EXPECT_LE(sleep, std::max<u64>(20, idle / 32));
+    EXPECT_LE(sleep, 250u);
+  }
+  EXPECT_EQ(core::idle_sleep_us(1'000'000), 250u);
+}
+
 TEST_F(TwoCores, RssBringsEveryPacketOfBothLegsToItsOwner) {
   const port::Rss nic = rss(lookup::kRssKeyMicrosoft);
   start(std::make_unique<Steering>(cores(), nic), by_rss(nic));
