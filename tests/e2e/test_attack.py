@@ -22,7 +22,7 @@ ATTACKER = {4: "10.77.0.66", 6: "fd77::66"}
 HALF_OPEN = 100_000
 MBUFS = 16_383           # gateway.pools.packets, of one core
 BUDGET = MBUFS * 9 // 10  # lowPercent: below a tenth of them free, nobody new is let in
-SECONDS = {4: 3, 6: 1.5}
+SECONDS = {4: 2.5, 6: 1.5}
 OFFERED = 1000           # honest requests per second: two thirds on kept connections, the others on one of their own
 
 
