@@ -92,6 +92,8 @@ void fill_services(const config::Config& config, registry::Registry& registry, u
     out.discovery_name = in.discovery_name;
     out.app_protocol = in.app_protocol;
     out.timeouts = in.timeouts;
+    out.retry = in.retry;
+    out.breakers = in.breakers;
     out.health_check = health_check(in);
     out.policy = in.balancing.policy;
     out.hash_on = in.balancing.hash_on;

@@ -204,6 +204,8 @@ struct ServiceConfig {
   std::vector<EndpointConfig> endpoints;    // may be empty: 503 until there is one
   HealthCheckConfig health_check;
   BalancingConfig balancing;
+  contract::RetryPolicy retry;
+  contract::CircuitBreakers breakers;
   u64 drain_us = 20'000'000;
 };
 

@@ -45,12 +45,18 @@ inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
 inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
-    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
+    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
-                                       {"balancing"}, {"drainSeconds"}};
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"drainSeconds"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
+inline constexpr Key kRetryList[] = {{"retries"}, {"on"}, {"statusCodes"}, {"nonIdempotent"}, {"perTryTimeoutSeconds"}, {"backoffMs"},
+                                     {"respectRetryAfter"}, {"budget"}, {"bodyBytes"}, {"attemptCount"}};
+inline constexpr Key kBackoffList[] = {{"base"}, {"max"}};
+inline constexpr Key kBudgetList[] = {{"percent"}, {"min"}};
+inline constexpr Key kBreakersList[] = {{"maxConnections"}, {"maxPendingRequests"}, {"maxRequests"}, {"maxRetries"}, {"adaptiveConcurrency"}};
+inline constexpr Key kAdaptiveList[] = {{"enabled"}, {"min"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
@@ -82,6 +88,11 @@ inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
+inline constexpr ObjectKeys kRetry{"services[].retry", kRetryList};
+inline constexpr ObjectKeys kBackoff{"services[].retry.backoffMs", kBackoffList};
+inline constexpr ObjectKeys kBudget{"services[].retry.budget", kBudgetList};
+inline constexpr ObjectKeys kBreakers{"services[].circuitBreakers", kBreakersList};
+inline constexpr ObjectKeys kAdaptive{"services[].circuitBreakers.adaptiveConcurrency", kAdaptiveList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
@@ -96,7 +107,7 @@ inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackend
 
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kHealth, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

@@ -16,6 +16,7 @@
 #include "src/base/types.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/resilience.h"
 #include "src/contract/routes.h"
 #include "src/wire/addr.h"
 
@@ -64,6 +65,8 @@ struct Service {
   std::string discovery_name;    // ECS discoveryName: how messages and counters call it
   AppProtocol app_protocol = AppProtocol::http;
   Timeouts timeouts;
+  RetryPolicy retry;
+  CircuitBreakers breakers;
   HealthCheck health_check;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
@@ -134,7 +137,6 @@ struct Limits {
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
-  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
 // A core's hold on one plan. Written by that core alone.

@@ -186,7 +186,7 @@ class Storm {
     plan->limits.upstream_idle_us = rng_.between(2'000, 500'000);
     plan->limits.upstream_idle_per_endpoint = rng_.below(8);
     if (!strict_) {
-      plan->limits.attempts = rng_.between(1, 5);
+      for (auto& service : plan->services) service.retry.retries = rng_.between(0, 4);
       plan->limits.header_timeout_us = 500'000;
       plan->limits.client_idle_us = 1'000'000;
       plan->limits.requests_per_connection = rng_.below(5);
