@@ -17,8 +17,8 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
       exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
-      streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
+      streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
   run_queue_.reserve(config.sessions);

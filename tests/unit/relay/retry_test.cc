@@ -11,6 +11,10 @@ namespace {
 
 using relay::ConcurrencyLimit;
 using relay::TryEnd;
+using relay::backoff_us;
+using relay::is_safe_to_repeat;
+using relay::is_within_budget;
+using relay::is_worth_a_retry;
 using Kind = relay::TryEnd::Kind;
 using contract::RetryPolicy;
 using http::Method;
