@@ -53,7 +53,7 @@ TEST_F(Served, Services_SumTheCores) {
 
 TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
   gateway.plan->services[0].breakers = {.connections = 0, .pending = 5, .requests = 10, .retries = 1};
-  for (auto& core : gateway.cores) {
+  for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
     core->services[3].active.set(4);
     core->services[3].retrying.set(1);
     core->services[3].overflows.set(2);
