@@ -278,8 +278,8 @@ Response Admin::answer_record(const Request& request) const {
 
 Response Admin::answer(const Request& request) const {
   const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
-                                    "/counters", "/histograms", "/hosts", "/explain", "/trace"};
-  const std::set<std::string> changes{"/reload", "/drain", "/record"};
+                                    "/counters", "/histograms", "/hosts", "/explain", "/trace", "/shifts"};
+  const std::set<std::string> changes{"/reload", "/drain", "/record", "/shift"};
   const bool writes = changes.contains(request.path);
   if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
   if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
@@ -293,6 +293,8 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/histograms") return json(histograms());
   if (request.path == "/trace") return answer_trace(request);
   if (request.path == "/record") return answer_record(request);
+  if (request.path == "/shifts") return json(shifts());
+  if (request.path == "/shift") return answer_shift(request);
   if (request.path == "/hosts") return {.body = hosts(), .content_type = "text/plain"};
   if (request.path == "/ready") {
     const bool ready = s_.ready();

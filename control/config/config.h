@@ -206,6 +206,9 @@ struct ServiceConfig {
   BalancingConfig balancing;
   contract::RetryPolicy retry;
   contract::CircuitBreakers breakers;
+  contract::Deployment deployment;
+  std::string green_name;         // deployment.green: a discoveryName; empty: no deployment
+  Mark green_mark;
   u64 drain_us = 20'000'000;
 };
 

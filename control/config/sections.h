@@ -17,6 +17,8 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
 // Retries and circuit breakers of a service.
 void read_resilience(Reader& reader, const Map& map, ServiceConfig& out);
+// How a new version of a service is brought in.
+void read_deployment(Reader& reader, const Map& map, ServiceConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
 

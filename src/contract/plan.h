@@ -18,6 +18,7 @@
 #include "src/contract/limits.h"
 #include "src/contract/resilience.h"
 #include "src/contract/routes.h"
+#include "src/contract/shift.h"
 #include "src/wire/addr.h"
 
 namespace ringway::contract {
@@ -67,6 +68,7 @@ struct Service {
   Timeouts timeouts;
   RetryPolicy retry;
   CircuitBreakers breakers;
+  Deployment deployment;
   HealthCheck health_check;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
@@ -160,6 +162,7 @@ struct Plan {
   std::vector<Endpoint> endpoints;
   std::vector<RouteTable> route_tables;
   std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
 
