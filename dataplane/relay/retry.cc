@@ -10,7 +10,9 @@ namespace ringway::relay {
 
 namespace {
 
-constexpr u32 kKeepShareMin = 32;  // packets that a connection may hold: with less, no body is kept for another try
+constexpr u32 kKeepShareMin = 32;    // packets that a connection may hold: with less, no body is kept for another try
+constexpr u32 kKeptSlices = 32;      // of a body that is kept, and one more for each
+constexpr u32 kKeptSliceBytes = 1024;  // that it may have: a client that sends byte by byte must not hold a packet for each
 
 }  // namespace
 
@@ -29,7 +31,7 @@ void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
   const contract::RetryPolicy& policy = retry_policy(x);
   const bool repeatable = policy.non_idempotent || is_idempotent(x.method) || x.grpc || x.upstream_stream != kNone32;
   if (repeatable && !x.body_started && policy.retries > 0 && x.kept.bytes() + bytes.bytes() <= policy.body_bytes &&
-      engine_.packet_share() >= kKeepShareMin) {
+      x.kept.slices() + bytes.slices() <= kKeptSlices + policy.body_bytes / kKeptSliceBytes && engine_.packet_share() >= kKeepShareMin) {
     mbuf::Chain copy = bytes.share();
     if (copy.bytes() == bytes.bytes()) {
       if (x.kept.pool() == nullptr) x.kept = pools_.chain();

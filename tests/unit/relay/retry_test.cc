@@ -245,6 +245,16 @@ TEST_F(RetryTest, ALongBodyIsKeptUpToTheLimitAndNoFurther) {
   EXPECT_EQ(seen.size(), 1u);
 }
 
+TEST_F(RetryTest, ABodyThatComesInCrumbsIsNotKept) {
+  start_with(2);
+  answering([](u32, u32 nth) { return nth == 1 ? kBusy : ok("fine"); });
+  const u32 c = connect();
+  say(c, "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 200\r\n\r\n");
+  for (int i = 0; i < 200; ++i) say(c, "x");
+  EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 503 "));
+  EXPECT_EQ(seen.size(), 1u);
+}
+
 TEST_F(RetryTest, ARetryWaitsForItsBackOff) {
   start_with(2, [](auto& service) { service.retry.backoff_base_us = service.retry.backoff_max_us = 400'000; });
   TimeUs failed = 0, again = 0;
