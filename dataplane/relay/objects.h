@@ -102,9 +102,10 @@ struct Exchange {
   std::array<u32, kTriesMax> tried{};  // endpoints of the tries that count, the last one at `attempts` - 1
   u8 attempts = 0;
   u8 retries = 0;                 // tries beyond the first; each has met a failure
+  u8 retry_waits = 0;             // back-offs more, because the budget was spent
   u8 refused_rounds = 0;          // how often all tries were used up by endpoints that refused it unprocessed
   bool pending = false;           // waits for a connection
-  bool retrying = false;          // counted as a retry that is under way
+  bool retrying = false;          // a retry is under way, and counted
   u8 client_minor = 1;
   http::Method method = http::Method::get;
   bool client_keep_alive = true;

@@ -189,7 +189,9 @@ class Relay {
   std::optional<u64> wait_before_retry(const Exchange& exchange, const TryEnd& end);
   bool retry(u32 exchange, const TryEnd& end);
   void retry_after(u32 exchange, u64 wait_us, After after);
+  void end_retry(Exchange& exchange);
   bool may_retry(const Exchange& exchange);
+  void begin_retry(u32 exchange);
   void dispatch_again(u32 exchange);
   void read_again(Exchange& exchange);
   TimeUs try_deadline(const Exchange& exchange) const;

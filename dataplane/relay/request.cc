@@ -263,7 +263,7 @@ void Relay::pump_request(u32 index) {
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
       if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once
-      if (!x.retrying) x.request_done_us = now_us_;             // the deadline is of all tries together
+      if (x.retries == 0) x.request_done_us = now_us_;             // the deadline is of all tries together
       x.request_done = true;
       x.try_sent_us = now_us_;
       return arm_exchange(x);

@@ -307,7 +307,7 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
 void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
   leave_pending(index);
-  if (x.retrying) service_stats(x).retrying.sub();
+  end_retry(x);
   note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
   stats_.services[x.plan->services[x.service].slot].active.sub();

@@ -10,6 +10,7 @@ namespace ringway::relay {
 
 namespace {
 
+constexpr u32 kRetryWaitsMax = 8;    // for the budget, beside the back-off itself
 constexpr u32 kKeepShareMin = 32;    // packets that a connection may hold: with less, no body is kept for another try
 constexpr u32 kKeptSlices = 32;      // of a body that is kept, and one more for each
 constexpr u32 kKeptSliceBytes = 1024;  // that it may have: a client that sends byte by byte must not hold a packet for each
@@ -62,7 +63,6 @@ std::optional<u64> Relay::wait_before_retry(const Exchange& x, const TryEnd& end
     }
   }
   if (now_us_ + wait_us >= exchange_deadline(x)) return std::nullopt;
-  if (!x.retrying && !may_retry(x)) return std::nullopt;
   return wait_us;
 }
 
@@ -76,25 +76,41 @@ bool Relay::retry(u32 index, const TryEnd& end) {
 // The try is over; its connection is given up as `after` says.
 void Relay::retry_after(u32 index, u64 wait_us, After after) {
   Exchange& x = exchanges_[index];
-  if (!x.retrying) {
-    x.retrying = true;
-    service_stats(x).retrying.add();
-  }
+  end_retry(x);
   ++x.retries;
   release_upstream(index, after);
   x.retry_at_us = now_us_ + wait_us;
   arm_session_at(x.session, x.retry_at_us);
 }
 
+void Relay::end_retry(Exchange& x) {
+  if (std::exchange(x.retrying, false)) service_stats(x).retrying.sub();
+}
+
 // The service's retries under way allow one more.
 bool Relay::may_retry(const Exchange& x) {
   const contract::Service& service = x.plan->services[x.service];
-  auto& numbers = service_stats(x);
-  const bool allowed = is_within_budget(service.retry, numbers.active.get(), numbers.retrying.get()) &&
-                       (service.breakers.retries == 0 || sum_over_cores(service.slot, &contract::ServiceStats::retrying) <
-                                                             service.breakers.retries);
-  if (!allowed) numbers.retries_denied.add();
-  return allowed;
+  const contract::ServiceStats& numbers = service_stats(x);
+  return is_within_budget(service.retry, numbers.active.get(), numbers.retrying.get()) &&
+         (service.breakers.retries == 0 ||
+          sum_over_cores(service.slot, &contract::ServiceStats::retrying) < service.breakers.retries);
+}
+
+// The back-off is over. Where the service has as many retries under way as it may, this one waits again, a few times: an
+// endpoint that dies leaves many at once, and they follow each other soon.
+void Relay::begin_retry(u32 index) {
+  Exchange& x = exchanges_[index];
+  if (!may_retry(x)) {
+    if (x.retry_waits++ == kRetryWaitsMax) {
+      service_stats(x).retries_denied.add();
+      return fail_exchange(index, 503, "the service has too many retries under way", "URX");
+    }
+    x.retry_at_us = now_us_ + backoff_us(retry_policy(x), x.retries + x.retry_waits, random());
+    return arm_session_at(x.session, x.retry_at_us);
+  }
+  x.retrying = true;
+  service_stats(x).retrying.add();
+  dispatch_again(index);
 }
 
 // Sends the request once more, from its first byte.
@@ -142,7 +158,7 @@ void Relay::try_timed_out(u32 index) {
 void Relay::exchange_timer(u32 index) {
   Exchange& x = exchanges_[index];
   if (exchange_deadline(x) <= now_us_) return time_out(index);
-  if (x.retry_at_us != 0 && x.retry_at_us <= now_us_) return dispatch_again(index);
+  if (x.retry_at_us != 0 && x.retry_at_us <= now_us_) return begin_retry(index);
   if (try_deadline(x) <= now_us_) try_timed_out(index);
 }
 

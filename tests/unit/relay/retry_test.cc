@@ -1,5 +1,6 @@
 // Retries and circuit breakers: the decisions as tables, then whole cores that follow them.
 
+#include <deque>
 #include <set>
 
 #include "dataplane/relay/concurrency.h"
@@ -333,19 +334,45 @@ TEST_F(RetryTest, AttemptsAreCountedTowardsTheEndpointBySetting) {
   EXPECT_THAT(seen.at(1), HasSubstr("X-Envoy-Attempt-Count: 2\r\n"));
 }
 
-TEST_F(RetryTest, OverItsBudgetAServiceIsNotAskedAgain) {
+TEST_F(RetryTest, WithoutABudgetNothingIsAskedAgainHoweverLongItWaits) {
+  start_with(2, [](auto& service) { service.retry.budget_min = service.retry.budget_percent = 0; });
+  answering([](u32, u32) { return kBusy; });
+  const u32 c = connect();
+  say(c, kGet);
+  world->run_for(10'000);
+  EXPECT_THAT(clients[c].got, AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("x-ringway-flag: URX")));
+  EXPECT_EQ(seen.size(), 1u);
+  EXPECT_EQ(numbers().retries_denied.get(), 1u);
+}
+
+TEST_F(RetryTest, RetriesOverTheBudgetFollowEachOther) {
   start_with(2, [](auto& service) {
     service.retry.budget_min = 1;
     service.retry.budget_percent = 0;
-    service.retry.backoff_base_us = service.retry.backoff_max_us = 1'000'000;
+    service.retry.backoff_base_us = 20'000;
+    service.retry.backoff_max_us = 40'000;
   });
-  answering([](u32, u32) { return kBusy; });
-  const u32 first = connect(), second = connect();
-  say(first, kGet);
-  EXPECT_EQ(clients[first].got, "");  // waits for its retry
-  say(second, kGet);
-  EXPECT_THAT(clients[second].got, StartsWith("HTTP/1.1 503 "));
-  EXPECT_EQ(numbers().retries_denied.get(), 1u);
+  std::deque<tcp::ConnId> held;
+  std::size_t most = 0;
+  u32 asked = 0;
+  on_request = [&](Serving& s) {
+    if (!is_complete(s.got)) return;
+    s.got.clear();
+    if (++asked <= 4) return world->server.send(s.id, kBusy);
+    held.push_back(s.id);
+    most = std::max(most, held.size());
+  };
+  const u32 all[] = {connect(), connect(), connect(), connect()};
+  for (const u32 c : all) world->client.send(clients[c].id, kGet);
+  for (u32 round = 0; round < 200; ++round) {
+    world->run_for(2000);
+    if (held.empty()) continue;
+    world->server.send(held.front(), ok("fine"));
+    held.pop_front();
+  }
+  for (const u32 c : all) EXPECT_THAT(clients[c].got, EndsWith("fine"));
+  EXPECT_EQ(most, 1u);
+  EXPECT_EQ(numbers().retries_denied.get(), 0u);
 }
 
 TEST_F(RetryTest, AClientThatLeavesWhileItsRetryWaitsEndsIt) {
