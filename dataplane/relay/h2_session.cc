@@ -234,6 +234,7 @@ void Relay::multiplexed_timer(u32 index) {
     const u32 x = static_cast<u32>(h2_.user(stream));
     if (next_due(exchanges_[x]) <= now_us_) exchange_timer(x);
   }
+  arm_session(index);  // one of them may have armed it for itself alone
   settle(index);
 }
 
