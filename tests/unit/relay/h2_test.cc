@@ -57,7 +57,8 @@ TEST_F(H2RelayTest, RetriesOfManyStreamsEachBeginAtTheirTime) {
   u32 asked = 0;
   respond = [&](Peer& peer, u32 stream, Message& message) {
     if (!message.ended) return;
-    respond_with(stream, ++asked <= 20 ? "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" : kOk, asked <= 20 ? "" : "hello");
+    const bool busy = ++asked <= 20;
+    respond_with(stream, busy ? "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" : kOk, busy ? "" : "hello");
     server_side->h2.release(stream, http::H2Error::no_error);
     peer.streams.erase(stream);
   };
