@@ -117,33 +117,34 @@ Json Admin::services() const {
   return out;
 }
 
+Json Admin::endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const {
+  const auto number = [&](auto get) {
+    return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
+  };
+  const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
+  Json events = Json::object();
+  for (u32 o = 0; o < 6; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
+  return {{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
+          {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
+          {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
+          {"checks", report.checks}, {"check_failures", report.failures},
+          {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
+          {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
+          {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+          {"active", number([](const auto& s) -> auto& { return s.active; })},
+          {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
+          {"connections", number([](const auto& s) -> auto& { return s.connections; })},
+          {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
+          {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events}};
+}
+
 Json Admin::endpoints() const {
   Json out = Json::array();
   const auto plan = s_.plan();
   if (plan == nullptr) return out;
-  for (const contract::Service& service : plan->services) {
-    for (u32 e = 0; e < service.endpoint_count; e++) {
-      const contract::Endpoint& endpoint = plan->endpoints[service.first_endpoint + e];
-      const auto number = [&](auto get) {
-        return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
-      };
-      const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
-      Json events = Json::object();
-      for (u32 o = 0; o < 6; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
-      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
-                     {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
-                     {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
-                     {"checks", report.checks}, {"check_failures", report.failures},
-                     {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
-                     {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
-                     {"requests", number([](const auto& s) -> auto& { return s.requests; })},
-                     {"active", number([](const auto& s) -> auto& { return s.active; })},
-                     {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
-                     {"connections", number([](const auto& s) -> auto& { return s.connections; })},
-                     {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
-                     {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events}});
-    }
-  }
+  for (const contract::Service& service : plan->services)
+    for (u32 e = 0; e < service.endpoint_count; e++)
+      out.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
   return out;
 }
 
@@ -258,7 +259,7 @@ Response Admin::answer_record(const Request& request) const {
 }
 
 Response Admin::answer(const Request& request) const {
-  const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
+  const std::set<std::string> reads{"/status", "/ready", "/services", "/service", "/endpoints", "/connections",
                                     "/counters", "/histograms", "/hosts", "/explain", "/trace"};
   const std::set<std::string> changes{"/reload", "/drain", "/record"};
   const bool writes = changes.contains(request.path);
@@ -283,6 +284,10 @@ Response Admin::answer(const Request& request) const {
     const auto at = request.query.find(name);
     return at == request.query.end() ? std::string(otherwise) : at->second;
   };
+  if (request.path == "/service") {
+    const Json out = service(value("name", ""));
+    return json(out, out.contains("error") ? 404 : 200);
+  }
   if (request.path == "/explain") {
     const std::string url = value("url", "");
     if (url.empty()) return sentence(400, "explain wants url=, for example http://auth-service:4000/validate");

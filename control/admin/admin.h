@@ -1,7 +1,8 @@
 #pragma once
 // Admin: answers the administrator's questions as JSON, from what the cores publish.
 //
-// GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=&fields=
+// GET /status /ready /services /service?name= /endpoints /connections /counters /histograms /hosts
+// GET /explain?method=&url=&source=&fields=
 // GET /trace[?conn=N][&core=N][&last=N]
 // POST /reload  /drain  /drain?endpoint=ID[&undo=1]  /record?groups=NAMES
 //
@@ -79,6 +80,8 @@ class Admin {
   // The documents, for telemetry as well.
   Json status() const;
   Json services() const;
+  // {"error": sentence} when no service has that discoveryName.
+  Json service(const std::string& name) const;
   Json endpoints() const;
   Json connections() const;
   Json counters() const;
@@ -87,6 +90,7 @@ class Admin {
   Json trace(const trace::Filter& filter) const;
 
  private:
+  Json endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const;
   Response answer_trace(const Request& request) const;
   Response answer_record(const Request& request) const;
   Sources s_;

@@ -93,6 +93,27 @@ std::string endpoints_text(const Json& j) {
   return t.text();
 }
 
+// Nested settings by their paths, as the documentation names them.
+void add_settings(Table& t, const std::string& path, const Json& settings) {
+  for (const auto& [key, value] : settings.items()) {
+    if (value.is_object()) add_settings(t, path + key + ".", value);
+    else t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+  }
+}
+
+std::string service_text(const Json& j) {
+  Table settings({"SETTING", "VALUE"});
+  add_settings(settings, "", j["settings"]);
+  Table listeners({"LISTENER", "ADDRESS", "BY"});
+  for (const Json& l : j["listeners"]) {
+    std::string by = l["default"] == true ? "default" : "";
+    for (const Json& r : l["routes"]) by += (by.empty() ? "route " : ", route ") + plain(r["route"]) + " weight " + plain(r["weight"]);
+    listeners.add({plain(l["name"]), plain(l["address"]), by});
+  }
+  return "service " + plain(j["service"]) + ", plan " + plain(j["plan_generation"]) + "\n\n" + settings.text() + "\n" +
+         listeners.text() + "\n" + endpoints_text(j["endpoints"]);
+}
+
 std::string connections_text(const Json& j) {
   Table t({"CORE", "CLIENT", "LOCAL", "STAGE", "SERVICE", "ENDPOINT", "REQUESTS", "IN", "OUT", "AGE", "IDLE"});
   for (const Json& c : j["connections"])
@@ -193,6 +214,7 @@ int print_reload(const Answer& answer) {
 struct Words {
   std::string socket = "/run/ringway/admin.sock";
   bool as_json = false, all = false, undo = false;
+  std::string name;                           // service
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
@@ -207,6 +229,8 @@ void add_options(CLI::App& app, Words& w) {
   app.add_flag("--json", w.as_json, "Print the gateway's JSON");
   app.add_subcommand("status", "State, ports and cores");
   app.add_subcommand("services", "Services with their requests and latency");
+  app.add_subcommand("service", "One service: every setting in force, listeners and endpoints")
+      ->add_option("name", w.name, "Its discoveryName")->required();
   app.add_subcommand("endpoints", "Endpoints with their health and requests");
   app.add_subcommand("connections", "A sample of the client connections");
   app.add_subcommand("reload", "Read the configuration again");
@@ -232,6 +256,7 @@ void add_options(CLI::App& app, Words& w) {
 
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
+  if (command == "service") target += "?name=" + percent_encode(w.name);
   if (command == "explain") {
     std::string lines;
     for (const std::string& field : w.fields) lines += field + "\n";
@@ -251,6 +276,7 @@ std::string target_of(const std::string& command, const Words& w) {
 std::string text_of_answer(const std::string& command, const Answer& answer, const Words& w) {
   if (command == "status") return status_text(answer.json);
   if (command == "services") return services_text(answer.json);
+  if (command == "service") return service_text(answer.json);
   if (command == "endpoints") return endpoints_text(answer.json);
   if (command == "connections") return connections_text(answer.json);
   if (command == "counters") return counters_text(answer.json, w.all);

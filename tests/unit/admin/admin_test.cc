@@ -51,6 +51,49 @@ TEST_F(Served, Services_SumTheCores) {
   EXPECT_EQ(j[0]["healthy"], 1);
 }
 
+TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
+  contract::Service& service = gateway.plan->services[0];
+  service.timeouts.per_request_us = 1'500'000;
+  service.health_check = {.kind = contract::HealthCheckKind::http, .interval_us = 250'000, .status_min = 200, .status_max = 204,
+                          .request = "GET /ping HTTP/1.1\r\nHost: auth\r\nUser-Agent: x\r\n\r\n", .body = {}};
+  service.maglev.assign(17, 0);
+  const Json j = get("/service?name=auth-service");
+  EXPECT_EQ(j["plan_generation"], 7);
+  const Json& s = j["settings"];
+  EXPECT_EQ(s["portName"], "auth");
+  EXPECT_EQ(s["appProtocol"], "http");
+  EXPECT_EQ(s["timeout"].dump(), R"({"perRequestTimeoutSeconds":1.5,"idleTimeoutSeconds":300})");
+  EXPECT_EQ(s["connectTimeoutSeconds"], 5);
+  EXPECT_EQ(s["healthCheck"].dump(),
+            R"({"protocol":"http","path":"/ping","host":"auth","intervalSeconds":0.25,"timeoutSeconds":2,"healthyThreshold":1,)"
+            R"("unhealthyThreshold":3,"jitterPercent":10,"matcher":"200-204"})");
+  EXPECT_EQ(s["balancing"].dump(),
+            R"({"policy":"maglev","hash":{"on":"source"},"boundFactor":1.25,"tableSize":17,"panicPercent":50})");
+  EXPECT_EQ(s["drainSeconds"], 20);
+  ASSERT_EQ(j["endpoints"].size(), 2u);
+  EXPECT_EQ(j["endpoints"][0].dump(), get("/endpoints")[0].dump());
+}
+
+TEST_F(Served, Service_NamesListenersAndRoutesThatLeadToIt) {
+  contract::RouteTable table;
+  table.routes.resize(2);
+  table.routes[0].name = "login";
+  table.routes[0].backends.push_back({.service = 0, .weight = 3, .weight_end = 3});
+  table.routes[1].name = "other";
+  table.routes[1].backends.push_back({.service = 1, .weight = 1, .weight_end = 1});
+  gateway.plan->route_tables.push_back(table);
+  gateway.plan->listeners.push_back({.ip = wire::Ip4::of(10, 80, 64, 9), .port = 80, .route_table = 0, .name = "edge:80"});
+  const Json j = get("/service?name=auth-service")["listeners"];
+  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[]},)"
+                      R"({"name":"edge:80","address":"10.80.64.9:80","default":false,"routes":[{"route":"login","weight":3}]}])");
+}
+
+TEST_F(Served, Service_OfNoOne_IsASentence) {
+  EXPECT_EQ(get("/service?name=nobody", 404)["error"], "there is no service nobody");
+  gateway.plan.reset();
+  get("/service?name=auth-service", 404);
+}
+
 TEST_F(Served, Endpoints_SayTheirHealthInWords) {
   gateway.board.store(5, contract::kHealthFailing | contract::kHealthDraining);
   const Json j = get("/endpoints");

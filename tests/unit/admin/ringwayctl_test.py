@@ -45,6 +45,31 @@ ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX 
 auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -
 auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -
 """, ""))
+    check("service", gateway.ctl("service", "auth-service"), (0, """\
+service auth-service, plan 7
+
+SETTING                           VALUE
+portName                          auth
+appProtocol                       http
+timeout.perRequestTimeoutSeconds  15
+timeout.idleTimeoutSeconds        300
+connectTimeoutSeconds             5
+healthCheck.protocol              none
+balancing.policy                  maglev
+balancing.hash.on                 source
+balancing.boundFactor             1.25
+balancing.tableSize               0
+balancing.panicPercent            50
+drainSeconds                      20
+
+LISTENER           ADDRESS          BY
+auth-service:4000  10.80.64.1:4000  default
+
+ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK
+auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -
+auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -
+""", ""))
+    check("service of no one", gateway.ctl("service", "nobody"), (1, "", "ringwayctl: there is no service nobody\n"))
     check("status", gateway.ctl("status"), (0, """\
 Ringway 1.2.3, serving, ready, up 60 s, pid 42
 configuration gw.yaml, plan 7: 1 services, 1 of 2 endpoints healthy
