@@ -65,6 +65,18 @@ Json balancing(const Service& service) {
   return out;
 }
 
+Json outlier_detection(const contract::OutlierDetection& outlier) {
+  Json out;
+#define RW_OUTLIER_SWITCH(field, key, value) out[key] = outlier.field;
+#define RW_OUTLIER_COUNT(field, key, value, least, most) out[key] = outlier.field;
+#define RW_OUTLIER_SECONDS(field, key, value, least, most) out[key] = seconds(outlier.field);
+#include "src/contract/outlier.def"
+#undef RW_OUTLIER_SWITCH
+#undef RW_OUTLIER_COUNT
+#undef RW_OUTLIER_SECONDS
+  return out;
+}
+
 Json settings_of(const Service& service) {
   constexpr const char* kProtocols[] = {"tcp", "http", "http2", "grpc"};
   Json out;
@@ -74,6 +86,7 @@ Json settings_of(const Service& service) {
                     {"idleTimeoutSeconds", seconds(service.timeouts.idle_us)}};
   out["connectTimeoutSeconds"] = seconds(service.timeouts.connect_us);
   out["healthCheck"] = health_check(service.health_check);
+  out["outlierDetection"] = outlier_detection(service.outlier);
   out["balancing"] = balancing(service);
   out["drainSeconds"] = seconds(service.drain_us);
   return out;

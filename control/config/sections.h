@@ -15,6 +15,8 @@ std::vector<Problem> read(std::string_view text, std::string file, Config& confi
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
+void read_outlier(Reader& reader, const Map& service, contract::OutlierDetection& out);
+void read_health_endpoint(Reader& reader, const Map& gateway, HealthEndpointConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
 

@@ -10,6 +10,12 @@ namespace ringway::relay {
 using contract::EventKind;
 using Fields = contract::EventFields;
 
+namespace {
+
+constexpr TimeUs kLateUs = 1'000'000;  // an endpoint that took longer is late, whoever set the deadline
+
+}  // namespace
+
 // Reads response heads from an HTTP/1.1 endpoint until the final one: interim ones pass, 101 makes a tunnel.
 void Relay::read_response(u32 index) {
   while (true) {
@@ -104,7 +110,8 @@ void Relay::begin_response(u32 index, bool ended) {
   count_status(x, head.status);
   note<EventKind::response>(x, [&] { return Fields{.half = head.status, .x = x.plan->endpoints[x.endpoint].slot}; });
   if (head.status >= 500) {
-    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+    const bool gateway = head.status >= 502 && head.status <= 504;
+    tell_control(x.plan->endpoints[x.endpoint], gateway ? contract::Outcome::gateway_error : contract::Outcome::bad_status);
   } else if (grpc_status) {
     note_grpc_status(x, *grpc_status);
   } else if (!x.grpc) {
@@ -150,8 +157,13 @@ void Relay::begin_response(u32 index, bool ended) {
 
 // What a call came to, for the endpoint's health and for the counters.
 void Relay::note_grpc_status(const Exchange& x, u32 status) {
-  const bool failure = http::is_grpc_failure(status);
-  tell_control(x.plan->endpoints[x.endpoint], failure ? contract::Outcome::bad_status : contract::Outcome::success);
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  if (http::is_grpc_failure(status)) {
+    stats_.endpoints[endpoint.slot].grpc_failures.add();
+    tell_control(endpoint, http::is_grpc_gateway_failure(status) ? contract::Outcome::gateway_error : contract::Outcome::bad_status);
+  } else {
+    tell_control(endpoint, contract::Outcome::success);
+  }
   page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
 }
 
@@ -161,7 +173,7 @@ bool Relay::try_elsewhere(u32 index) {
   Exchange& x = exchanges_[index];
   const bool tries_left = x.attempts < std::min(x.plan->limits.attempts, kAttemptsMax);
   if (!tries_left || x.head.empty() || x.body_started) return false;
-  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::gateway_error);
   release_upstream(index, After::keep);
   dispatch_again(index);
   return true;
@@ -270,9 +282,19 @@ void Relay::abort_exchange(u32 index, http::H2Error error) {
   end_exchange(index);
 }
 
+// Whether a deadline speaks against the endpoint: it has the whole request and said nothing. A deadline of the caller's own
+// does so only if it left some time, or callers could take endpoints out of rotation.
+bool Relay::endpoint_is_late(const Exchange& x) const {
+  if (x.endpoint == kNone32 || x.upstream == kNone32 || x.tunnel || !x.request_done || x.response_started) return false;
+  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
+  const bool callers_own = x.grpc_timeout_us != 0 && (timeouts.per_request_us == 0 || x.grpc_timeout_us < timeouts.per_request_us);
+  return !callers_own || now_us_ - x.attempt_started_us >= kLateUs;
+}
+
 // A deadline has passed (exchange_deadline).
 void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
+  if (endpoint_is_late(x)) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::timed_out);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   page().count(contract::Counter::request_timeouts);
   if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);

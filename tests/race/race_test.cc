@@ -144,11 +144,12 @@ TEST(Race, PlansSwappedAtFullSpeed_AreReadWholeAndAllFreed) {
   std::atomic<u64> freed{0};
   u64 retired = 0;
   {
+    TimeUs now = 1;
     publish::Publisher publisher(inboxes);
     health::Checker checker(board, kCores, [&](u32 core, const Mail& mail) {
       return publisher.reached(core) && cores[core]->inbox.push(mail);
     }, 1);
-    publisher.on_all_adopted([&](const Plan&) { checker.drain_removed(); });
+    publisher.on_all_adopted([&](const Plan&) { checker.drain_removed(now); });
     publisher.on_retired([&](const Plan& plan) { retired++; checker.forget(plan); });
 
     std::vector<std::thread> threads;
@@ -170,7 +171,6 @@ TEST(Race, PlansSwappedAtFullSpeed_AreReadWholeAndAllFreed) {
       }
     });
 
-    TimeUs now = 1;
     const auto turn = [&] {
       now += 100;
       for (auto& core : cores) {

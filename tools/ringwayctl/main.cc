@@ -82,13 +82,14 @@ std::string services_text(const Json& j) {
 }
 
 std::string endpoints_text(const Json& j) {
-  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK"});
+  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
+           "EJECTED", "UNTIL"});
   for (const Json& e : j) {
     std::string check = plain(e["last_check"]);
     if (check != "-" && number(e["last_status"]) > 0) check += " " + plain(e["last_status"]);
     t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["weight"]),
            text_of(e["requests"]), text_of(e["active"]), text_of(e["responses"]["2xx"]), text_of(e["responses"]["5xx"]),
-           text_of(e["connections"]), text_of(e["connect_failures"]), check});
+           text_of(e["connections"]), text_of(e["connect_failures"]), check, text_of(e["ejections"]), plain(e["ejected_until"])});
   }
   return t.text();
 }
@@ -218,6 +219,7 @@ struct Words {
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
+  std::string answer;                         // healthcheck
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
 };
@@ -239,6 +241,8 @@ void add_options(CLI::App& app, Words& w) {
   CLI::App* drain = app.add_subcommand("drain", "Drain the gateway and let it exit, or one endpoint");
   drain->add_option("--endpoint", w.endpoint, "Take only this endpoint out of rotation");
   drain->add_flag("--undo", w.undo, "Put the endpoint back")->needs("--endpoint");
+  app.add_subcommand("healthcheck", "What the health endpoint answers, so that a load balancer in front takes this gateway out")
+      ->add_option("answer", w.answer, "fail or ok")->required()->check(CLI::IsMember({"fail", "ok"}));
   CLI::App* explain = app.add_subcommand("explain", "Where a request would go, and why");
   explain->add_option("method", w.method, "GET, POST, ...")->required();
   explain->add_option("url", w.url, "http://name:port/path")->required();
@@ -268,6 +272,7 @@ std::string target_of(const std::string& command, const Words& w) {
     if (w.filter.conn) target += "&conn=" + std::to_string(*w.filter.conn);
     if (w.filter.core) target += "&core=" + std::to_string(*w.filter.core);
   }
+  if (command == "healthcheck") target += "?answer=" + w.answer;
   if (command == "record") target += "?groups=" + percent_encode(w.on_off == "on" ? w.groups : "");
   if (!w.endpoint.empty()) target += "?endpoint=" + percent_encode(w.endpoint) + (w.undo ? "&undo=1" : "");
   return target;
@@ -283,6 +288,7 @@ std::string text_of_answer(const std::string& command, const Answer& answer, con
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
+  if (command == "healthcheck") return w.answer == "ok" ? "the health endpoint answers 200\n" : "the health endpoint answers 503\n";
   if (command == "drain" && w.endpoint.empty()) return "draining\n";
   if (command == "drain") return w.endpoint + (w.undo ? " is back in rotation\n" : " takes no new requests\n");
   return answer.text;
@@ -298,7 +304,7 @@ int main(int argc, char** argv) {
 
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "trace" && !words.file.empty()) return print_trace_file(words.file, words.filter, words.as_json);
-  const bool posts = command == "reload" || command == "drain" || command == "record";
+  const bool posts = command == "reload" || command == "drain" || command == "record" || command == "healthcheck";
   const Answer answer = ask(words.socket, posts ? "POST" : "GET", target_of(command, words));
   if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
   const bool refused = answer.status >= 400;

@@ -184,6 +184,25 @@ TEST_F(Served, Drain_OfOneEndpointAndOfAll) {
   EXPECT_EQ(gateway.drains, 1u);
 }
 
+TEST_F(Served, Endpoints_SayHowOftenAndUntilWhenTheyAreEjected) {
+  const Json j = get("/endpoints");
+  EXPECT_EQ(j[0]["ejections"], 1);
+  EXPECT_EQ(j[0]["ejection_cause"], "consecutive5xx");
+  EXPECT_EQ(j[0]["ejected_until"], "2023-11-14T22:13:50Z");
+  EXPECT_EQ(j[1]["ejections"], 0);
+  EXPECT_EQ(j[1]["ejection_cause"], nullptr);
+  EXPECT_EQ(j[1]["ejected_until"], nullptr);
+}
+
+TEST_F(Served, Healthcheck_IsToldByPostWhatToAnswer) {
+  EXPECT_EQ(call("POST", "/healthcheck?answer=fail")["healthcheck"], "fail");
+  EXPECT_FALSE(gateway.health_answer);
+  call("POST", "/healthcheck?answer=ok");
+  EXPECT_TRUE(gateway.health_answer);
+  call("POST", "/healthcheck?answer=maybe", 400);
+  call("GET", "/healthcheck?answer=fail", 405);
+}
+
 TEST_F(Served, Explain_GetsMethodUrlSourceAndFieldsDecoded) {
   const Json j = get("/explain?method=PUT&url=" + percent_encode("http://a:1/b?c=d&e=f") + "&source=10.0.0.1&fields=" + percent_encode("A: 1\nB: 2\n"));
   EXPECT_EQ(j["why"], "PUT http://a:1/b?c=d&e=f 10.0.0.1A: 1\nB: 2\n");

@@ -214,7 +214,7 @@ TEST(Checker, RemovedEndpoint_DrainsWhenAllHaveAdoptedAndIsThenForgotten) {
   for (const auto& [core, mail] : std::vector(b.sent)) b.answer(mail, Outcome::success, 2);
   b.checker.adopt(b.plan({6}), 3);
   EXPECT_TRUE(b.board.may_pick(5)) << "cores still on the old plan need it";
-  b.checker.drain_removed();
+  b.checker.drain_removed(4);
   EXPECT_EQ(b.board.word(5), contract::kHealthDraining);
   b.checker.forget(*first);
   EXPECT_EQ(b.board.word(5), kUnproven);
@@ -226,7 +226,7 @@ TEST(Checker, EndpointThatComesBackWhileDraining_IsPickedAgainAtOnce) {
   Bench b;
   b.checker.adopt(b.plan({5}, HealthCheckKind::none), 0);
   b.checker.adopt(b.plan({}, HealthCheckKind::none), 1);
-  b.checker.drain_removed();
+  b.checker.drain_removed(4);
   EXPECT_FALSE(b.board.may_pick(5));
   b.checker.adopt(b.plan({5}, HealthCheckKind::none), 2);
   EXPECT_TRUE(b.board.may_pick(5));
