@@ -52,6 +52,7 @@ void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
         std::lock_guard lock(reports_mutex_);
         reports_[endpoint.slot] = EndpointReport{.since_us = now_us};
       }
+      known.plans++;
       known.index = i;
       known.service = s;
       known.removed = false;
@@ -123,7 +124,8 @@ TimeUs Checker::end_drains(TimeUs now_us) {
 void Checker::forget(const Plan& gone) {
   for (const Endpoint& endpoint : gone.endpoints) {
     const auto at = endpoints_.find(endpoint.slot);
-    if (at == endpoints_.end() || at->second.incarnation != endpoint.incarnation || at->second.index != kNone32) continue;
+    if (at == endpoints_.end() || at->second.incarnation != endpoint.incarnation) continue;
+    if (--at->second.plans > 0) continue;
     unschedule(endpoint.slot, at->second);
     over_.erase({at->second.over_us, endpoint.slot});
     endpoints_.erase(at);

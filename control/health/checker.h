@@ -60,7 +60,7 @@ class Checker {
   void adopt(std::shared_ptr<const contract::Plan> plan, TimeUs now_us);
   // Every core has adopted the current plan: endpoints that it lacks are drained, for as long as their service said.
   void drain_removed(TimeUs now_us);
-  // No core holds `gone` any more: its endpoints that the current plan lacks are forgotten.
+  // No core holds `gone` any more: its endpoints that no plan names now are forgotten.
   void forget(const contract::Plan& gone);
   // An operator takes an endpoint out of rotation or puts it back; holds over reloads. False: no such endpoint.
   bool drain(contract::EndpointSlot slot, bool on);
@@ -88,6 +88,7 @@ class Checker {
     u32 incarnation = 0;
     u32 index = kNone32;    // in plan_->endpoints; kNone32: the plan lacks it
     u32 service = kNone32;  // in plan_->services
+    u32 plans = 0;          // alive that name it
     HealthState state;
     bool removed = false;
     u64 drain_us = 0;       // of its service

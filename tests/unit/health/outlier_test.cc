@@ -119,7 +119,7 @@ using Hosts = std::vector<u32>;
 
 TEST(OutlierLength, EachEjection_IsABaseLongerUpToTheMaximum) {
   Service s(10);
-  for (const u32 seconds : {30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300}) {
+  for (const u32 seconds : {30u, 60u, 90u, 120u, 150u, 180u, 210u, 240u, 270u, 300u, 300u, 300u}) {
     ASSERT_TRUE(s.fail(3));
     EXPECT_EQ(s.length(3), seconds * kSecond);
     s.now = s.outliers.next_return_us() - 1;

@@ -52,7 +52,7 @@ TEST_F(OutcomeTest, TheFirstSuccessAfterAFailureIsToldWhateverTheBoardSays) {
 
 TEST_F(OutcomeTest, StatusesFrom500AreFailuresAndThreeOfThemGatewayErrors) {
   start();
-  for (const u32 code : {499, 500, 501, 502, 503, 504, 505}) {
+  for (const u32 code : {499u, 500u, 501u, 502u, 503u, 504u, 505u}) {
     always(status(code));
     ask("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n");
   }
