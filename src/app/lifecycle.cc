@@ -94,27 +94,7 @@ bool Lifecycle::start() {
   std::vector<publish::MailRing*> inboxes;
   for (u32 i = 0; i < gateway_->cores(); i++) inboxes.push_back(&gateway_->inbox(i));
   publisher_ = std::make_unique<publish::Publisher>(inboxes);
-  u64 seed = 0;
-  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = started_us_;
-  const auto send = [this](u32 core, const Mail& mail) { return publisher_->reached(core) && gateway_->inbox(core).push(mail); };
-  const auto tell = [](const contract::Endpoint& endpoint, health::Transition change, const health::EndpointReport& report) {
-    const health::Ejection& e = report.ejection;
-    switch (change) {
-      case health::Transition::none: break;
-      case health::Transition::became_healthy: spdlog::info("{} is healthy", endpoint.id); break;
-      case health::Transition::became_unhealthy:
-        spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
-        break;
-      case health::Transition::ejected:
-        spdlog::warn("{} is ejected for {} s: {}, time {}", endpoint.id, static_cast<double>(e.until_us - e.since_us) / 1e6,
-                     health::kEjectionCauseNames[static_cast<u32>(e.cause)], e.times);
-        break;
-      case health::Transition::returned: spdlog::info("{} is back after its ejection", endpoint.id); break;
-    }
-  };
-  std::vector<const contract::CoreStats*> stats;
-  for (u32 i = 0; i < gateway_->cores(); i++) stats.push_back(&gateway_->stats(i));
-  checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell, stats);
+  make_checker();
   publisher_->on_all_adopted([this](const contract::Plan& plan) {
     checker_->drain_removed(now_us());
     if (!all_adopted_.exchange(true)) {
@@ -142,6 +122,30 @@ bool Lifecycle::start() {
     return false;
   }
   return open_admin();
+}
+
+void Lifecycle::make_checker() {
+  u64 seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = started_us_;
+  const auto send = [this](u32 core, const Mail& mail) { return publisher_->reached(core) && gateway_->inbox(core).push(mail); };
+  const auto tell = [](const contract::Endpoint& endpoint, health::Transition change, const health::EndpointReport& report) {
+    const health::Ejection& e = report.ejection;
+    switch (change) {
+      case health::Transition::none: break;
+      case health::Transition::became_healthy: spdlog::info("{} is healthy", endpoint.id); break;
+      case health::Transition::became_unhealthy:
+        spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
+        break;
+      case health::Transition::ejected:
+        spdlog::warn("{} is ejected for {} s: {}, time {}", endpoint.id, static_cast<double>(e.until_us - e.since_us) / 1e6,
+                     health::kEjectionCauseNames[static_cast<u32>(e.cause)], e.times);
+        break;
+      case health::Transition::returned: spdlog::info("{} is back after its ejection", endpoint.id); break;
+    }
+  };
+  std::vector<const contract::CoreStats*> stats;
+  for (u32 i = 0; i < gateway_->cores(); i++) stats.push_back(&gateway_->stats(i));
+  checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell, stats);
 }
 
 void Lifecycle::open_control() {

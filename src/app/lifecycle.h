@@ -43,6 +43,7 @@ class Lifecycle {
 
   bool start();
   bool publish_plan(const config::Config& config, std::vector<config::Problem>& problems);
+  void make_checker();
   void open_control();
   bool open_admin();
   void loop();

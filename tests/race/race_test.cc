@@ -225,6 +225,7 @@ TEST(Race, HealthBoard_ReadersSeeOnlyWordsThatWereWritten) {
   for (u32 i = 0; i < 200'000; i++) {
     if (i % 2 == 0) board.set(i % 64, contract::kHealthFailing);
     else board.clear(i % 64, contract::kHealthFailing);
+    board.suspect(i % 64, i % 3 == 0);  // beside the word, never in it
   }
   done = true;
   for (auto& t : readers) t.join();

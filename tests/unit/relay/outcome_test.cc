@@ -129,6 +129,24 @@ TEST_F(OutcomeTest, GrpcStatusesThatHttpWouldCall5xxAreFailures) {
   EXPECT_EQ(numbers().responses[2].get(), 17u);
 }
 
+TEST_F(OutcomeTest, WhatIsNoHttpIsToldWhateverTheProtocol) {
+  start();
+  always("HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc");
+  ask(kGet);
+  EXPECT_EQ(told(), Outcomes{Outcome::bad_response});
+}
+
+TEST_F(OutcomeTest, AnAnswerOnAStreamThatLacksItsContentIsToldAsBad) {
+  start_h2();
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (!message.ended) return;
+    respond_with(stream, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");  // and no more
+    server_side->h2.release(stream, http::H2Error::no_error);
+  };
+  EXPECT_THAT(ask(kGet), StartsWith("HTTP/1.1 502 "));
+  EXPECT_EQ(told(), Outcomes{Outcome::bad_response});
+}
+
 TEST_F(OutcomeTest, OfATcpServiceConnectionsAreTold) {
   start(1, contract::AppProtocol::tcp);
   world->server.tcp().unlisten(test::World::endpoint_ip(0), 8080);
