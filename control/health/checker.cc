@@ -73,8 +73,13 @@ void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
   }
   ejector_.adopt(*plan_, now_us);
   for (auto& [slot, known] : endpoints_) {
-    if (known.index == kNone32) unschedule(slot, known);
-    else write(slot, known);
+    if (known.index == kNone32) {
+      unschedule(slot, known);
+      continue;
+    }
+    write(slot, known);
+    std::lock_guard lock(reports_mutex_);
+    reports_[slot].ejection = *ejector_.ejection(slot);
   }
 }
 

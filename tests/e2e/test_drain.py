@@ -3,6 +3,7 @@
 import signal
 import time
 
+from h2_client import NO_ERROR, H2Client
 from lab_case import LabCase, wait_until
 
 PORT = 8081
@@ -37,7 +38,10 @@ class Health(LabCase):
     def test_drain_fails_it_first_and_serves_on_until_the_delay_is_over(self):
         self.assertEqual(self.ask_health(), "ok 200")
         kept, slow = self.client("auth-service"), self.client("odd-service")
+        streams = H2Client(self.mesh.connect("auth-service"), "auth-service")
+        self.addCleanup(streams.sock.close)
         self.assertEqual(kept.get("a", "/")[0], 200)
+        self.assertEqual(self.on_stream(streams), 200)
         self.gateway.process.signal(signal.SIGTERM)
         begun = time.monotonic()
         self.assertTrue(wait_until(lambda: self.ask_health() == "draining 503", 1, 0.02))
@@ -45,13 +49,21 @@ class Health(LabCase):
         self.still_serves()
         status, fields, _ = kept.get("a", "/")
         self.assertEqual((status, fields.get("connection", "").lower()), (200, ""))
+        self.assertEqual((self.on_stream(streams), streams.goaway), (200, None))
         self.assertEqual(self.ask_health(), "draining 503")
         slow.send("GET /wait/3 HTTP/1.1\r\nHost: odd\r\n\r\n")
         self.assertTrue(wait_until(lambda: not self.connects(), 5, 0.05))
         self.assertGreater(time.monotonic() - begun, 1.5)
+        streams.wait(lambda: streams.goaway is not None, 3)
+        self.assertEqual(streams.goaway[0], NO_ERROR)
         status, fields, _ = slow.answer()
         self.assertEqual((status, fields.get("connection", "").lower()), (200, "close"))
         self.assertEqual(self.gateway.process.wait(5), 0, self.gateway.process.log())
+
+    def on_stream(self, client):
+        number = client.begin("/")
+        client.wait(lambda: client.answers[number].over)
+        return client.answers[number].status
 
     def test_second_signal_does_not_wait(self):
         self.gateway.process.signal(signal.SIGTERM)

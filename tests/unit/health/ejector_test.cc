@@ -221,6 +221,18 @@ TEST(Ejector, ANewOwnerOfTheSlot_BeginsAnew) {
   EXPECT_TRUE(b.board.may_pick(13));
 }
 
+TEST(Ejector, OneThatLeavesAndComesBack_BeginsAnew) {
+  EjectorBench b;
+  b.adopt();
+  b.fails(19);
+  b.adopt(9);
+  b.adopt();
+  EXPECT_TRUE(b.board.may_pick(19));
+  EXPECT_FALSE(b.checker.report(19).ejection.out);
+  b.fails(18);
+  EXPECT_FALSE(b.board.may_pick(18)) << "the share of those that are out is counted right";
+}
+
 TEST(Ejector, ACheckThatSucceedsAfterwards_EndsTheEjection) {
   EjectorBench b;
   b.check = contract::HealthCheckKind::http;
