@@ -13,6 +13,7 @@
 #include "dataplane/http/h1_body.h"
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/http/head.h"
+#include "dataplane/http/websocket.h"
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/index_list.h"
@@ -132,6 +133,7 @@ struct Exchange {
   TimeUs attempt_started_us = 0;
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
+  http::WebsocketKey websocket_key;  // that the one side shows and the other, which speaks HTTP/2, does not know
 };
 
 struct Probe {

@@ -321,7 +321,7 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   const auto info = engine_.info(s.conn);
   if (!info) return false;
   row = {};
-  row.client = config_.book->ip(s.tuple.remote);
+  row.client = client_ip(s);
   row.client_port = s.tuple.remote_port;
   row.local = config_.book->ip(s.tuple.local);
   row.local_port = s.tuple.local_port;

@@ -101,6 +101,7 @@ class Relay {
   void free_session(u32 session);
   void abort_session(u32 session);
   const contract::Listener* find_listener(Session& session);
+  wire::Ip client_ip(const Session& session) const { return config_.book->ip(session.tuple.remote); }
 
   // leg.cc: bodies from leg to leg
   Leg client_leg(const Exchange& x) const;
@@ -164,6 +165,7 @@ class Relay {
   // upstream.cc: the endpoint's side
   void dispatch(u32 exchange, const http::RequestHead& head);
   void dispatch_again(u32 exchange);
+  void read_kept_head(const Exchange& exchange);
   bool send_head(Exchange& exchange, const http::RequestHead& head);
   u32 take_idle(const contract::Endpoint& endpoint);
   u32 open_upstream(const Exchange& exchange, const contract::Endpoint& endpoint);
@@ -212,9 +214,15 @@ class Relay {
 
   // tunnel.cc: bytes both ways
   void begin_tunnel(u32 session);
-  void begin_upgrade(u32 exchange);
   void pump_tunnel(u32 exchange);
   void end_tunnel(u32 exchange);
+
+  // upgrade.cc: requests that ask for a tunnel
+  void consider_upgrade(Exchange& exchange, const http::RequestHead& head, bool to_h2);
+  bool may_ask(const Exchange& exchange, u32 upstream) const;
+  void ask(u32 exchange, const http::RequestHead& head);
+  void ask_waiting(u32 upstream);
+  void begin_upgrade(u32 exchange);
 
   // probe.cc
   void begin_call(u32 index);

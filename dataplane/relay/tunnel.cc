@@ -13,22 +13,6 @@ void Relay::begin_tunnel(u32 index) {
   dispatch(sessions_[index].exchange, request_head_);
 }
 
-// The endpoint has switched protocols, as the client asked; its head is in `response_head_`.
-void Relay::begin_upgrade(u32 index) {
-  Exchange& x = exchanges_[index];
-  count_status(x, 101);
-  x.tunnel = true;
-  send_response_head(index, {.via = x.plan->via, .upgrade = true}, false);
-  if (!exchanges_.used(index)) return;
-  engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
-  page().count(contract::Counter::tunnels);
-  x.head.clear();
-  x.status = 101;
-  x.response_started = true;
-  x.request_done = false;  // from here on: the client's direction has ended
-  pump_tunnel(index);
-}
-
 void Relay::pump_tunnel(u32 index) {
   Exchange& x = exchanges_[index];
   if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;

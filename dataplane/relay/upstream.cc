@@ -50,7 +50,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const contract::Plan& plan = *x.plan;
   const bool h2 = plan.services[x.service].multiplexed();
   while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
-    const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
+    const route::Pick pick = router_.pick(plan, x.service, head, client_ip(s), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
     if (pick.endpoint == kNone32) {
       page().count(contract::Counter::no_endpoint);
@@ -76,9 +76,8 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
     if (x.tunnel) return;
-    if (!send_head(x, head)) return abort_exchange(index);
-    if (x.request_done) return arm_exchange(x);
-    return pump_request(index);
+    if (!may_ask(x, u)) return arm_exchange(x);
+    return ask(index, head);
   }
   fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");
 }
@@ -87,7 +86,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
 bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   char id[36];
-  http::RequestEdit edit{.client_ip = config_.book->ip(s.tuple.remote), .via = x.plan->via};
+  http::RequestEdit edit{.client_ip = client_ip(s), .via = x.plan->via};
   if (x.id_high != 0) {
     http::write_uuid(x.id_high, x.id_low, id);
     edit.request_id = {id, sizeof id};
@@ -96,9 +95,10 @@ bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   edit.upgrade = x.wants_upgrade;
   edit.fallback_host = x.plan->services[x.service].discovery_name;
   edit.from_h2 = x.stream != kNone32;
+  edit.websocket_key = x.websocket_key.text();
   const Leg to = endpoint_leg(x);
   if (to.h2()) {
-    const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done);
+    const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done && !x.wants_upgrade);
     flush_h2(h2_.conn_of(to.stream), to.conn);
     return sent;
   }
@@ -310,10 +310,14 @@ void Relay::dispatch_again(u32 index) {
     x.request_body.chunks = {};
     x.request_body.again = std::move(x.kept);
   }
+  read_kept_head(x);
+  dispatch(index, request_head_);
+}
+
+void Relay::read_kept_head(const Exchange& x) {
   const contract::Limits& limits = x.plan->limits;
   const auto again = http::read_request(contiguous(x.head), {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
   RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits
-  dispatch(index, request_head_);
 }
 
 }  // namespace ringway::relay
