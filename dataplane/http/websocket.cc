@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/http/bytes.h"
-
 namespace ringway::http {
 namespace {
 
@@ -52,7 +50,5 @@ WebsocketAccept::WebsocketAccept(const WebsocketKey& key) {
   sha1_digest(&hash, digest.size(), digest.data());
   base64_encode_raw(text_.data(), digest.size(), digest.data());
 }
-
-bool is_websocket(std::string_view protocol) { return equals_ignoring_case(protocol, "websocket"); }
 
 }  // namespace ringway::http

@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 
+#include "dataplane/http/bytes.h"
 #include "src/base/types.h"
 
 namespace ringway::http {
@@ -40,6 +41,6 @@ class WebsocketAccept {
 };
 
 // Whether an Upgrade field's value or a :protocol asks for a WebSocket; case does not matter (RFC 6455 4.2.1).
-bool is_websocket(std::string_view protocol);
+inline bool is_websocket(std::string_view protocol) { return equals_ignoring_case(protocol, "websocket"); }
 
 }  // namespace ringway::http
