@@ -99,6 +99,7 @@ void fill_services(const config::Config& config, registry::Registry& registry, u
     out.bound_percent = in.balancing.bound_percent;
     out.panic_percent = in.balancing.panic_percent;
     out.drain_us = in.drain_us;
+    out.proxy_protocol = in.proxy_protocol;
     fill_endpoints(config, in, registry, generation, plan, out, problems);
     plan.services.push_back(std::move(out));
   }
@@ -111,7 +112,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port)});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), alias.proxies});
       }
     }
   }
@@ -120,7 +121,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port)});
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), in.proxies});
     }
   }
   std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });

@@ -161,6 +161,7 @@ struct ClientAlias {
   u16 port = 0;
   std::optional<wire::Ip4> vip;   // derived from the name when not said (vips.h)
   std::optional<wire::Ip6> vip6;  // alike
+  std::vector<wire::Ip6Prefix> proxies;  // acceptProxyProtocol.from; IPv4 as ::ffff:0:0/96 and more
 };
 
 struct EndpointConfig {
@@ -204,6 +205,7 @@ struct ServiceConfig {
   std::vector<EndpointConfig> endpoints;    // may be empty: 503 until there is one
   HealthCheckConfig health_check;
   BalancingConfig balancing;
+  wire::ProxyVersion proxy_protocol = wire::ProxyVersion::off;
   u64 drain_us = 20'000'000;
 };
 
@@ -260,6 +262,7 @@ struct ListenerConfig {
   u32 service = kNone32;          // default when no route matches; index into Config::services
   std::string service_name;       // its discoveryName; empty: no default
   Mark service_mark;
+  std::vector<wire::Ip6Prefix> proxies;  // as of an alias
   std::vector<RouteConfig> routes;
 };
 

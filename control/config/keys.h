@@ -48,8 +48,9 @@ inline constexpr Key kLimitsList[] = {
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
-                                       {"balancing"}, {"drainSeconds"}};
-inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
+                                       {"balancing"}, {"drainSeconds"}, {"proxyProtocol"}};
+inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
+inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
@@ -57,7 +58,7 @@ inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcSe
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
-                                        {"routes"}};
+                                        {"routes"}, {"acceptProxyProtocol"}};
 inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"backends", kRequired}};
 inline constexpr Key kMatchList[] = {{"path"}, {"method"}, {"headers"}, {"query"}};
 inline constexpr Key kPathList[] = {{"type"}, {"value", kRequired}};
@@ -81,12 +82,14 @@ inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
+inline constexpr ObjectKeys kAliasProxy{"services[].clientAliases[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
+inline constexpr ObjectKeys kListenerProxy{"listeners[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
 inline constexpr ObjectKeys kMatch{"listeners[].routes[].matches[]", kMatchList};
 inline constexpr ObjectKeys kPath{"listeners[].routes[].matches[].path", kPathList};
@@ -95,8 +98,8 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
+    kHealth, kBalancing, kHash, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

@@ -86,6 +86,7 @@ class Relay {
   // relay.cc: events, timers, lifetime
   void on_event(const tcp::AppEvent& event);
   void accept(const tcp::AppEvent& event);
+  void serve(u32 session, const contract::Listener& listener);
   void on_session(u32 index, const tcp::AppEvent& event);
   void on_upstream(u32 index, const tcp::AppEvent& event);
   void advance(u32 session);
@@ -212,10 +213,17 @@ class Relay {
   void count_status(const Exchange& exchange, u16 status);
   TimeUs exchange_deadline(const Exchange& exchange) const;
 
+  // proxy.cc: the PROXY protocol
+  bool read_announcement(u32 session);
+  void refuse_announcement(u32 session);
+  bool announce(const Exchange& exchange);
+  mbuf::Chain probe_announcement(const Probe& probe, const contract::Service& service);
+
   // tunnel.cc: bytes both ways
   void begin_tunnel(u32 session);
   void pump_tunnel(u32 exchange);
   void end_tunnel(u32 exchange);
+  void time_out_tunnel(u32 exchange);
 
   // upgrade.cc: requests that ask for a tunnel
   void consider_upgrade(Exchange& exchange, const http::RequestHead& head, bool to_h2);

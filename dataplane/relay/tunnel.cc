@@ -5,10 +5,12 @@
 
 namespace ringway::relay {
 
-// A connection of a service without appProtocol.
+// A connection of a service without appProtocol: as long as no byte has passed it may still go to another endpoint.
 void Relay::begin_tunnel(u32 index) {
-  open_exchange(index, kNone32, plan_->listeners[sessions_[index].listener].service).tunnel = true;
+  Exchange& x = open_exchange(index, kNone32, plan_->listeners[sessions_[index].listener].service);
+  x.tunnel = true;
   page().count(contract::Counter::tunnels);
+  stats_.services[x.plan->services[x.service].slot].requests.add();
   request_head_ = {};
   dispatch(sessions_[index].exchange, request_head_);
 }
@@ -49,13 +51,25 @@ void Relay::pump_tunnel(u32 index) {
   };
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
   numbers.bytes_in.add(move(client, endpoint, x.request_done));
-  numbers.bytes_out.add(move(endpoint, client, x.response_done));
+  const u32 answered = move(endpoint, client, x.response_done);
+  numbers.bytes_out.add(answered);
+  if (answered > 0 && !x.response_started) {
+    x.response_started = true;
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
+  }
   if (short_of_memory) {
     page().count(contract::Verdict::no_mbuf);
     return abort_exchange(index);
   }
   arm_exchange(x);
   if (x.request_done && x.response_done) end_tunnel(index);
+}
+
+// Nothing has moved for as long as the service allows: both sides are told that this is the end, what is queued first.
+void Relay::time_out_tunnel(u32 index) {
+  page().count(contract::Counter::idle_timeouts);
+  exchanges_[index].reset = http::H2Error::cancel;
+  end_tunnel(index);
 }
 
 // Both directions have ended in order.

@@ -75,7 +75,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     });
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
-    if (x.tunnel) return;
+    if (x.tunnel) return announce(x) ? void() : abort_exchange(index);
     if (!may_ask(x, u)) return arm_exchange(x);
     return ask(index, head);
   }
@@ -273,8 +273,10 @@ void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failur
   const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
   auto& numbers = stats_.endpoints[endpoint.slot];
   (opened ? numbers.resets : numbers.connect_failures).add();
-  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint, nor does GOAWAY.
-  if (!stale && (processed || !opened)) tell_control(endpoint, outcome);
+  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint, nor does GOAWAY, nor how
+  // an application ends a tunnel that has served.
+  const bool served = x.tunnel && x.body_started;
+  if (!stale && !served && (processed || !opened)) tell_control(endpoint, outcome);
   release_upstream(index, After::abort);
   if (x.response_started) {
     page().count(contract::Counter::upstream_aborts);
