@@ -130,7 +130,8 @@ TEST_F(ProxyTest, SoIsOneWhoseHeaderIsWrongOrEndsEarlyOrNamesNobodysAddress) {
   std::string wrong = summed;
   wrong[20] = static_cast<char>(wrong[20] ^ 1);
   u64 times = 0;
-  for (const std::string& bytes : {std::string("PROXY TCP4 1.2.3.4\r\n"), wrong, header(ProxyVersion::v1, {wire::Ip4::of(255, 255, 255, 255), kEnds.destination, 1, 1}),
+  for (const std::string& bytes : {std::string("PROXY TCP4 1.2.3.4\r\n"), wrong,
+                                   header(ProxyVersion::v1, {wire::Ip4::of(255, 255, 255, 255), kEnds.destination, 1, 1}),
                                    header(ProxyVersion::v1, {wire::Ip6{}, wire::Ip6{}, 1, 1})}) {
     const u32 c = connect();
     say(c, bytes + std::string(kGet));

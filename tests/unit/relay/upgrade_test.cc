@@ -149,7 +149,8 @@ TEST_F(UpgradeTest, FromH1ToH2TheHandshakeIsDoneHere) {
   echo_h2();
   const u32 c = connect();
   say(c, kAsked);
-  EXPECT_THAT(asked, AllOf(StartsWith("GET /chat HTTP/1.1\r\n"), HasSubstr("upgrade: websocket\r\n"), HasSubstr("sec-websocket-version: 13"), Not(HasSubstr("key"))));
+  EXPECT_THAT(asked, AllOf(StartsWith("GET /chat HTTP/1.1\r\n"), HasSubstr("upgrade: websocket\r\n"),
+                           HasSubstr("sec-websocket-version: 13"), Not(HasSubstr("key"))));
   EXPECT_THAT(clients[c].got, AllOf(StartsWith("HTTP/1.1 101 Switching Protocols\r\n"), HasSubstr("\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"),
                                     HasSubstr("ec-websocket-protocol: p\r\n"), EndsWith("\r\n\r\n")));
   EXPECT_EQ(field(clients[c].got, "Sec-WebSocket-Accept"), kAccept);
