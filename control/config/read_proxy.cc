@@ -5,6 +5,7 @@
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
+#include "src/contract/path_sizes.h"
 #include "src/wire/text.h"
 
 namespace ringway::config {
@@ -29,7 +30,8 @@ std::optional<wire::Ip6Prefix> read_front_end(Reader& reader, const Value& value
     reader.problem(value.mark, value.name + ": must be address/length, such as 10.0.0.0/24 or fd00::/64");
     return std::nullopt;
   }
-  const wire::Ip6Prefix out{ip->ip6(), static_cast<u8>(128 - whole + bits)};
+  const u8 length = static_cast<u8>(bits);
+  const wire::Ip6Prefix out = whole == 32 ? contract::mapped(ip->ip4(), length) : wire::Ip6Prefix{ip->ip6(), length};
   const u64 high = out.bits >= 64 ? 0 : ~u64{0} >> out.bits;
   const u64 low = out.bits <= 64 ? ~u64{0} : out.bits == 128 ? 0 : ~u64{0} >> (out.bits - 64);
   if ((out.network.high() & high) != 0 || (out.network.low() & low) != 0) {

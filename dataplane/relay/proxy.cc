@@ -7,6 +7,7 @@
 #include <array>
 
 #include "dataplane/relay/relay.h"
+#include "src/wire/proxy_protocol.h"
 
 namespace ringway::relay {
 

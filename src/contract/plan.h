@@ -18,7 +18,7 @@
 #include "src/contract/limits.h"
 #include "src/contract/routes.h"
 #include "src/wire/addr.h"
-#include "src/wire/proxy_protocol.h"
+#include "src/wire/proxy_version.h"
 
 namespace ringway::contract {
 

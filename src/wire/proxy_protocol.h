@@ -14,6 +14,7 @@
 
 #include "src/base/types.h"
 #include "src/wire/addr.h"
+#include "src/wire/proxy_version.h"
 #include "src/wire/text.h"
 
 namespace ringway::wire {
@@ -21,9 +22,6 @@ namespace ringway::wire {
 inline constexpr u32 kProxyV1BytesMax = 107;  // 2.1
 inline constexpr u32 kProxyV2FixedBytes = 16;
 inline constexpr u32 kProxyWrittenBytesMax = kProxyV1BytesMax;  // of what we write, in either version
-
-// How a header is written.
-enum class ProxyVersion : u8 { off, v1, v2, v2_crc32c };
 
 // The ends of the connection that a header is about.
 struct ProxyEnds {
@@ -49,7 +47,8 @@ inline constexpr u32 kVectorHeadBytes = 3;
 inline constexpr u32 kCrcBytes = 4;
 inline constexpr u8 kTcp4 = 0x11, kTcp6 = 0x21;
 
-// CRC32c (RFC 9260 appendix A) by a table: a header is short, and there is one per connection.
+// CRC32c (RFC 9260 appendix A) by a table: a header is short, and there is one per connection. Unlike SCTP, those who send
+// it, HAProxy and Amazon's load balancers, write it as any other number of the header, the highest byte first.
 constexpr std::array<u32, 256> make_crc_table() {
   std::array<u32, 256> table{};
   for (u32 i = 0; i < 256; ++i) {
@@ -70,10 +69,6 @@ inline u32 crc32c(Bytes bytes, u32 hole) {
   }
   return ~crc;
 }
-
-// The checksum's bytes are in the order of RFC 9260: the lowest first.
-inline u32 load_le32(const u8* p) { return __builtin_bswap32(load_be32(p)); }
-inline void store_le32(u8* p, u32 v) { store_be32(p, __builtin_bswap32(v)); }
 
 // 0 to 65535 without leading zeros.
 inline std::optional<u16> parse_port(std::string_view text) {
@@ -143,7 +138,7 @@ inline bool vectors_are_good(Bytes header, u32 at) {
     at += kVectorHeadBytes;
     if (header.size() - at < n) return false;
     if (type == kCrc32c) {
-      if (summed || n != kCrcBytes || load_le32(&header[at]) != crc32c(header, at)) return false;
+      if (summed || n != kCrcBytes || load_be32(&header[at]) != crc32c(header, at)) return false;
       summed = true;
     }
     at += n;
@@ -250,7 +245,7 @@ inline u32 write_v2(const ProxyEnds* ends, bool four, bool sum, u8* out) {
   vector[0] = kCrc32c;
   store_be16(vector + 1, kCrcBytes);
   const u32 hole = static_cast<u32>(vector - out) + kVectorHeadBytes;
-  store_le32(out + hole, crc32c({out, bytes}, hole));
+  store_be32(out + hole, crc32c({out, bytes}, hole));
   return bytes;
 }
 

@@ -128,8 +128,10 @@ TEST(ProxyV2, LocalAndWhatIsNoTcpKeepTheConnectionsOwnEnds) {
 }
 
 TEST(ProxyV2, VersionsCommandsAndFamiliesThatDoNotExistAreRefused) {
-  for (const u8 command : {0x01, 0x11, 0x31, 0x22, 0x2f, 0xf1}) expect_bad(v2(command, 0x11, kAddresses4));
-  for (const u8 family : {0x01, 0x10, 0x13, 0x20, 0x23, 0x30, 0x33, 0x41, 0xff}) expect_bad(v2(0x21, family, std::string(300, 'x')));
+  for (const int command : {0x01, 0x11, 0x31, 0x22, 0x2f, 0xf1}) expect_bad(v2(static_cast<u8>(command), 0x11, kAddresses4));
+  for (const int family : {0x01, 0x10, 0x13, 0x20, 0x23, 0x30, 0x33, 0x41, 0xff}) {
+    expect_bad(v2(0x21, static_cast<u8>(family), std::string(300, 'x')));
+  }
 }
 
 TEST(ProxyV2, AddressesThatDoNotFitTheLengthAreRefused) {
@@ -160,7 +162,7 @@ TEST(ProxyV2, Crc32cIsVerified) {
   crc = ~crc;
   expect_bad(zeros);
   std::string good = zeros;
-  for (u32 i = 0; i < 4; ++i) good[at + i] = static_cast<char>(crc >> (8 * i));
+  for (u32 i = 0; i < 4; ++i) good[at + i] = static_cast<char>(crc >> (24 - 8 * i));
   expect_good(good, kEnds4);
   for (const std::size_t changed : {std::size_t{17}, std::size_t{24}, at, at + 3, good.size() - 1}) {
     std::string wrong = good;
@@ -168,6 +170,13 @@ TEST(ProxyV2, Crc32cIsVerified) {
     EXPECT_NE(read(wrong).status, Status::complete) << changed;
   }
   expect_bad(v2(0x21, 0x11, kAddresses4 + vector_of(0x03, "abc")));
+}
+
+TEST(ProxyV2, AHeaderThatAnAwsLoadBalancerSent) {
+  const std::string header = v2(0x21, 0x11, "\xac\x1f\x07\x71\xac\x1f\x0a\x1f\xc8\xf2\0\x50"s + vector_of(0x03, "\xe8\xd6\x89\x2d") +
+                                                vector_of(0xea, "\x01vpce-08d2bf15fac5001c9") + vector_of(0x04, std::string(36, '\0')));
+  ASSERT_EQ(header.size(), 100u);
+  expect_good(header, ProxyEnds{Ip4::of(172, 31, 7, 113), Ip4::of(172, 31, 10, 31), 51442, 80});
 }
 
 TEST(ProxyV2, Crc32cOfRfc3720sExample) {
