@@ -125,6 +125,19 @@ TEST_F(TunnelTest, AClientThatDoesNotReadStopsItsEndpoint) {
   EXPECT_EQ(clients[c].got.size(), 4'000'000u);
 }
 
+TEST_F(TunnelTest, ConnectionsOfOneClientGoToOneEndpointWhateverTheirPort) {
+  plan = test::one_service_plan(1, 3, contract::AppProtocol::tcp);
+  plan->services[0].policy = contract::BalancePolicy::maglev;
+  plan->services[0].bound_percent = 0;
+  plan->services[0].maglev.resize(contract::kMaglevSlotsDefault);
+  for (u32 i = 0; i < plan->services[0].maglev.size(); ++i) plan->services[0].maglev[i] = static_cast<u16>(i % 3);
+  adopt(3);
+  hold_open();
+  for (int i = 0; i < 9; ++i) connect();
+  ASSERT_EQ(serving.size(), 9u);
+  for (const Serving& s : serving) EXPECT_EQ(s.endpoint, serving[0].endpoint);
+}
+
 TEST_F(TunnelTest, AnEndpointThatRefusesLeavesTheClientToAnother) {
   start_tcp(2);
   echo();
