@@ -266,7 +266,7 @@ class ProxyProtocol(TcpCase):
                 status, body = self.http(self.mesh.client.connect(self.front_ip, port, 5), "/echo")
                 fields = {name.lower(): value for name, value in json.loads(body)["fields"].items()}
                 self.assertEqual((status, fields["x-forwarded-for"]), (200, self.mesh.worker_ip))
-        self.assertEqual(self.gateway.counter("proxy_headers") - before, 3)
+        self.assertGreaterEqual(self.gateway.counter("proxy_headers") - before, 3)
 
     def test_from_header_to_header(self):
         sock = self.mesh.client.connect(self.front_ip, 9004, 5)
