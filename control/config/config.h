@@ -206,6 +206,11 @@ struct ServiceConfig {
   HealthCheckConfig health_check;
   BalancingConfig balancing;
   wire::ProxyVersion proxy_protocol = wire::ProxyVersion::off;
+  contract::RetryPolicy retry;
+  contract::CircuitBreakers breakers;
+  contract::Deployment deployment;
+  std::string green_name;         // deployment.green: a discoveryName; empty: no deployment
+  Mark green_mark;
   u64 drain_us = 20'000'000;
 };
 

@@ -241,6 +241,8 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_health(reader, map, out.health_check);
   read_balancing(reader, map, out);
   read_proxy_protocol(reader, map, out);
+  read_resilience(reader, map, out);
+  read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   return out;
 }

@@ -18,6 +18,7 @@ void Relay::begin_tunnel(u32 index) {
 void Relay::pump_tunnel(u32 index) {
   Exchange& x = exchanges_[index];
   if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
+  if (x.retrying) end_retry(x);  // it has come to a connection, which may live long beyond the budget of retries
   const Leg client = client_leg(x);
   const Leg endpoint = endpoint_leg(x);
   bool short_of_memory = false;

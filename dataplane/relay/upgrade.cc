@@ -51,7 +51,7 @@ void Relay::ask_waiting(u32 u) {
     if (h2_.id(stream) != 0) continue;
     const u32 index = static_cast<u32>(h2_.user(stream));
     const u32 session = exchanges_[index].session;
-    read_kept_head(exchanges_[index]);
+    read_again(exchanges_[index]);
     ask(index, request_head_);
     if (sessions_.used(session)) make_runnable(session);  // not now: what it does might end a stream of this walk
   }

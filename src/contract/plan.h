@@ -16,7 +16,9 @@
 #include "src/base/types.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/resilience.h"
 #include "src/contract/routes.h"
+#include "src/contract/shift.h"
 #include "src/wire/addr.h"
 #include "src/wire/proxy_version.h"
 
@@ -65,6 +67,9 @@ struct Service {
   std::string discovery_name;    // ECS discoveryName: how messages and counters call it
   AppProtocol app_protocol = AppProtocol::http;
   Timeouts timeouts;
+  RetryPolicy retry;
+  CircuitBreakers breakers;
+  Deployment deployment;
   HealthCheck health_check;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
@@ -145,7 +150,6 @@ struct Limits {
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
-  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
 // A core's hold on one plan. Written by that core alone.
@@ -169,6 +173,7 @@ struct Plan {
   std::vector<Endpoint> endpoints;
   std::vector<RouteTable> route_tables;
   std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
 

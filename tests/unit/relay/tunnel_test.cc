@@ -154,6 +154,18 @@ TEST_F(TunnelTest, AnEndpointThatRefusesLeavesTheClientToAnother) {
   EXPECT_EQ(std::count(told.begin(), told.end(), Outcome::success), 4) << "whose first byte came";
 }
 
+TEST_F(TunnelTest, ATunnelThatTookARetryIsNoneAnyMore) {
+  start_tcp(2);
+  hold_open();
+  world->server.tcp().unlisten(test::World::endpoint_ip(0), 8080);
+  for (int i = 0; i < 8; ++i) connect();
+  world->run_for(3000);
+  EXPECT_EQ(serving.size(), 8u) << "more than the budget allows at a time";
+  EXPECT_EQ(service().active.get(), 8u);
+  EXPECT_EQ(service().retrying.get(), 0u);
+  EXPECT_EQ(service().retries_denied.get(), 0u);
+}
+
 TEST_F(TunnelTest, AnEndpointThatDoesNotAnswerIsLeftAfterTheConnectTimeout) {
   start_tcp(2);
   echo();
