@@ -105,6 +105,7 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     out.bound_percent = in.balancing.bound_percent;
     out.panic_percent = in.balancing.panic_percent;
     out.drain_us = in.drain_us;
+    out.proxy_protocol = in.proxy_protocol;
     fill_endpoints(config, in, registry, generation, plan, out, problems);
     plan.services.push_back(std::move(out));
   }
@@ -131,7 +132,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
       }
     }
   }
@@ -140,7 +141,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}});
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}, in.proxies});
     }
   }
   fill_health_endpoint(config.gateway, plan);
