@@ -16,7 +16,15 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
+void read_callers(Reader& reader, const Map& root, std::vector<CallerConfig>& out);
+void read_access(Reader& reader, const Value& value, AccessConfig& out);
+void read_rate_limit(Reader& reader, const Value& value, RateLimitConfig& out);
+void read_ingress(Reader& reader, const Value& value, IngressConfig& out);
 void check(Reader& reader, Config& config);
+void check_access(Reader& reader, const Config& config);  // part of it
+
+// A path of a route or an access rule.
+PathCondition read_path(Reader& reader, const Value& value, const ObjectKeys& keys);
 
 // ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
 bool valid_dns_name(std::string_view name);

@@ -46,6 +46,7 @@ struct LocalAnswer {
   std::string_view date = {};        // Date, as RFC 9110 5.6.7 writes it; empty leaves it out
   bool head_only = false;       // answers HEAD
   bool close = true;
+  u32 retry_after_s = 0;        // with 429: Retry-After, and x-envoy-ratelimited; 0 leaves both out
   i32 grpc_status = -1;         // from 0 on: the request is gRPC, its answer is HTTP 200 with grpc-status and grpc-message
 };
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out);

@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "control/config/load.h"
+#include "dataplane/gate/ingress.h"
 #include "src/app/eal.h"
 #include "src/app/reload.h"
 #include "src/app/telemetry.h"
@@ -157,9 +158,16 @@ bool Lifecycle::open_admin() {
 
 bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::Problem>& problems) {
   const u64 generation = ++generation_;
-  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_});
+  const auto before = publisher_->current();
+  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_,
+                                                   .previous = before.get()});
   if (!plan.has_value()) {
     problems = std::move(plan.error());
+    return false;
+  }
+  if (const std::string error = gate::build_ingress(**plan); !error.empty()) {
+    registry_.retire(generation);
+    problems.push_back({config.file, config.gateway.ingress.mark.line, config.gateway.ingress.mark.column, error});
     return false;
   }
   if (auto vips = compile::assign_vips(config, vips_)) vips_ = std::move(*vips);
