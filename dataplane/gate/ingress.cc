@@ -1,7 +1,6 @@
 #include "dataplane/gate/ingress.h"
 
 #include <rte_acl.h>
-#include <rte_errno.h>
 
 #include <array>
 #include <atomic>

@@ -174,8 +174,20 @@ bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::P
   const std::shared_ptr<const contract::Plan> shared = std::move(*plan);
   gateway_->recorder().note<contract::EventKind::plan_published>({.x = static_cast<u32>(generation)});
   publisher_->publish(shared);
+  refuse_in_ports(*shared);
   checker_->adopt(shared, now_us());
   return true;
+}
+
+// What ports can drop by themselves they need not hand to a core; the cores refuse it as well.
+void Lifecycle::refuse_in_ports(const contract::Plan& plan) {
+  const std::vector<port::DropRule> rules = port::drop_rules(plan.ingress);
+  for (const auto& device : gateway_->devices()) {
+    const std::string refusal = device->refuse(rules);
+    if (rules.empty()) continue;
+    if (refusal.empty()) spdlog::info("port {} drops refused SYNs by {} rules of its own", device->name(), rules.size());
+    else spdlog::info("port {} leaves refused SYNs to the cores: {}", device->name(), refusal);
+  }
 }
 
 admin::ReloadAnswer Lifecycle::reload(const char* why) {

@@ -42,6 +42,7 @@ class Lifecycle {
 
   bool start();
   bool publish_plan(const config::Config& config, std::vector<config::Problem>& problems);
+  void refuse_in_ports(const contract::Plan& plan);
   void open_control();
   bool open_admin();
   void loop();

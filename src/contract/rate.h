@@ -6,9 +6,9 @@
 // full bucket is worth. So nothing refills buckets, and nothing is divided. The number is shared by all cores; a core takes
 // `batch` tokens at a time and keeps what it does not need yet, so it touches the shared line once in as many requests.
 //
-// What cores may keep (batch - 1 each) is taken off the burst beforehand: over any stretch of time, all cores together
-// admit no more than `burst` and what the rate brings. What a core keeps others cannot have: at most a quarter of the
-// burst. Times are in units of 2^-12 us, so a rate is kept to within 1 in cost (rounded towards strict).
+// What cores may keep (batch - 1 each) is taken off the bucket beforehand: over any stretch of time, all cores together
+// admit no more than `burst` and what the rate brings, however the load is spread. The price is that of a burst which comes
+// to one core alone up to a quarter is refused; the rate in the long run is not touched. One core has no batches. Times are in units of 2^-12 us, so a rate is kept to within 1 in cost (rounded towards strict).
 //
 // Cores take; a core's tokens are its own. Control makes limiters and hands them from plan to plan, so that a reload which
 // does not change a rate does not fill its bucket.
@@ -38,7 +38,7 @@ struct RateLimit {
 inline RateLimit rate_limit(double per_second, u32 burst, u32 cores) {
   RateLimit out;
   out.cost = std::max<u64>(1, static_cast<u64>(std::ceil(1e6 * (1u << kRateTimeBits) / per_second)));
-  out.batch = std::min(kRateBatchMax, 1 + burst / (4 * cores));
+  out.batch = cores == 1 ? 1 : std::min(kRateBatchMax, 1 + burst / (4 * cores));
   out.depth = out.cost * (burst - cores * (out.batch - 1));
   return out;
 }
