@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "src/contract/rate.h"
 #include "src/wire/text.h"
 
 namespace ringway::compile {

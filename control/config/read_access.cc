@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kNamesMax = 1024;
 constexpr double kRateMax = 10'000'000;
 constexpr double kRateMin = 0.001;
-constexpr u32 kBurstMax = 10'000'000;
+constexpr u32 kRateBurstMax = 10'000'000;
 
 std::vector<Network> read_networks(Reader& reader, const Map& map, std::size_t least) {
   std::vector<Network> out;
@@ -61,8 +61,8 @@ AccessRuleConfig read_rule(Reader& reader, const Value& value) {
 std::optional<RateConfig> read_rate(Reader& reader, const Map& map) {
   RateConfig rate;
   const auto at = map.number("requestsPerSecond", rate.per_second, kRateMin, kRateMax);
-  rate.burst = std::max(1u, static_cast<u32>(std::ceil(std::min(rate.per_second, double{kBurstMax}))));
-  const auto burst = map.integer("burst", rate.burst, 1, kBurstMax);
+  rate.burst = std::max(1u, static_cast<u32>(std::ceil(std::min(rate.per_second, double{kRateBurstMax}))));
+  const auto burst = map.integer("burst", rate.burst, 1, kRateBurstMax);
   if (at) return rate;
   if (burst && !map.get("requestsPerSecond")) reader.problem(*burst, "burst: there is no requestsPerSecond beside it");
   return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include "dataplane/relay/relay.h"
 #include "dataplane/route/access.h"
+#include "src/contract/rate.h"
 
 namespace ringway::relay {
 

@@ -126,6 +126,12 @@ void Explainer::tell_pick(const Plan& plan, Explanation& out) const {
 Explanation Explainer::explain(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
                                const wire::Ip& client, u16 client_port) {
   Explanation out;
+  if (plan.ingress_acl != nullptr && !client.unset() && plan.ingress_acl->refuses(client, listener.ip, listener.port)) {
+    out.listener = listener.name;
+    out.access = "gateway.ingress refuses connections from this source";
+    out.outcome = "no connection: its SYN is dropped";
+    return out;
+  }
   out.match = router_->find_route(plan, listener, head);
   tell_match(plan, listener, out);
   if (out.match.service == kNone32 || !tell_access(plan, head, client, out)) return out;

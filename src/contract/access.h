@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "src/base/types.h"
-#include "src/contract/rate.h"
 #include "src/wire/addr.h"
 
 struct rte_acl_ctx;  // DPDK's own name, so that only dataplane/gate includes its header
 
 namespace ringway::contract {
+
+class RateLimiter;  // rate.h
 
 using Source = u16;
 inline constexpr Source kNoSource = 0xffff;

@@ -26,6 +26,7 @@
 #include "dataplane/gate/ingress.h"
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h2_engine.h"
+#include "src/contract/rate.h"
 #include "tests/support/world.h"
 
 namespace {

@@ -110,6 +110,8 @@ class Access(LabCase):
         self.assertEqual(self.status(), (0, 200))
         odd = self.mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{self.mesh.service('odd-service').authority}/", timeout=2)
         self.assertEqual((odd.returncode, odd.stdout), (28, "000"))
+        told = self.gateway.ctl("explain", "GET", f"http://{self.mesh.service('odd-service').authority}/", "--source", self.mesh.worker_ip)
+        self.assertRegex(told, r"outcome +no connection: its SYN is dropped")
 
     def test_open_connection_of_a_now_refused_source_ends_at_its_next_request(self):
         client = self.client("auth-service")

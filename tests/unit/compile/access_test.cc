@@ -12,6 +12,7 @@
 #include "dataplane/http/h1_read.h"
 #include "dataplane/route/explain.h"
 #include "dataplane/route/router.h"
+#include "src/contract/rate.h"
 #include "src/wire/text.h"
 
 namespace ringway::compile {
