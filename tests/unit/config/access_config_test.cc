@@ -88,16 +88,16 @@ TEST(AccessConfig, WhatTcpCannotAnswer) {
 TEST(AccessConfig, Rates) {
   EXPECT_EQ(service("rateLimit: { burst: 3 }"), "f:11:16: rateLimit: neither requestsPerSecond nor perCaller is given\n"
                                                 "f:11:25: burst: there is no requestsPerSecond beside it\n");
-  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 10000000\n");
+  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 1e+07\n");
   EXPECT_EQ(service("rateLimit: { perCaller: { burst: 1 } }"), "f:11:29: missing key \"requestsPerSecond\" in perCaller\n"
                                                               "f:11:38: burst: there is no requestsPerSecond beside it\n");
 }
 
 TEST(AccessConfig, Callers) {
   EXPECT_EQ(callers("[ { name: a } ]"), "f:11:12: missing key \"cidrs\" in callers[0]\n");
-  EXPECT_EQ(callers("[ { name: a, cidrs: [] } ]"), "f:11:21: cidrs: 0 entries, must be 1 to 4096\n");
-  EXPECT_EQ(callers("[ { name: a, cidrs: [10.0.0.0/8] }, { name: a, cidrs: [10.1.0.0/16] } ]"), "f:11:45: name: caller \"a\" is used before (line 11)\n");
-  EXPECT_EQ(callers("[ { name: a, cidrs: [10.0.0.0/8] }, { name: b, cidrs: [10.0.0.0/8] } ]"), "f:11:56: cidrs: 10.0.0.0/8 belongs to \"a\" (line 11)\n");
+  EXPECT_EQ(callers("[ { name: a, cidrs: [] } ]"), "f:11:30: cidrs: 0 entries, must be 1 to 4096\n");
+  EXPECT_EQ(callers("[ { name: a, cidrs: [10.0.0.0/8] }, { name: a, cidrs: [10.1.0.0/16] } ]"), "f:11:54: name: caller \"a\" is used before (line 11)\n");
+  EXPECT_EQ(callers("[ { name: a, cidrs: [10.0.0.0/8] }, { name: b, cidrs: [10.0.0.0/8] } ]"), "f:11:65: cidrs: 10.0.0.0/8 belongs to \"a\" (line 11)\n");
 }
 
 TEST(AccessConfig, AnAddressOfTwoServicesWarnsWhoAsksForCallers) {
@@ -105,21 +105,21 @@ TEST(AccessConfig, AnAddressOfTwoServicesWarnsWhoAsksForCallers) {
   EXPECT_EQ(told(kBegin + other + " }\n"), "");
   const std::string rule = ",\n      access: { rules: [ { action: deny, callers: [auth] } ] } }\n";
   EXPECT_EQ(told(kBegin + other + rule),
-            "f:11:96: address: 10.80.0.11 is also an endpoint of auth: calls from there have no caller until `callers` names one\n");
+            "f:11:95: address: 10.80.0.11 is also an endpoint of auth: calls from there have no caller until `callers` names one\n");
   EXPECT_EQ(told(kBegin + other + rule + "callers: [ { name: auth, cidrs: [10.80.0.11/32] } ]\n"), "");
 }
 
 TEST(AccessConfig, IngressRules) {
   EXPECT_EQ(ingress("{ default: deny, rules: [ { action: allow, ports: [80, \"8000-8100\"] } ] }"), "");
-  EXPECT_EQ(ingress("{ rules: [ { action: deny, ports: [0] } ] }"), "f:3:48: ports[0]: 0 is not within 1 to 65535\n");
+  EXPECT_EQ(ingress("{ rules: [ { action: deny, ports: [0] } ] }"), "f:3:47: ports[0]: 0 is not within 1 to 65535\n");
   for (const char* bad : {"\"80\"", "\"90-80\"", "\"80-\"", "\"-80\"", "\"0-80\"", "\"1-65536\"", "\"1-2-3\""}) {
     EXPECT_EQ(ingress(std::string("{ rules: [ { action: deny, ports: [") + bad + "] } ] }"),
-              "f:3:48: ports[0]: must be a port or a range such as \"8000-8100\"\n") << bad;
+              "f:3:47: ports[0]: must be a port or a range such as \"8000-8100\"\n") << bad;
   }
-  EXPECT_EQ(ingress("{ rules: [ { action: deny, listeners: [edge] } ] }"), "f:3:52: listeners: there is no listener or alias \"edge\"\n");
+  EXPECT_EQ(ingress("{ rules: [ { action: deny, listeners: [edge] } ] }"), "f:3:51: listeners: there is no listener or alias \"edge\"\n");
   EXPECT_EQ(ingress("{ rules: [ { action: deny, listeners: [edge], ports: [80] } ] }"),
-            "f:3:24: ingress rule: ports and listeners: only one of the two may be given\n"
-            "f:3:52: listeners: there is no listener or alias \"edge\"\n");
+            "f:3:23: ingress rule: ports and listeners: only one of the two may be given\n"
+            "f:3:51: listeners: there is no listener or alias \"edge\"\n");
 }
 
 }  // namespace
