@@ -20,9 +20,10 @@ contract::Source Relay::source_of(Session& s) const {
   return s.source;
 }
 
-// A connection that was there before the plan whose gateway.ingress refuses it. Asked before find_listener, once per plan.
+// A connection that was there before the plan whose gateway.ingress refuses it. Asked before find_listener, so once per plan;
+// there are rules.
 bool Relay::outstays(const Session& s) const {
-  if (plan_->ingress_acl == nullptr || s.listener_generation == static_cast<u32>(plan_->generation)) [[likely]] return false;
+  if (s.listener_generation == static_cast<u32>(plan_->generation)) return false;
   return plan_->ingress_acl->refuses(config_.book->ip(s.tuple.remote), config_.book->ip(s.tuple.local), s.tuple.local_port);
 }
 

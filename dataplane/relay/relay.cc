@@ -97,7 +97,7 @@ void Relay::accept(const tcp::AppEvent& event) {
   s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
   s.listener = static_cast<u16>(event.listener);  // where it was when the worker began to listen: nearly always still
-  if (outstays(s)) {  // half-open when the plan came
+  if (plan_->ingress_acl != nullptr && outstays(s)) {  // half-open when the plan came
     page().count(contract::Counter::ingress_ended);
     return abort_session(index);
   }

@@ -172,7 +172,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   ++s.requests;
   page().count(contract::Counter::requests);
   if (page().recorder.wants<EventKind::request>()) [[unlikely]] note_request(s);
-  if (outstays(s)) [[unlikely]] return show_out(index, stream);
+  if (plan_->ingress_acl != nullptr && outstays(s)) [[unlikely]] return show_out(index, stream);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.service == kNone32) {
