@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "control/compile/trie.h"
 #include "src/contract/rate.h"
 #include "src/wire/text.h"
 
@@ -13,7 +14,6 @@ namespace {
 
 using config::AccessRuleConfig;
 using config::PathMatch;
-using contract::PathTest;
 
 // --- sources
 
@@ -165,24 +165,41 @@ std::string text_of(const AccessRuleConfig& rule) {
   return text;
 }
 
-contract::AccessRule rule_of(const AccessRuleConfig& in, const Routes& routes) {
-  contract::AccessRule out{.allow = in.allow, .methods = in.methods};
-  for (const auto& path : in.paths) {
-    PathTest test{.value = path.value};
-    switch (path.type) {
-      case PathMatch::exact: test.kind = PathTest::Kind::exact; break;
-      case PathMatch::prefix:
-        test.kind = PathTest::Kind::prefix;
-        while (test.value.ends_with('/')) test.value.pop_back();
-        break;
-      case PathMatch::regex:
-        test.kind = PathTest::Kind::regex;
-        test.pattern = routes.access_patterns.at(path.value);
-        break;
+// The rules of a service as far as they do not ask for the source. Prefixes cover whole segments, so a last slash says nothing.
+void fill_rules(const config::AccessConfig& in, const Routes& routes, contract::Admission& out) {
+  const std::size_t words = (in.rules.size() + 63) / 64;
+  std::map<std::string, std::vector<u32>> exact, prefix;  // rules by what they name
+  out.path_holds.resize(words);
+  const auto hold = [&](std::size_t row, u32 rule) { out.path_holds[row * words + rule / 64] |= u64{1} << (rule % 64); };
+  for (u32 i = 0; i < in.rules.size(); ++i) {
+    const AccessRuleConfig& rule = in.rules[i];
+    contract::AccessRule made{.allow = rule.allow, .any_path = rule.paths.empty(), .methods = rule.methods};
+    for (const auto& path : rule.paths) {
+      std::string key = path.value;
+      switch (path.type) {
+        case PathMatch::exact: exact[key].push_back(i); break;
+        case PathMatch::prefix:
+          while (key.ends_with('/')) key.pop_back();
+          prefix[key].push_back(i);
+          break;
+        case PathMatch::regex: made.patterns.push_back(routes.access_patterns.at(key)); break;
+      }
     }
-    out.paths.push_back(std::move(test));
+    if (made.any_path || !made.patterns.empty()) hold(0, i);
+    out.rules.push_back(std::move(made));
+    out.rule_texts.push_back(text_of(rule));
   }
-  return out;
+  if (words == 0) return;
+  TrieBuilder trie('/');
+  const auto add_row = [&](const std::vector<u32>& named) {
+    const std::size_t row = out.path_holds.size() / words;
+    out.path_holds.resize((row + 1) * words);
+    for (const u32 rule : named) hold(row, rule);
+    return static_cast<u32>(row);
+  };
+  for (const auto& [key, named] : exact) trie.set_exact(key, add_row(named));
+  for (const auto& [key, named] : prefix) trie.set_prefix(key, add_row(named));
+  if (!exact.empty() || !prefix.empty()) out.paths = trie.build();
 }
 
 // --- rates
@@ -241,15 +258,15 @@ void fill_access(const config::Config& config, const Routes& routes, const contr
     if (service.access.allow && service.access.rules.empty() && !rates.all && !rates.per_caller) continue;
     const contract::Admission* const before = admission_of(previous, service.discovery_name);
     contract::Admission out{.allow = service.access.allow, .first_word = callers.words};
-    for (const AccessRuleConfig& rule : service.access.rules) {
-      const u32 bit = callers.words * 64 + static_cast<u32>(out.rules.size());
+    fill_rules(service.access, routes, out);
+    for (u32 n = 0; n < service.access.rules.size(); ++n) {
+      const AccessRuleConfig& rule = service.access.rules[n];
+      const u32 bit = callers.words * 64 + n;
       PlacedRule placed{&rule, bit, {}};
       for (const auto& ref : rule.callers) placed.callers.push_back(index_of(callers.names, ref.name));
       std::ranges::sort(placed.callers);
       rules.push_back(std::move(placed));
       for (const auto& network : rule.networks) networks[{number_of(network.prefix.network), network.prefix.bits}].rules.push_back(bit);
-      out.rules.push_back(rule_of(rule, routes));
-      out.rule_texts.push_back(text_of(rule));
     }
     callers.words += static_cast<u32>((out.rules.size() + 63) / 64);
     out.rate = limiter(rates.all, 1, cores, before == nullptr ? nullptr : before->rate);

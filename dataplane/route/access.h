@@ -1,9 +1,9 @@
 #pragma once
 // Access rules of a service: may a request from this source come in? The first rule that holds decides (contract/access.h).
 //
-// What rules ask of the source is a row of bits that control/compile has laid out, so only those rules are looked at whose
-// source part holds; methods and paths are compared, and regular expressions read off the one scan of the head: the
-// router's, if it made one, since every table that scans has the path among its pieces. No allocation. Called by relay for
+// What rules ask of the source is a row of bits that control/compile has laid out, and so is which rules name a path that one
+// walk down a trie meets: only rules whose source and path hold are looked at. Regular expressions are read off the one scan
+// of the head: the router's, if it made one, since every table that scans has the path among its pieces. No allocation. Called by relay for
 // every request to a service with rules, and by the explainer.
 
 #include "dataplane/http/head.h"

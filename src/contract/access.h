@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/base/types.h"
+#include "src/contract/routes.h"
 #include "src/wire/addr.h"
 
 struct rte_acl_ctx;  // DPDK's own name, so that only dataplane/gate includes its header
@@ -48,19 +49,12 @@ struct Callers {
   u32 caller_of(const wire::Ip& ip) const { return caller_of(source_of(ip)); }
 };
 
-// "/a" as a prefix covers "/a" and "/a/b", not "/ab".
-struct PathTest {
-  enum class Kind : u8 { exact, prefix, regex };
-  Kind kind = Kind::prefix;
-  std::string value;      // a prefix without its last slash
-  u32 pattern = kNone32;  // index into PatternDb::patterns
-};
-
-// What a rule asks beside the source: one of `methods`, one of `paths`; an empty list asks nothing.
+// What a rule asks beside the source: one of `methods`, unless there are none, and a path.
 struct AccessRule {
   bool allow = true;
+  bool any_path = true;           // asks for none
   std::vector<std::string> methods;
-  std::vector<PathTest> paths;
+  std::vector<u32> patterns;      // paths that are expressions: indexes into PatternDb::patterns; others stand in Admission::paths
 };
 
 // What stands before a service: its rules, of which the first that holds decides, and its rates.
@@ -68,6 +62,10 @@ struct Admission {
   bool allow = true;         // where no rule holds
   u32 first_word = 0;        // rule i is bit i of a row of Callers::holds from this word on
   std::vector<AccessRule> rules;
+  // Exact paths and prefixes of all rules; values are rows of `path_holds`: the rules that name that path. Row 0 are the
+  // rules that have to be looked at whatever the path is: those without one, and those with expressions.
+  Trie paths;
+  std::vector<u64> path_holds;
   std::vector<std::string> rule_texts;  // beside, for people
   std::shared_ptr<RateLimiter> rate;             // one bucket; null: no limit
   std::shared_ptr<RateLimiter> rate_per_caller;  // a bucket for each caller, the last one for strangers; null: no limit

@@ -14,14 +14,15 @@
 // `close`: every request on a client connection of its own, `Connection: close`. `h2-h1`: clients speak HTTP/2, each with
 // so many streams at once (100), endpoints HTTP/1.1; and so on.
 // `checksums`, `tso`: what the gateway's ports do for it; the far ends cut packets and fill in checksums as a NIC would.
-// Last word: `record`: with the flight recorder at full. `rules`: the service has 100 access rules, of which every one has to
-// be read and none holds, and a rate that is never used up; `ingress`: gateway.ingress has 100 rules, none of which holds.
+// Last word: `record`: with the flight recorder at full. `rules`: the service has 100 access rules on paths, none of which
+// holds, and a rate that is never used up; `ingress`: gateway.ingress has 100 rules, none of which holds.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "control/compile/trie.h"
 #include "control/trace/memory.h"
 #include "dataplane/gate/ingress.h"
 #include "dataplane/http/h1_read.h"
@@ -107,10 +108,14 @@ struct Bench {
   // What control/compile would make of it.
   void add_rules() {
     contract::Admission admission;
+    compile::TrieBuilder trie('/');
+    admission.path_holds.assign(2 * 101, 0);
     for (u32 i = 0; i < 100; ++i) {
-      const std::string path = "/admin/" + std::to_string(i);
-      admission.rules.push_back({.allow = false, .paths = {{.kind = contract::PathTest::Kind::prefix, .value = path}}});
+      admission.rules.push_back({.allow = false, .any_path = false});
+      trie.set_prefix("/admin/" + std::to_string(i), i + 1);
+      admission.path_holds[2 * (i + 1) + i / 64] = u64{1} << (i % 64);
     }
+    admission.paths = trie.build();
     const contract::RateLimit limit = contract::rate_limit(1e7, 1'000'000, 1);
     admission.rate = std::make_shared<contract::RateLimiter>(limit, 1, 1);
     plan->callers.ranges = {{}};

@@ -148,8 +148,8 @@ std::string explain_text(const Json& j) {
   say("rule", plain(j["rule"]));
   say("why", plain(j["why"]));
   say("service", plain(j["service"]));
-  say("caller", plain(j["caller"]));
-  say("access", plain(j["access"]));
+  for (const char* who : {"caller", "access"})
+    if (j.contains(who)) say(who, plain(j[who]));
   say("policy", plain(j["policy"]));
   if (!plain(j["hash_input"]).empty()) say("hash", plain(j["hash"]) + " of " + plain(j["hash_input"]));
   say("slot", plain(j["slot"]));

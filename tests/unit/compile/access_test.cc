@@ -174,6 +174,29 @@ TEST_F(AccessTest, FirstRuleThatHoldsDecides) {
   EXPECT_EQ(judge("200.0.0.1", "GET", "/").rule, kNone32);
 }
 
+// However a path is named, and by how many rules, the first one in the file decides.
+TEST_F(AccessTest, ExactPathsPrefixesAndExpressionsMeetInOneRuleAndInMany) {
+  rules("        - { action: deny, paths: [ { type: exact, value: /a/b/c }, { value: /x/ }, { type: regex, value: \"/a/[0-9]+\" } ] }\n"
+        "        - { action: allow, methods: [GET], paths: [ { value: /a/b } ] }\n"
+        "        - { action: deny, paths: [ { value: /a/b } ] }\n"
+        "        - { action: allow, paths: [ { value: /a }, { type: exact, value: /x } ] }\n"
+        "        - { action: deny, callers: [office], paths: [ { value: / } ] }\n"
+        "        - { action: allow, methods: [PUT] }\n");
+  const auto rule = [&](const std::string& method, const std::string& path, const std::string& ip = "200.0.0.1") {
+    return judge(ip, method, path).rule;
+  };
+  EXPECT_EQ(rule("GET", "/a/b/c"), 0u);
+  EXPECT_EQ(rule("GET", "/x"), 0u);
+  EXPECT_EQ(rule("GET", "/x/y"), 0u);
+  EXPECT_EQ(rule("GET", "/a/77"), 0u);
+  EXPECT_EQ(rule("GET", "/a/b/c/d"), 1u);
+  EXPECT_EQ(rule("POST", "/a/b/c/d"), 2u);
+  EXPECT_EQ(rule("POST", "/a/77x"), 3u);
+  EXPECT_EQ(rule("PUT", "/y", "10.1.9.9"), 4u);
+  EXPECT_EQ(rule("PUT", "/y"), 5u);
+  EXPECT_EQ(rule("GET", "/y"), kNone32);
+}
+
 TEST_F(AccessTest, RegularExpressionsMatchTheWholePath) {
   rules("        - { action: deny, paths: [ { type: regex, value: \"/v[0-9]+/secret\" } ] }\n", "allow");
   EXPECT_FALSE(allowed("10.1.2.3", "GET", "/v12/secret"));
