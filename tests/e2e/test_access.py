@@ -140,3 +140,36 @@ class Access(LabCase):
         self.assertRegex(told, r"caller +worker")
         self.assertRegex(told, r"access +refused by rule 1: deny, caller worker, path prefix /admin")
         self.assertRegex(told, r"outcome +403")
+
+
+class AccessOfTwoCores(Access):
+    """The same with two cores, which share rates and limits; and what only they can show."""
+
+    options = {"queues": 2}
+    ip4_only = "the family changes nothing in what cores share"
+
+    def test_both_cores_serve_and_together_keep_the_rate(self):
+        self.change({"rateLimit": {"requestsPerSecond": 200, "burst": 400}})
+        before, good = self.gateway.core_requests(), self.gateway.counter("responses_2xx")
+        begun = time.monotonic()
+        wrk(self.mesh.client, f"http://{self.mesh.service('auth-service').authority}/", seconds=2, connections=16)
+        took = time.monotonic() - begun
+        served = self.gateway.counter("responses_2xx") - good
+        self.assertTrue(all(now > then for now, then in zip(self.gateway.core_requests(), before)), "one core had nothing to do")
+        self.assertLessEqual(served, 400 + 200 * took + 1)
+        self.assertGreaterEqual(served, 300 + 200 * 1.5)
+
+    def test_connections_of_a_source_beyond_its_limit_are_refused(self):
+        """Each core allows two, and no core knows of the other's: at least two and at most four find a place."""
+        self.change(limits={"connectionsPerSource": 4})
+        held = []
+        for _ in range(12):
+            try:
+                client = self.client("auth-service")
+                self.assertEqual(client.get("auth-service", "/")[0], 200)
+                held.append(client)
+            except ConnectionRefusedError:
+                pass
+        self.assertGreaterEqual(len(held), 2)
+        self.assertLessEqual(len(held), 4)
+        self.assertGreaterEqual(self.verdict("tcp_source_full"), 8)
