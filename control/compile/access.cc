@@ -266,11 +266,14 @@ void fill_access(const config::Config& config, const Routes& routes, const contr
       for (const auto& ref : rule.callers) placed.callers.push_back(index_of(callers.names, ref.name));
       std::ranges::sort(placed.callers);
       rules.push_back(std::move(placed));
-      for (const auto& network : rule.networks) networks[{number_of(network.prefix.network), network.prefix.bits}].rules.push_back(bit);
+      for (const auto& network : rule.networks) {
+        networks[{number_of(network.prefix.network), network.prefix.bits}].rules.push_back(bit);
+      }
     }
     callers.words += static_cast<u32>((out.rules.size() + 63) / 64);
+    const bool callers_stay = before != nullptr && same_callers;
     out.rate = limiter(rates.all, 1, cores, before == nullptr ? nullptr : before->rate);
-    out.rate_per_caller = limiter(rates.per_caller, buckets, cores, before == nullptr || !same_callers ? nullptr : before->rate_per_caller);
+    out.rate_per_caller = limiter(rates.per_caller, buckets, cores, callers_stay ? before->rate_per_caller : nullptr);
     plan.services[i].admission = static_cast<u32>(plan.admissions.size());
     plan.admissions.push_back(std::move(out));
   }

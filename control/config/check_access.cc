@@ -50,8 +50,8 @@ void check_callers(Reader& reader, const Config& config) {
     for (const Network& network : caller.networks) {
       const auto [first, fresh] = owners.emplace(network.prefix, std::pair(std::string_view(caller.name), network.mark));
       if (fresh) continue;
-      reader.problem(network.mark, "cidrs: " + text_of(network.prefix) + " belongs to \"" + std::string(first->second.first) + "\"" +
-                                       at_line(first->second.second));
+      const auto& [owner, mark] = first->second;
+      reader.problem(network.mark, "cidrs: " + text_of(network.prefix) + " belongs to \"" + std::string(owner) + "\"" + at_line(mark));
     }
   }
 }
@@ -99,7 +99,8 @@ void warn_shared_addresses(Reader& reader, const Config& config) {
     for (const EndpointConfig& endpoint : service.endpoints) {
       const auto [first, fresh] = owner.emplace(endpoint.ip, &service);
       if (fresh || first->second == &service || !named.insert(endpoint.ip).second) continue;
-      reader.warning(endpoint.mark, "address: " + to_string(endpoint.ip) + " is also an endpoint of " + first->second->discovery_name +
+      reader.warning(endpoint.mark, "address: " + to_string(endpoint.ip) + " is also an endpoint of " +
+                                        first->second->discovery_name +
                                         ": calls from there have no caller until `callers` names one");
     }
   }

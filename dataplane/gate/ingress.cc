@@ -101,12 +101,13 @@ class Builder {
     config.num_fields = kFields<Key>;
     define_fields<Key>(config.defs);
     rte_acl_ctx* acl = rte_acl_create(&param);
-    if (acl != nullptr && rte_acl_add_rules(acl, reinterpret_cast<const rte_acl_rule*>(rules_.data()), param.max_rule_num) == 0 &&
-        rte_acl_build(acl, &config) == 0) {
+    const auto* const rules = reinterpret_cast<const rte_acl_rule*>(rules_.data());
+    if (acl != nullptr && rte_acl_add_rules(acl, rules, param.max_rule_num) == 0 && rte_acl_build(acl, &config) == 0) {
       return acl;
     }
     rte_acl_free(acl);
-    error = "gateway.ingress: no memory for " + std::to_string(rules_.size()) + " entries; give memory.megabytes more, or fewer rules";
+    error = "gateway.ingress: no memory for " + std::to_string(rules_.size()) +
+            " entries; give memory.megabytes more, or fewer rules";
     return nullptr;
   }
 
@@ -116,7 +117,8 @@ class Builder {
   // An IPv4 network 0.0.0.0/0 stands as ::ffff:0.0.0.0/96, which Ip takes for IPv4 too.
   template <class F>
   static void each_source(const contract::IngressRule& rule, F&& visit) {
-    if (rule.from.empty()) return visit(is4 ? wire::Ip6Prefix{wire::Ip6::from_halves(0, u64{0xffff} << 32), 96} : wire::Ip6Prefix{});
+    const wire::Ip6Prefix all4{wire::Ip6::from_halves(0, u64{0xffff} << 32), 96}, all6{};
+    if (rule.from.empty()) return visit(is4 ? all4 : all6);
     for (const wire::Ip6Prefix& from : rule.from) {
       if (is_of_family(from)) visit(from);
     }

@@ -27,7 +27,8 @@ bool any_method_holds(const AccessRule& rule, std::string_view method) {
 // The first rule whose source part holds, that `named` has (a word of bits by its index) or any path will do for, and for
 // which `holds` says so: of the rule, and whether it was named.
 template <class Named, class F>
-Judgement first_that_holds(const contract::Plan& plan, const Admission& admission, contract::Source source, Named&& named, F&& holds) {
+Judgement first_that_holds(const contract::Plan& plan, const Admission& admission, contract::Source source, Named&& named,
+                           F&& holds) {
   const u32 count = static_cast<u32>(admission.rules.size());
   const u64* const row = plan.callers.holds.data() + source * plan.callers.words + admission.first_word;
   for (u32 word = 0; word * 64 < count; ++word) {

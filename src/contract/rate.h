@@ -8,7 +8,9 @@
 //
 // What cores may keep (batch - 1 each) is taken off the bucket beforehand: over any stretch of time, all cores together
 // admit no more than `burst` and what the rate brings, however the load is spread. The price is that of a burst which comes
-// to one core alone up to a quarter is refused; the rate in the long run is not touched. One core has no batches. Times are in units of 2^-12 us, so a rate is kept to within 1 in cost (rounded towards strict).
+// to one core alone up to a quarter is refused; the rate in the long run is not touched. One core has no batches.
+//
+// Times are in units of 2^-12 us. What a token costs is rounded up to one, so a rate is never exceeded.
 //
 // Cores take; a core's tokens are its own. Control makes limiters and hands them from plan to plan, so that a reload which
 // does not change a rate does not fill its bucket.
