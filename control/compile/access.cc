@@ -277,6 +277,12 @@ void fill_access(const config::Config& config, const Routes& routes, const contr
     plan.services[i].admission = static_cast<u32>(plan.admissions.size());
     plan.admissions.push_back(std::move(out));
   }
+  // A version that is being brought in is behind the rules and rates of the one that is called, unless it has its own.
+  for (const contract::Service& service : plan.services) {
+    if (service.deployment.green == kNone32) continue;
+    u32& green = plan.services[service.deployment.green].admission;
+    if (green == kNone32) green = service.admission;
+  }
   if (!SourceBuilder(networks, rules, callers).build()) {
     problems.push_back({config.file, 0, 0, "callers and access rules tell more than " + std::to_string(contract::kNoSource) +
                                                " kinds of sources apart"});

@@ -24,6 +24,7 @@ struct CompileContext {
   u32 cores = 1;         // scan rooms of the pattern database
   VipMap previous_vips;  // of the plan in force; empty at start
   const contract::Plan* previous = nullptr;  // itself: rates that do not change keep their buckets
+  const contract::ShiftBoard* shifts = nullptr;  // outlives every plan
 };
 
 std::expected<std::unique_ptr<contract::Plan>, std::vector<config::Problem>> compile(const config::Config& config,

@@ -142,6 +142,7 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   if (edit.expected_timeout_ms != 0) {
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
+  if (edit.attempt != 0) block.number(FieldId::x_envoy_attempt_count, "x-envoy-attempt-count", edit.attempt);
   put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
   return block.written();
 }
@@ -209,6 +210,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     block.number(FieldId::retry_after, "retry-after", answer.retry_after_s);
     block.field(FieldId::other, "x-envoy-ratelimited", "true");
   }
+  if (answer.overloaded) block.field(FieldId::other, "x-envoy-overloaded", "true");
   return block.written();
 }
 

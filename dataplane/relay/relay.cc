@@ -17,10 +17,12 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
       exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
+      pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
   run_queue_.reserve(config.sessions);
+  freed_.reserve(contract::kServicesMax);
 }
 
 Relay::~Relay() { abort_all(); }
@@ -55,12 +57,13 @@ u32 Relay::run(TimeUs now_us) {
     on_event(event);
     ++events;
   }
+  if (!freed_.empty()) wake_pending();
   return events;
 }
 
 u32 Relay::timers(TimeUs now_us, u32 most) {
   now_us_ = now_us;
-  return wheel_.expire(now_us, most, [this](u32 id) {
+  const u32 ran = wheel_.expire(now_us, most, [this](u32 id) {
     if (id < config_.sessions) {
       session_timer(id);
     } else if (id < config_.sessions + config_.upstreams) {
@@ -69,6 +72,8 @@ u32 Relay::timers(TimeUs now_us, u32 most) {
       probe_timer(id - config_.sessions - config_.upstreams);
     }
   });
+  if (!freed_.empty()) wake_pending();
+  return ran;
 }
 
 void Relay::on_event(const tcp::AppEvent& event) {
@@ -280,7 +285,7 @@ TimeUs Relay::session_deadline(const Session& s) const {
     case SessionState::multiplexing: return multiplexed_deadline(s);
     case SessionState::exchanging: break;
   }
-  return exchange_deadline(exchanges_[s.exchange]);
+  return next_due(exchanges_[s.exchange]);
 }
 
 // Lazy: an entry that goes off too early is put off then; only one that would be late is moved.
@@ -294,7 +299,7 @@ void Relay::arm_session_at(u32 index, TimeUs deadline) {
 }
 
 // A session with many exchanges need not look at the others.
-void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, exchange_deadline(x)); }
+void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, next_due(x)); }
 
 void Relay::session_timer(u32 index) {
   Session& s = sessions_[index];
@@ -316,7 +321,7 @@ void Relay::session_timer(u32 index) {
     case SessionState::multiplexing: return multiplexed_timer(index);
     case SessionState::exchanging: break;
   }
-  time_out(s.exchange);
+  exchange_timer(s.exchange);
   if (sessions_.used(index)) advance(index);
 }
 

@@ -17,7 +17,9 @@
 #include "src/contract/access.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/resilience.h"
 #include "src/contract/routes.h"
+#include "src/contract/shift.h"
 #include "src/wire/addr.h"
 
 namespace ringway::contract {
@@ -65,6 +67,9 @@ struct Service {
   std::string discovery_name;    // ECS discoveryName: how messages and counters call it
   AppProtocol app_protocol = AppProtocol::http;
   Timeouts timeouts;
+  RetryPolicy retry;
+  CircuitBreakers breakers;
+  Deployment deployment;
   HealthCheck health_check;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
@@ -137,7 +142,6 @@ struct Limits {
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
   u32 connections_per_source = 0;          // of clients, open at once; 0 is unlimited. In a plan: of one core
-  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
 // A core's hold on one plan. Written by that core alone.
@@ -166,6 +170,7 @@ struct Plan {
   std::vector<u32> access_pieces;    // indexes into PatternDb::pieces that access rules look at; empty: no scan
   Ingress ingress;
   std::shared_ptr<const IngressAcl> ingress_acl;  // null when `ingress` refuses nobody
+  const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
 

@@ -148,6 +148,19 @@ TEST_F(AccessTest, ServicesWithoutRulesAreNotAsked) {
   EXPECT_TRUE(plan_->admissions.empty());
 }
 
+TEST_F(AccessTest, ANewVersionIsBehindTheRulesOfTheOneThatIsCalled) {
+  const std::string deny = "    access: { default: deny }\n", green = "    deployment: { green: cart }\n";
+  const auto& plan = load(file(deny + green));
+  EXPECT_NE(plan.services[2].admission, kNone32);
+  EXPECT_EQ(plan.services[1].admission, plan.services[2].admission);
+  const std::string with_own = "{ portName: cart, access: { default: allow, rules: [ { action: deny, methods: [PUT] } ] },";
+  std::string text = file(deny + green);
+  text.replace(text.find("{ portName: cart,"), 17, with_own);
+  const auto& own = load(text, 2);
+  EXPECT_NE(own.services[1].admission, kNone32);
+  EXPECT_NE(own.services[1].admission, own.services[2].admission);
+}
+
 TEST_F(AccessTest, CallersAndNetworksBothHaveToHold) {
   rules("        - { action: allow, callers: [shop, office], cidrs: [10.0.0.0/24, 10.1.2.0/23] }\n");
   EXPECT_TRUE(allowed("10.0.0.1"));
