@@ -39,8 +39,10 @@ def resolve(schema, node):
 def type_text(schema, node):
     if "enum" in node:
         return " \\| ".join(f"`{value}`" for value in node["enum"])
-    if "oneOf" in node:
-        return "false or a string"
+    if "const" in node:
+        return json.dumps(node["const"])
+    if "type" not in node:
+        return " or ".join(type_text(schema, resolve(schema, one)) for one in node["oneOf"])
     if node["type"] == "array":
         return "list of " + type_text(schema, resolve(schema, node["items"]))
     text = {"object": "mapping", "integer": "whole number", "number": "number"}.get(node["type"], node["type"])

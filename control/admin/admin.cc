@@ -194,15 +194,16 @@ Json Admin::connections() const {
   for (u32 core = 0; core < s_.connections.size(); core++) {
     total += s_.connections[core]->total();
     for (const contract::ConnectionRow& row : s_.connections[core]->read()) {
-      Json service, endpoint;
+      Json service, endpoint, caller;
       if (plan != nullptr) {
+        if (const u32 who = plan->callers.caller_of(row.client); who != kNone32) caller = plan->callers.names[who];
         for (const auto& s : plan->services)
           if (s.slot == row.service) service = s.discovery_name;
         for (const auto& e : plan->endpoints)
           if (e.slot == row.endpoint) endpoint = e.id;
       }
       rows.push_back({{"core", core}, {"client", to_string(row.client, row.client_port)},
-                      {"local", to_string(row.local, row.local_port)},
+                      {"local", to_string(row.local, row.local_port)}, {"caller", caller},
                       {"stage", contract::kConnectionStageNames[static_cast<u32>(row.stage)]}, {"service", service},
                       {"endpoint", endpoint}, {"requests", row.requests}, {"bytes_in", row.bytes_in},
                       {"bytes_out", row.bytes_out}, {"age_ms", row.age_us / 1000}, {"idle_ms", row.idle_us / 1000}});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "control/compile/access.h"
 #include "control/compile/routes.h"
 #include "src/base/assert.h"
 #include "src/contract/path_sizes.h"
@@ -218,6 +219,13 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   fill_dns(config, *vips, *plan);
   fill_addresses(config, *plan);
   plan->limits = config.gateway.limits;
+  plan->limits.connections_per_source = (plan->limits.connections_per_source + context.cores - 1) / context.cores;
+  plan->access_pieces = routes->access_pieces;
+  fill_access(config, *routes, context.previous, context.cores, *plan, problems);
+  if (!problems.empty()) {
+    registry.retire(context.generation);
+    return std::unexpected(std::move(problems));
+  }
   plan->via = config.gateway.name;
   return plan;
 }

@@ -203,6 +203,27 @@ class TableCompiler {
   std::vector<Draft> drafts_;
 };
 
+// Paths of access rules. Tables that scan for routes scan for these as well, so that one scan serves both.
+void add_access_patterns(const config::Config& config, PatternSet& patterns, std::vector<std::pair<u32, config::Mark>>& uses,
+                         Routes& out) {
+  for (const auto& service : config.services) {
+    for (const auto& rule : service.access.rules) {
+      for (const auto& path : rule.paths) {
+        if (path.type != PathMatch::regex) continue;
+        const u32 index = patterns.add(PieceKind::path, "", path.value);
+        uses.emplace_back(index, path.mark);
+        out.access_patterns.emplace(path.value, index);
+        out.access_pieces = {patterns.piece_of(index)};  // the path is one piece
+      }
+    }
+  }
+  if (out.access_pieces.empty()) return;
+  for (RouteTable& table : out.tables) {
+    if (table.pieces.empty() || std::ranges::binary_search(table.pieces, out.access_pieces[0])) continue;
+    table.pieces.insert(std::ranges::upper_bound(table.pieces, out.access_pieces[0]), out.access_pieces[0]);
+  }
+}
+
 }  // namespace
 
 std::expected<Routes, std::vector<config::Problem>> compile_routes(const config::Config& config, u32 cores,
@@ -218,6 +239,7 @@ std::expected<Routes, std::vector<config::Problem>> compile_routes(const config:
     out.table_of.push_back(static_cast<u32>(out.tables.size()));
     out.tables.push_back(TableCompiler(listener, service_index, patterns, uses).compile());
   }
+  add_access_patterns(config, patterns, uses, out);
   auto db = patterns.build(cores + 1);
   if (db) {
     out.patterns = std::move(*db);

@@ -1,10 +1,12 @@
 #pragma once
-// compile_routes: from the routes of the configured listeners to route tables and one pattern database.
+// compile_routes: from the routes of the configured listeners to route tables and one pattern database, in which the
+// expressions of access rules stand too.
 //
 // Control thread only; the result goes into a Plan and is not changed again. All that Hyperscan refuses is reported at
 // once, each with the place of the expression in the file. What the matching means is told in docs/routing.md.
 
 #include <expected>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -18,6 +20,8 @@ struct Routes {
   std::vector<contract::RouteTable> tables;
   std::vector<u32> table_of;  // by configured listener: index into `tables`; kNone32 for one without routes
   std::shared_ptr<const contract::PatternDb> patterns;  // null when nothing is a regular expression
+  std::map<std::string, u32> access_patterns;  // of access rules: index of the pattern by its expression
+  std::vector<u32> access_pieces;              // what they look at
 };
 
 // `service_index` translates indexes of config.services to those of the plan; empty when they are the same.

@@ -13,28 +13,14 @@
 #include <string>
 #include <vector>
 
+#include "control/config/access_config.h"
+#include "control/config/mark.h"
 #include "src/base/types.h"
 #include "src/contract/limits.h"
 #include "src/contract/plan.h"
 #include "src/wire/addr.h"
 
 namespace ringway::config {
-
-// A place in the file, both 1-based; {0, 0} when there is none (the value is a default).
-struct Mark {
-  int line = 0;
-  int column = 0;
-  friend bool operator==(const Mark&, const Mark&) = default;
-};
-
-// What is wrong and where. Printed by `to_string` (load.h) as `file:line:column: message`.
-struct Problem {
-  std::string file;
-  int line = 0;
-  int column = 0;
-  std::string message;
-  friend bool operator==(const Problem&, const Problem&) = default;
-};
 
 // ---------------------------------------------------------------------------------------------------------- gateway
 
@@ -160,6 +146,7 @@ struct GatewayConfig {
   std::string admin_socket = "/run/ringway/admin.sock";
   RecorderConfig recorder;
   std::string kernel_tap;          // name of the interface for punted packets; empty: such packets are dropped
+  IngressConfig ingress;
 };
 
 // --------------------------------------------------------------------------------------------------------- services
@@ -223,18 +210,13 @@ struct ServiceConfig {
   std::string green_name;         // deployment.green: a discoveryName; empty: no deployment
   Mark green_mark;
   u64 drain_us = 20'000'000;
+  AccessConfig access;
+  RateLimitConfig rate_limit;
 };
 
 // -------------------------------------------------------------------------------------------------------- listeners
 
-enum class PathMatch : u8 { exact, prefix, regex };
 enum class ValueMatch : u8 { exact, regex };
-
-struct PathCondition {
-  PathMatch type = PathMatch::prefix;
-  std::string value = "/";        // starts with '/' for exact and prefix
-  Mark mark;                      // of the value
-};
 
 // A header (name in lower case) or a query parameter (name as written).
 struct ValueCondition {
@@ -289,6 +271,7 @@ struct Config {
   GatewayConfig gateway;
   std::vector<ServiceConfig> services;
   std::vector<ListenerConfig> listeners;
+  std::vector<CallerConfig> callers;
   std::vector<Problem> warnings;  // suspicious, not refused: to be logged by whoever loads
 };
 

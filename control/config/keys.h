@@ -24,10 +24,10 @@ namespace keys {
 
 inline constexpr bool kRequired = true;
 
-inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
+inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}, {"callers"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}, {"ingress"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
@@ -45,11 +45,11 @@ inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
 inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
-    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
+    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}, {"connectionsPerSource"}};
 inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
-                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}};
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}, {"access"}, {"rateLimit"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
 inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
@@ -87,6 +87,13 @@ inline constexpr Key kPathList[] = {{"type"}, {"value", kRequired}};
 inline constexpr Key kValueList[] = {{"name", kRequired}, {"type"}, {"value", kRequired}};
 inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}};
 
+inline constexpr Key kCallerList[] = {{"name", kRequired}, {"cidrs", kRequired}};
+inline constexpr Key kAccessList[] = {{"default"}, {"rules"}};
+inline constexpr Key kAccessRuleList[] = {{"action", kRequired}, {"callers"}, {"cidrs"}, {"methods"}, {"paths"}};
+inline constexpr Key kRateLimitList[] = {{"requestsPerSecond"}, {"burst"}, {"perCaller"}};
+inline constexpr Key kRateList[] = {{"requestsPerSecond", kRequired}, {"burst"}};
+inline constexpr Key kIngressRuleList[] = {{"action", kRequired}, {"cidrs"}, {"ports"}, {"listeners"}};
+
 inline constexpr ObjectKeys kRoot{"", kRootList};
 inline constexpr ObjectKeys kGateway{"gateway", kGatewayList};
 inline constexpr ObjectKeys kPort{"gateway.ports[]", kPortList};
@@ -103,6 +110,14 @@ inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kHealthEndpoint{"gateway.healthEndpoint", kHealthEndpointList};
+inline constexpr ObjectKeys kIngress{"gateway.ingress", kAccessList};
+inline constexpr ObjectKeys kIngressRule{"gateway.ingress.rules[]", kIngressRuleList};
+inline constexpr ObjectKeys kCaller{"callers[]", kCallerList};
+inline constexpr ObjectKeys kAccess{"services[].access", kAccessList};
+inline constexpr ObjectKeys kAccessRule{"services[].access.rules[]", kAccessRuleList};
+inline constexpr ObjectKeys kAccessPath{"services[].access.rules[].paths[]", kPathList};
+inline constexpr ObjectKeys kRateLimit{"services[].rateLimit", kRateLimitList};
+inline constexpr ObjectKeys kPerCaller{"services[].rateLimit.perCaller", kRateList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
 inline constexpr ObjectKeys kAliasProxy{"services[].clientAliases[].acceptProxyProtocol", kAcceptProxyList};
@@ -133,7 +148,8 @@ inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackend
 
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
-    kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
+    kIngress, kIngressRule, kCaller, kAccess, kAccessRule, kAccessPath, kRateLimit, kPerCaller};
 
 }  // namespace keys
 }  // namespace ringway::config

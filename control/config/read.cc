@@ -23,6 +23,7 @@ void read_root(Reader& reader, const YAML::Node& node, Config& config) {
   if (const auto gateway = root.get("gateway")) read_gateway(reader, *gateway, config.gateway);
   read_services(reader, root, config.gateway.namespace_name, config.services);
   read_listeners(reader, root, config.listeners);
+  read_callers(reader, root, config.callers);
   check(reader, config);
   if (reader.problems.size() == kProblemsMax) reader.problems.back().message += " (further problems are not listed)";
   sort_problems(reader.problems);

@@ -19,31 +19,6 @@ constexpr i64 kCpuMax = 4095;
 constexpr i64 kU32Max = std::numeric_limits<u32>::max();
 constexpr double kWeekSeconds = 604'800;
 
-// "10.80.0.1/24" into the address and `bits`; `least` and `most` bound the length, `whole` is that of an address. Empty
-// when wrong.
-std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole) {
-  const auto text = read_string(reader, value);
-  if (!text) return std::nullopt;
-  const std::size_t slash = text->find('/');
-  u32 length = 0;
-  if (slash != std::string::npos) {
-    const char* end = text->data() + text->size();
-    const auto [stop, error] = std::from_chars(text->data() + slash + 1, end, length);
-    if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 3) length = 999;
-  }
-  if (slash == std::string::npos || length > whole) {
-    reader.problem(value.mark, value.name + ": must be address/length, such as " + (whole == 32 ? "10.0.0.1/24" : "fd00::1/64"));
-    return std::nullopt;
-  }
-  if (length < least || length > most) {
-    reader.problem(value.mark, value.name + ": prefix length " + std::to_string(length) + " is not within " +
-                                   std::to_string(least) + " to " + std::to_string(most));
-    return std::nullopt;
-  }
-  bits = static_cast<u8>(length);
-  return text->substr(0, slash);
-}
-
 bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u32 least, u32 most) {
   u8 length = 0;
   const auto address = split_prefix(reader, value, length, least, most, 32);
@@ -62,13 +37,6 @@ bool read_prefix6(Reader& reader, const Value& value, wire::Ip6& ip, u8& bits, u
   ip = *read;
   bits = length;
   return true;
-}
-
-// `ip` with its host bits cleared.
-wire::Ip6 network_of(const wire::Ip6& ip, u8 bits) {
-  const u64 high = bits >= 64 ? ip.high() : bits == 0 ? 0 : ip.high() & ~u64{0} << (64 - bits);
-  const u64 low = bits <= 64 ? 0 : ip.low() & ~u64{0} << (128 - bits);
-  return wire::Ip6::from_halves(high, low);
 }
 
 void read_port6(Reader& reader, const Map& map, PortConfig& port) {
@@ -123,19 +91,9 @@ void read_path_mtu(Reader& reader, const Value& value, PortConfig& port) {
   const Map map(reader, value, keys::kPathMtu);
   contract::PathSize path;
   const auto prefix = map.get("prefix");
-  const auto text = prefix ? read_string(reader, *prefix) : std::nullopt;
-  if (text) {
-    const bool is6 = text->find(':') != std::string::npos;
-    u8 bits = 0;
-    const auto network = split_prefix(reader, *prefix, bits, 0, is6 ? 128 : 32, is6 ? 128 : 32);
-    const auto ip = network ? wire::parse_ip(*network) : std::nullopt;
-    if (network && !ip) reader.problem(prefix->mark, prefix->name + ": \"" + *network + "\" is not an address");
-    if (ip) path.to = is6 ? wire::Ip6Prefix{ip->ip6(), bits} : contract::mapped(ip->ip4(), bits);
-    const wire::Ip6 whole = network_of(path.to.network, path.to.bits);
-    if (ip && whole != path.to.network) reader.problem(prefix->mark, prefix->name + ": host bits are set");
-  }
+  if (const auto to = prefix ? read_network(reader, *prefix) : std::nullopt) path.to = *to;
+  const bool is6 = !path.to.is4();
   if (const auto at = map.integer("mtu", path.packet_bytes, 576, 9216)) {
-    const bool is6 = text && text->find(':') != std::string::npos;
     if (is6 && path.packet_bytes < wire::kIp6MtuMin) reader.problem(*at, "mtu: IPv6 needs 1280 at least (RFC 8200 5)");
     if (path.packet_bytes > port.mtu) reader.warning(*at, "mtu: larger than the port's, which counts");
   }
@@ -308,6 +266,7 @@ std::optional<Mark> read_limits(Reader& reader, const Value& value, GatewayConfi
   map.seconds("upstreamIdleSeconds", limits.upstream_idle_us, 0.1, kWeekSeconds);
   map.integer("upstreamIdlePerEndpoint", limits.upstream_idle_per_endpoint, 0, 65'535);
   map.integer("requestsPerConnection", limits.requests_per_connection, 0, kU32Max);
+  map.integer("connectionsPerSource", limits.connections_per_source, 0, 16'777'216);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   return head_mark;
 }
@@ -440,6 +399,7 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
   if (const auto http2 = map.get("http2")) read_http2(reader, *http2, out);
   if (const auto limits = map.get("limits")) head_mark = read_limits(reader, *limits, out);
   check_head_fits(reader, budget_mark, head_mark, out);
+  if (const auto ingress = map.get("ingress")) read_ingress(reader, *ingress, out.ingress);
   if (const auto recorder = map.get("recorder")) read_recorder(reader, *recorder, out.recorder);
   read_tap(reader, map, out);
   read_health_endpoint(reader, map, out.health_endpoint);

@@ -29,11 +29,13 @@ void read_host(Reader& reader, const Value& value, RouteConfig& route) {
   route.host_marks.push_back(value.mark);
 }
 
-std::optional<PathCondition> read_path(Reader& reader, const Value& value) {
+}  // namespace
+
+PathCondition read_path(Reader& reader, const Value& value, const ObjectKeys& keys) {
   static constexpr std::pair<std::string_view, PathMatch> kTypes[] = {
       {"exact", PathMatch::exact}, {"prefix", PathMatch::prefix}, {"regex", PathMatch::regex}};
   PathCondition path;
-  const Map map(reader, value, keys::kPath);
+  const Map map(reader, value, keys);
   map.choice("type", path.type, kTypes);
   path.mark = value.mark;
   if (const auto at = map.string("value", path.value)) {
@@ -46,6 +48,8 @@ std::optional<PathCondition> read_path(Reader& reader, const Value& value) {
   }
   return path;
 }
+
+namespace {
 
 void read_conditions(Reader& reader, const Map& match, std::string_view key, const ObjectKeys& keys,
                      std::vector<ValueCondition>& out) {
@@ -77,7 +81,7 @@ MatchConfig read_match(Reader& reader, const Value& value) {
   MatchConfig match;
   const Map map(reader, value, keys::kMatch);
   match.mark = value.mark;
-  if (const auto path = map.get("path")) match.path = read_path(reader, *path);
+  if (const auto path = map.get("path")) match.path = read_path(reader, *path, keys::kPath);
   if (const auto at = map.string("method", match.method); at && (match.method.size() > 32 || !valid_token(match.method))) {
     reader.problem(*at, "method: must be a token of 1 to 32 characters");
   } else if (at && std::ranges::any_of(match.method, [](char c) { return c >= 'a' && c <= 'z'; })) {

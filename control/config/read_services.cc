@@ -245,6 +245,8 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_resilience(reader, map, out);
   read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
+  if (const auto access = map.get("access")) read_access(reader, *access, out.access);
+  if (const auto limit = map.get("rateLimit")) read_rate_limit(reader, *limit, out.rate_limit);
   return out;
 }
 

@@ -22,11 +22,19 @@ void read_deployment(Reader& reader, const Map& map, ServiceConfig& out);
 void read_outlier(Reader& reader, const Map& service, contract::OutlierDetection& out);
 void read_health_endpoint(Reader& reader, const Map& gateway, HealthEndpointConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
+void read_callers(Reader& reader, const Map& root, std::vector<CallerConfig>& out);
+void read_access(Reader& reader, const Value& value, AccessConfig& out);
+void read_rate_limit(Reader& reader, const Value& value, RateLimitConfig& out);
+void read_ingress(Reader& reader, const Value& value, IngressConfig& out);
 void check(Reader& reader, Config& config);
 // `proxyProtocol` of a service; its appProtocol and health check are known.
 void read_proxy_protocol(Reader& reader, const Map& map, ServiceConfig& out);
 // The networks of `acceptProxyProtocol`; none where it is absent.
 std::vector<wire::Ip6Prefix> read_proxies(Reader& reader, const Map& map, const ObjectKeys& keys);
+void check_access(Reader& reader, const Config& config);  // part of it
+
+// A path of a route or an access rule.
+PathCondition read_path(Reader& reader, const Value& value, const ObjectKeys& keys);
 
 // ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
 bool valid_dns_name(std::string_view name);

@@ -212,6 +212,8 @@ u32 Worker::read_mail(TimeUs now_us) {
 void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   gate_.adopt(plan, config_.core == 0, now_us);
   engine_.adopt(plan.path_sizes);
+  engine_.screen(plan.ingress_acl.get());
+  engine_.limit_sources(plan.limits.connections_per_source);
   if (!draining_) listen(plan_, plan);
   relay_.adopt(plan);
   if (plan_ != nullptr) old_plans_.push_back(plan_);

@@ -377,6 +377,11 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.text(answer.flag_value);
     w.literal("\r\n");
   }
+  if (answer.retry_after_s != 0) {
+    w.literal("Retry-After: ");
+    w.number(answer.retry_after_s);
+    w.literal("\r\nx-envoy-ratelimited: true\r\n");
+  }
   if (answer.overloaded) w.literal("x-envoy-overloaded: true\r\n");
   if (status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
   if (status >= 200 && (answer.close || status == 426)) {

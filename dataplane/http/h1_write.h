@@ -50,6 +50,7 @@ struct LocalAnswer {
   bool head_only = false;       // answers HEAD
   bool close = true;
   bool overloaded = false;      // send x-envoy-overloaded: true
+  u32 retry_after_s = 0;        // with 429: Retry-After, and x-envoy-ratelimited; 0 leaves both out
   i32 grpc_status = -1;         // from 0 on: the request is gRPC, its answer is HTTP 200 with grpc-status and grpc-message
 };
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out);

@@ -209,6 +209,10 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     name.add(answer.flag);
     block.field(FieldId::other, name.text(), answer.flag_value);
   }
+  if (answer.retry_after_s != 0) {
+    block.number(FieldId::retry_after, "retry-after", answer.retry_after_s);
+    block.field(FieldId::other, "x-envoy-ratelimited", "true");
+  }
   if (answer.overloaded) block.field(FieldId::other, "x-envoy-overloaded", "true");
   return block.written();
 }

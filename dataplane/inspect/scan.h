@@ -14,9 +14,10 @@ namespace ringway::inspect {
 
 class Scan {
  public:
-  // `pieces` are indexes into db->pieces; `db` may be null when no pattern will be asked for.
-  Scan(const contract::PatternDb* db, u32 room, std::span<const u32> pieces, const http::RequestHead& head)
-      : db_(db), room_(room), pieces_(pieces), head_(head) {}
+  // `pieces` are indexes into db->pieces; `db` may be null when no pattern will be asked for. `done`: another Scan of this
+  // room has been over these pieces of this head, and nobody has used the room since.
+  Scan(const contract::PatternDb* db, u32 room, std::span<const u32> pieces, const http::RequestHead& head, bool done = false)
+      : db_(db), room_(room), pieces_(pieces), head_(head), done_(done) {}
 
   // Does the whole value of the pattern's piece match? An absent header or parameter never does.
   bool matches(u32 pattern) {
@@ -33,7 +34,7 @@ class Scan {
   u32 room_;
   std::span<const u32> pieces_;
   const http::RequestHead& head_;
-  bool done_ = false;
+  bool done_;
 };
 
 }  // namespace ringway::inspect

@@ -200,6 +200,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
 Device::~Device() {
   if (id_ == 0xffff) return;
   unsteer();
+  refuse({});
   if (started_) rte_eth_dev_stop(id_);
   if (plugged_) {
     rte_eal_hotplug_remove("vdev", name_.c_str());

@@ -90,6 +90,9 @@ class Device {
   // then no rule is left.
   std::string steer(std::span<const FlowRule> rules);
   void unsteer();
+  // Has the port drop what the rules say, instead of what they said before; none: nothing. Empty when it does, else what was
+  // refused, and then it drops nothing. While cores poll, too; control thread.
+  std::string refuse(std::span<const DropRule> rules);
   // All of the driver's extended statistics.
   std::vector<std::pair<std::string, u64>> xstats() const;
 
@@ -107,6 +110,7 @@ class Device {
   Rss rss_;
   std::string rss_refusal_;
   std::vector<rte_flow*> flows_;
+  std::vector<rte_flow*> drops_;
 };
 
 // A core's end of one queue pair. Packets that the port does not take at once are kept and tried again; beyond the

@@ -37,6 +37,8 @@ enum class SessionState : u8 {
   lingering,     // our last byte and FIN are sent; input is thrown away until the peer closes (RFC 9112 9.6)
 };
 
+inline constexpr u16 kNoListener = 0xffff;
+
 struct Session {
   tcp::ConnId conn;
   SessionState state = SessionState::reading_head;
@@ -47,7 +49,8 @@ struct Session {
     u32 exchange = kNone32;
     u32 h2;                       // while multiplexing: the connection's place in H2Engine
   };
-  u32 listener = kNone32;         // index into the plan of generation `listener_generation`
+  u16 listener = kNoListener;     // index into the plan of generation `listener_generation`
+  contract::Source source = contract::kNoSource;  // of the same plan; kNoSource: has not been looked up
   u32 listener_generation = 0;    // its low half
   u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look; HTTP/2: 1 while a frame is incomplete
   u32 requests = 0;

@@ -109,7 +109,11 @@ void Relay::accept(const tcp::AppEvent& event) {
   s.accepted = static_cast<u32>(now_us_ >> 10);
   s.waiting_since_us = now_us_;
   engine_.set_user(event.id, owner_tag(Owner::session, index));
-  s.listener = event.listener;  // where it was when the worker began to listen: nearly always still
+  s.listener = static_cast<u16>(event.listener);  // where it was when the worker began to listen: nearly always still
+  if (plan_->ingress_acl != nullptr && outstays(s)) {  // half-open when the plan came
+    page().count(contract::Counter::ingress_ended);
+    return abort_session(index);
+  }
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
   if (listener->is_proxy(client_ip(s))) {
@@ -125,6 +129,7 @@ void Relay::accept(const tcp::AppEvent& event) {
 void Relay::serve(u32 index, const contract::Listener& listener) {
   if (listener.route_table == kNone32 && listener.service != kNone32 &&
       plan_->services[listener.service].app_protocol == contract::AppProtocol::tcp) {
+    if (!admit_tunnel(index, listener.service)) return abort_session(index);
     begin_tunnel(index);
   }
 }
@@ -142,12 +147,13 @@ const contract::Listener* Relay::find_listener(Session& s) {
       const std::pair wanted(local, s.tuple.local_port);
       const auto at = std::lower_bound(listeners.begin(), listeners.end(), wanted,
                                        [](const auto& l, const auto& w) { return std::pair(l.ip, l.port) < w; });
-      s.listener = static_cast<u32>(at - listeners.begin());
-      if (!is_it(s.listener)) s.listener = kNone32;
+      s.listener = static_cast<u16>(at - listeners.begin());
+      if (!is_it(s.listener)) s.listener = kNoListener;
     }
+    s.source = contract::kNoSource;
     s.listener_generation = static_cast<u32>(plan_->generation);
   }
-  return s.listener == kNone32 ? nullptr : &plan_->listeners[s.listener];
+  return s.listener == kNoListener ? nullptr : &plan_->listeners[s.listener];
 }
 
 void Relay::on_session(u32 index, const tcp::AppEvent& event) {

@@ -153,8 +153,19 @@ class Relay {
   void answer(u32 session, const http::LocalAnswer& answer);
   void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
   void count_answer(const Session& session, u16 status);
+  void turn_away(u32 session, u32 stream, http::LocalAnswer answer);
   void turn_away(u32 session, u32 stream, u16 status, std::string_view text, std::string_view flag,
-                 std::string_view flag_value);
+                 std::string_view flag_value) {
+    turn_away(session, stream, {.status = status, .text = text, .flag = flag, .flag_value = flag_value});
+  }
+
+  // admit.cc: who may come in
+  contract::Source source_of(Session& session) const;
+  bool outstays(const Session& session) const;
+  [[gnu::cold]] void show_out(u32 session, u32 stream);
+  bool admit(u32 session, u32 stream, const route::Match& match);
+  u64 wait_for_token(const contract::Admission& admission, contract::Source source);
+  bool admit_tunnel(u32 session, u32 service);
 
   // h2_session.cc: clients that speak HTTP/2
   enum class Preface : u8 { no, partly, yes };

@@ -130,11 +130,10 @@ void Relay::count_answer(const Session& s, u16 status) {
 }
 
 // The request in `request_head_` goes no further than this answer.
-void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, std::string_view flag,
-                      std::string_view flag_value) {
+void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
   const http::RequestHead& head = request_head_;
-  http::LocalAnswer reply{.status = status, .text = text, .flag = flag, .flag_value = flag_value,
-                          .head_only = head.method == http::Method::head, .overloaded = flag_value == "UO"};
+  reply.head_only = head.method == http::Method::head;
+  reply.overloaded = reply.flag_value == "UO";
   if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
@@ -186,9 +185,9 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   ++s.requests;
   page().count(contract::Counter::requests);
   if (page().recorder.wants<EventKind::request>()) [[unlikely]] note_request(s);
+  if (plan_->ingress_acl != nullptr && outstays(s)) [[unlikely]] return show_out(index, stream);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
-  if (match.scanned) page().count(contract::Counter::scans);
   if (match.service == kNone32) {
     if (listener != nullptr && !listener->health_path.empty()) return answer_health(index, stream, *listener);
     page().count(contract::Counter::no_route_found);
@@ -196,6 +195,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
     return turn_away(index, stream, 404, "no route matches this request", "flag", "NR");
   }
   const contract::Service& service = plan_->services[match.service];
+  if (service.admission != kNone32 && !admit(index, stream, match)) return;
   if (service.app_protocol == contract::AppProtocol::tcp) {
     return turn_away(index, stream, 426, "this service does not speak HTTP", "flag", "protocol");
   }

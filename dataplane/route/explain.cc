@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "dataplane/route/access.h"
 #include "dataplane/route/pick_walk.h"
 #include "src/wire/text.h"
 
@@ -95,6 +96,22 @@ void Explainer::tell_match(const Plan& plan, const contract::Listener& listener,
   if (out.match.no_backend()) out.outcome = "500: every backend of the route has weight 0";
 }
 
+// False: the service turns the request away. Rates are not asked: that would take a token.
+bool Explainer::tell_access(const Plan& plan, const http::RequestHead& head, const wire::Ip& client, Explanation& out) const {
+  const contract::Source source = plan.callers.source_of(client);
+  if (const u32 caller = plan.callers.caller_of(source); caller != kNone32) out.caller = plan.callers.names[caller];
+  const Service& service = plan.services[out.match.service];
+  if (service.admission == kNone32) return true;
+  const contract::Admission& admission = plan.admissions[service.admission];
+  if (admission.rules.empty() && admission.allow) return true;
+  const Judgement judgement = judge(plan, admission, source, head, room_, out.match.scanned);
+  out.access = judgement.allow ? "allowed" : "refused";
+  out.access += judgement.rule == kNone32 ? " by default: no rule holds"
+                                          : " by rule " + std::to_string(judgement.rule + 1) + ": " + admission.rule_texts[judgement.rule];
+  if (!judgement.allow) out.outcome = "403: the service's access rules refuse this request";
+  return judgement.allow;
+}
+
 void Explainer::tell_pick(const Plan& plan, Explanation& out) const {
   if (out.pick.endpoint == kNone32) {
     out.outcome = out.looks.empty() ? "503: the service has no endpoint" : "503: no endpoint may be picked";
@@ -109,9 +126,15 @@ void Explainer::tell_pick(const Plan& plan, Explanation& out) const {
 Explanation Explainer::explain(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
                                const wire::Ip& client, u16 client_port) {
   Explanation out;
+  if (plan.ingress_acl != nullptr && !client.unset() && plan.ingress_acl->refuses(client, listener.ip, listener.port)) {
+    out.listener = listener.name;
+    out.access = "gateway.ingress refuses connections from this source";
+    out.outcome = "no connection: its SYN is dropped";
+    return out;
+  }
   out.match = router_->find_route(plan, listener, head);
   tell_match(plan, listener, out);
-  if (out.match.service == kNone32) return out;
+  if (out.match.service == kNone32 || !tell_access(plan, head, client, out)) return out;
 
   const Service& service = plan.services[out.match.service];
   LookTrace trace{plan, board_, stats_, out.looks};

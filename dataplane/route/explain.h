@@ -29,6 +29,8 @@ struct Explanation {
   std::string rule;        // the conditions that held, in words
   std::string why;         // one sentence about how the service was chosen
   std::string service;     // discoveryName; empty: none
+  std::string caller;      // who the source is; empty: a stranger
+  std::string access;      // which rule of the service let it in or not, in words; empty: the service has no rules
   std::string policy;      // "maglev, 65537 slots" or "round robin"
   std::string hash_input;  // "source address 10.0.0.7", "header x-user: bob"; empty for round robin
   std::vector<Look> looks;
@@ -40,17 +42,19 @@ class Explainer {
  public:
   // `room`: the spare scan room, which is the number of cores.
   Explainer(const contract::HealthBoard& board, contract::CoreStats& stats, u32 room)
-      : board_(board), stats_(stats), router_(std::make_unique<Router>(board, stats, room)) {}
+      : board_(board), stats_(stats), room_(room), router_(std::make_unique<Router>(board, stats, room)) {}
 
   Explanation explain(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
                       const wire::Ip& client, u16 client_port);
 
  private:
   void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;
+  bool tell_access(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, Explanation& out) const;
   void tell_pick(const contract::Plan& plan, Explanation& out) const;
 
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;
+  u32 room_;
   std::unique_ptr<Router> router_;
 };
 

@@ -145,6 +145,7 @@ void Engine::Impl::free_block(u32 i) {
   RW_ASSERT(t.state == State::closed);
   if (events.linked(tcbs, i)) events.remove(tcbs, i);
   if (closed_last == i) closed_last = kNone32;
+  if (source_limit != 0 && t.leg == Leg::downstream) sources.remove(t.tuple.remote);
   drop(t.tuple);
   t.generation = 0;
   tcbs.free(i);

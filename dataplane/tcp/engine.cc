@@ -40,6 +40,7 @@ Engine::Impl::Impl(const EngineConfig& c, mbuf::Pools& p, contract::CorePage& pg
       flows(c.connections + c.time_wait_max + c.half_open_max),
       time_wait(c.time_wait_max, c.time_wait_us),
       listeners(c.listeners),
+      sources(c.connections, c.secret[1]),
       wheel(c.connections, 0),
       half_open(c.half_open_max),
       next_port(c.port_count == 0
@@ -105,6 +106,21 @@ void Engine::adopt(std::span<const contract::PathSize> sizes) {
   };
   // Where every path takes what all ports do, there is nothing to be asked at every handshake.
   impl_->path_sizes = std::ranges::any_of(sizes, smaller) ? sizes : std::span<const contract::PathSize>{};
+}
+
+void Engine::screen(const contract::IngressAcl* rules) { impl_->ingress = rules; }
+
+// Sources are counted as long as there is a limit. The first one counts what is there.
+void Engine::limit_sources(u32 connections) {
+  Impl& m = *impl_;
+  const bool counted = m.source_limit != 0;
+  m.source_limit = connections;
+  if (counted == (connections != 0)) return;
+  m.sources.clear();
+  if (counted) return;
+  for (u32 i = 0; i < m.tcbs.high_water(); ++i) {
+    if (m.tcbs.used(i) && m.tcbs[i].leg == Leg::downstream) m.sources.add(m.tcbs[i].tuple.remote);
+  }
 }
 
 void Engine::unreachable(const wire::FourTuple& tuple) {

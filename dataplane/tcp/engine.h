@@ -180,6 +180,12 @@ class Engine {
   // Packet sizes by destination for connections to come; outlives its use here, until the next.
   void adopt(std::span<const contract::PathSize> sizes);
 
+  // Rules that segments of no connection have to pass, half-open clients aside; null: none. Outlives its use here, until
+  // the next.
+  void screen(const contract::IngressAcl* rules);
+  // Clients' connections that one address may have open here at once; 0: any number. Those above the limit already stay.
+  void limit_sources(u32 connections);
+
   // --- above: the application
   // `tag` comes back in AppEvent.listener. False when (ip, port) is taken or the table is full.
   bool listen(wire::Addr ip, u16 port, u32 tag);

@@ -14,6 +14,7 @@ namespace ringway::tcp {
 // --- 3.10.7.2 LISTEN. `above`: the last number of a former connection of this tuple, which ISS must exceed.
 void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above) {
   if (pool_low) return count(Verdict::tcp_pool_low);
+  if (source_is_full(seg)) return;
   const bool over_share = listener.half_open >= config.half_open_per_listener;
   // A tuple that comes out of TIME-WAIT needs a number above the last one, which a cookie cannot promise.
   if (config.syn_cookies && !has_above && (over_share || half_open.size() >= config.half_open_mark)) {
@@ -30,6 +31,15 @@ void Engine::Impl::input_listen(const gate::Segment& seg, Listener& listener, Se
   flows.insert(seg.hash, h | kHalfOpenBit);
   ++listener.half_open;
   half_open.owe_answer(h);
+}
+
+// The client hears at once that it is refused: what is not answered would be sent again. Half-open clients do not count: a
+// SYN may lie about where it is from, and would keep out whom it names.
+bool Engine::Impl::source_is_full(const gate::Segment& seg) {
+  if (source_limit == 0 || sources.count(seg.tuple.remote) < source_limit) return false;
+  count(Verdict::tcp_source_full);
+  reply_reset(seg);
+  return true;
 }
 
 // A client that means it leaves the cache within a round trip, so the stalest record is the least likely to be one. A
@@ -97,6 +107,7 @@ bool Engine::Impl::accept_by_cookie(u32 tag, const gate::Segment& seg, mbuf::Pkt
     if (seg.payload_bytes == 0) reply_reset(seg);
     return true;
   }
+  if (source_is_full(seg)) return true;
   if (!block_to_be_had()) {
     count(Verdict::tcp_table_full);
     return true;
@@ -165,6 +176,7 @@ void Engine::Impl::input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& p
     reply_reset(seg);
     return count(Verdict::tcp_unacceptable_ack);
   }
+  if (source_is_full(seg)) return forget_half_open(h);
   Listener* const listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
   if (listener == nullptr || !block_to_be_had()) return count(Verdict::tcp_table_full);
   // The block takes the record's place in the flow table, and its hold on the addresses. The segment goes on as any other,
@@ -201,6 +213,7 @@ u32 Engine::Impl::open(const HalfOpen& r, u32 hash, u32 tag) {
   const u32 i = open(r.tuple, hash, Leg::downstream, {r.iss, r.ts_offset});
   Tcb& t = tcbs[i];
   t.listener = tag;
+  if (source_limit != 0) sources.add(r.tuple.remote);
   t.state = State::syn_rcvd;
   t.snd_nxt = t.snd_max = t.iss + 1;
   t.retries = r.tries;

@@ -18,6 +18,7 @@
 #include "dataplane/tcp/isn.h"
 #include "dataplane/tcp/listen.h"
 #include "dataplane/tcp/path.h"
+#include "dataplane/tcp/sources.h"
 #include "dataplane/tcp/table.h"
 #include "dataplane/tcp/tcb.h"
 #include "dataplane/tcp/time_wait.h"
@@ -113,6 +114,9 @@ struct Engine::Impl {
   FlowTable flows;
   TimeWait time_wait;
   Listeners listeners;
+  Sources sources;         // of clients' connections, while there is a source_limit
+  u32 source_limit = 0;    // connections of one; 0: any number
+  const contract::IngressAcl* ingress = nullptr;
   Wheel wheel;
   IndexList<&Tcb::output> output;
   IndexList<&Tcb::event> events;
@@ -276,6 +280,10 @@ struct Engine::Impl {
   // --- handshake.cc
   void input_listen(const gate::Segment& seg, Listener& listener, SeqNo above, bool has_above);
   void input_half_open(u32 h, const gate::Segment& seg, mbuf::Pkt& pkt);
+  bool refused(const gate::Segment& seg) const {
+    return ingress != nullptr && ingress->refuses(address_of(seg.tuple.remote), address_of(seg.tuple.local), seg.tuple.local_port);
+  }
+  bool source_is_full(const gate::Segment& seg);          // then it has been told
   bool make_room(const Listener& listener, bool own);
   bool block_to_be_had();
   void answer_by_cookie(const gate::Segment& seg);

@@ -19,6 +19,8 @@ void Engine::Impl::input(const gate::Segment& seg, mbuf::Pkt& pkt) {
   if (value == kNone32) {
     listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
     if (listener != nullptr) state = State::listen;
+    // A late segment of a connection of our own is answered by RST, whatever the rules are.
+    if ((listener != nullptr || seg.has(gate::kSyn)) && refused(seg)) return count(Verdict::ingress_refused);
   } else if ((value & (kRecordBit | kHalfOpenBit)) == kHalfOpenBit) {
     return input_half_open(value & ~kHalfOpenBit, seg, pkt);
   } else {
@@ -90,6 +92,7 @@ void Engine::Impl::input_time_wait(u32 r, const gate::Segment& seg) {
   const bool new_syn = plain_syn && (seg.seq > record.rcv_nxt || later);
   if (new_syn) {
     Listener* listener = listeners.find(seg.tuple.local, seg.tuple.local_port);
+    if (refused(seg)) return count(Verdict::ingress_refused);
     if (listener != nullptr) {
       const SeqNo above = record.snd_nxt;
       forget_time_wait(r);

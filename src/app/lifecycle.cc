@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "control/config/load.h"
+#include "dataplane/gate/ingress.h"
 #include "src/app/eal.h"
 #include "src/app/reload.h"
 #include "src/app/telemetry.h"
@@ -190,18 +191,37 @@ bool Lifecycle::open_admin() {
 
 bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::Problem>& problems) {
   const u64 generation = ++generation_;
-  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_, .shifts = &shifts_});
+  const auto before = publisher_->current();
+  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_,
+                                                   .previous = before.get(), .shifts = &shifts_});
   if (!plan.has_value()) {
     problems = std::move(plan.error());
+    return false;
+  }
+  if (const std::string error = gate::build_ingress(**plan); !error.empty()) {
+    registry_.retire(generation);
+    problems.push_back({config.file, config.gateway.ingress.mark.line, config.gateway.ingress.mark.column, error});
     return false;
   }
   if (auto vips = compile::assign_vips(config, vips_)) vips_ = std::move(*vips);
   const std::shared_ptr<const contract::Plan> shared = std::move(*plan);
   gateway_->recorder().note<contract::EventKind::plan_published>({.x = static_cast<u32>(generation)});
   publisher_->publish(shared);
+  refuse_in_ports(*shared);
   checker_->adopt(shared, now_us());
   shifter_->adopt(shared, now_us());
   return true;
+}
+
+// What ports can drop by themselves they need not hand to a core; the cores refuse it as well.
+void Lifecycle::refuse_in_ports(const contract::Plan& plan) {
+  const std::vector<port::DropRule> rules = port::drop_rules(plan.ingress);
+  for (const auto& device : gateway_->devices()) {
+    const std::string refusal = device->refuse(rules);
+    if (rules.empty()) continue;
+    if (refusal.empty()) spdlog::info("port {} drops refused SYNs by {} rules of its own", device->name(), rules.size());
+    else spdlog::info("port {} leaves refused SYNs to the cores: {}", device->name(), refusal);
+  }
 }
 
 admin::ReloadAnswer Lifecycle::reload(const char* why) {

@@ -46,6 +46,7 @@ class Lifecycle {
   bool publish_plan(const config::Config& config, std::vector<config::Problem>& problems);
   void make_checker();
   void make_shifter();
+  void refuse_in_ports(const contract::Plan& plan);
   void open_control();
   bool open_admin();
   void loop();

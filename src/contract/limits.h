@@ -14,6 +14,14 @@ inline constexpr u32 kEndpointsMax = 16'384;
 inline constexpr u32 kListenersMax = 4096;
 inline constexpr u32 kRoutesMax = 8192;
 
+// Access: callers beside services, networks of one list, rules of one service. What a plan tells apart by source has to fit
+// 16 bits, and what gateway.ingress comes to, one entry for each network and each target of a rule, memory for its ACL.
+inline constexpr u32 kCallersMax = 4096;
+inline constexpr u32 kNetworksMax = 4096;
+inline constexpr u32 kAccessRulesMax = 1024;
+inline constexpr u32 kIngressRulesMax = 1024;
+inline constexpr u32 kIngressEntriesMax = 65'536;
+
 // Packets.
 inline constexpr u32 kBurstMax = 32;
 inline constexpr u32 kMbufDataBytes = 2048;  // data room behind the headroom, unless configured

@@ -14,6 +14,7 @@
 
 #include "src/base/cacheline.h"
 #include "src/base/types.h"
+#include "src/contract/access.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
 #include "src/contract/outlier.h"
@@ -83,6 +84,7 @@ struct Service {
   u32 first_endpoint = 0;        // its endpoints are endpoints[first_endpoint .. +endpoint_count), sorted by id
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
+  u32 admission = kNone32;       // index into admissions; kNone32: whoever asks is served
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
   // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).
   bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
@@ -154,6 +156,7 @@ struct Limits {
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
+  u32 connections_per_source = 0;          // of clients, open at once; 0 is unlimited. In a plan: of one core
 };
 
 // A core's hold on one plan. Written by that core alone.
@@ -176,7 +179,12 @@ struct Plan {
   std::vector<Service> services;
   std::vector<Endpoint> endpoints;
   std::vector<RouteTable> route_tables;
-  std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  std::shared_ptr<const PatternDb> patterns;  // null when neither route nor access rule needs a scan
+  Callers callers;
+  std::vector<Admission> admissions;
+  std::vector<u32> access_pieces;    // indexes into PatternDb::pieces that access rules look at; empty: no scan
+  Ingress ingress;
+  std::shared_ptr<const IngressAcl> ingress_acl;  // null when `ingress` refuses nobody
   const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field

@@ -71,10 +71,11 @@ inline Ip6 load_ip6(const u8* p) {
 }
 inline void store_ip6(u8* p, const Ip6& a) { std::memcpy(p, a.b.data(), a.b.size()); }
 
-// An IPv6 network.
+// An IPv6 network, or one of IPv4, as Ip has its addresses: 96 bits more, under ::ffff:0:0/96.
 struct Ip6Prefix {
   Ip6 network;
   u8 bits = 0;  // 0..128
+  bool is4() const { return bits >= 96 && network.high() == 0 && network.low() >> 32 == 0xffff; }
   bool contains(const Ip6& a) const {
     const u64 high = a.high() ^ network.high();
     if (bits <= 64) return bits == 0 || high >> (64 - bits) == 0;

@@ -10,20 +10,24 @@
 // other work the mean says how often we were interrupted, and the median part what a request costs meanwhile.
 //
 // usage: bench_relay [requests] [connections] [response body bytes] [keep|close|h2-h1|h1-h2|h2-h2] [software|checksums|tso] [streams]
-//        [record]
+//        [record|rules|ingress]
 // `close`: every request on a client connection of its own, `Connection: close`. `h2-h1`: clients speak HTTP/2, each with
 // so many streams at once (100), endpoints HTTP/1.1; and so on.
 // `checksums`, `tso`: what the gateway's ports do for it; the far ends cut packets and fill in checksums as a NIC would.
-// `record`, the last word: with the flight recorder at full.
+// Last word: `record`: with the flight recorder at full. `rules`: the service has 100 access rules on paths, none of which
+// holds, and a rate that is never used up; `ingress`: gateway.ingress has 100 rules, none of which holds.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "control/compile/trie.h"
 #include "control/trace/memory.h"
+#include "dataplane/gate/ingress.h"
 #include "dataplane/http/h1_read.h"
 #include "dataplane/http/h2_engine.h"
+#include "src/contract/rate.h"
 #include "tests/support/world.h"
 
 namespace {
@@ -101,7 +105,35 @@ struct Bench {
     return s;
   }
 
-  Bench(u32 connections, u32 body, const Kind& how, std::string_view offloads)
+  // What control/compile would make of it.
+  void add_rules() {
+    contract::Admission admission;
+    compile::TrieBuilder trie('/');
+    admission.path_holds.assign(2 * 101, 0);
+    for (u32 i = 0; i < 100; ++i) {
+      admission.rules.push_back({.allow = false, .any_path = false});
+      trie.set_prefix("/admin/" + std::to_string(i), i + 1);
+      admission.path_holds[2 * (i + 1) + i / 64] = u64{1} << (i % 64);
+    }
+    admission.paths = trie.build();
+    const contract::RateLimit limit = contract::rate_limit(1e7, 1'000'000, 1);
+    admission.rate = std::make_shared<contract::RateLimiter>(limit, 1, 1);
+    plan->callers.ranges = {{}};
+    plan->callers.caller = {kNone32};
+    plan->callers.words = 2;
+    plan->callers.holds = {~u64{0}, (u64{1} << 36) - 1};
+    plan->admissions.push_back(std::move(admission));
+    plan->services[0].admission = 0;
+  }
+  void add_ingress() {
+    for (u32 i = 0; i < 100; ++i) {
+      const wire::Ip4 network{wire::Ip4::of(172, 16, 0, 0).v + (i << 8)};
+      plan->ingress.rules.push_back({.allow = i % 2 != 0, .from = {contract::mapped(network, 24)}, .to = {{.port_first = 80, .port_last = 90}}});
+    }
+    RW_ASSERT(gate::build_ingress(*plan).empty());
+  }
+
+  Bench(u32 connections, u32 body, const Kind& how, std::string_view offloads, std::string_view extra)
       : plan(one_service_plan(1, 2, how.server_h2 ? contract::AppProtocol::http2 : contract::AppProtocol::http)),
         world("rw", 2, 256, sizes(offloads)), kind(how), body_bytes(body) {
     if (offloads != "software") {
@@ -118,6 +150,8 @@ struct Bench {
                std::to_string(body) + "\r\n\r\n" + std::string(body, 'x');
     RW_ASSERT(http::read_request(as_bytes(kRequest), {}, request_head).status == http::ReadStatus::complete);
     RW_ASSERT(http::read_response(as_bytes(response), http::Method::get, {}, response_head).status == http::ReadStatus::complete);
+    if (extra == "rules") add_rules();
+    if (extra == "ingress") add_ingress();
     world.server.tcp().listen(World::endpoint_ip(0), 8080, 0);
     world.server.tcp().listen(World::endpoint_ip(1), 8080, 0);
     world.adopt(*plan);
@@ -247,8 +281,9 @@ struct Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool record = std::string_view(argv[argc - 1]) == "record";
-  if (record) --argc;
+  const std::string_view extra = argv[argc - 1];
+  const bool record = extra == "record";
+  if (record || extra == "rules" || extra == "ingress") --argc;
   const u64 requests = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 500'000;
   const u32 connections = argc > 2 ? static_cast<u32>(std::strtoul(argv[2], nullptr, 10)) : 64;
   const u32 body = argc > 3 ? static_cast<u32>(std::strtoul(argv[3], nullptr, 10)) : 128;
@@ -260,7 +295,7 @@ int main(int argc, char** argv) {
   std::string error;
   const auto recorded = trace::RecorderMemory::make("", 1, contract::kRecorderEventsDefault, tsc_hz(), error);
   RW_ASSERT(recorded != nullptr);
-  Bench bench(connections, body, kind, offloads);
+  Bench bench(connections, body, kind, offloads, extra);
   bench.world.stats.page.recorder.attach(recorded->ring(0));
   if (record) bench.world.stats.page.recorder.record(contract::kAllEventGroups);
   const auto& ticks = bench.world.stats.page.ticks;

@@ -365,6 +365,12 @@ const Provocation kProvocations[] = {
        w.established();
        w.in("R seq=2 data=x");
      }},
+    {Verdict::tcp_source_full,
+     [](Wire& w) {
+       w.engine().limit_sources(1);
+       w.established();
+       w.in_from({kOurs, kTheirs, kOurPort, kTheirPort + 1}, "S seq=0");
+     }},
     {Verdict::tcp_duplicate,
      [](Wire& w) {
        w.established();

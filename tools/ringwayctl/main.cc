@@ -116,9 +116,9 @@ std::string service_text(const Json& j) {
 }
 
 std::string connections_text(const Json& j) {
-  Table t({"CORE", "CLIENT", "LOCAL", "STAGE", "SERVICE", "ENDPOINT", "REQUESTS", "IN", "OUT", "AGE", "IDLE"});
+  Table t({"CORE", "CLIENT", "LOCAL", "CALLER", "STAGE", "SERVICE", "ENDPOINT", "REQUESTS", "IN", "OUT", "AGE", "IDLE"});
   for (const Json& c : j["connections"])
-    t.add({plain(c["core"]), plain(c["client"]), plain(c["local"]), plain(c["stage"]), plain(c["service"]), plain(c["endpoint"]),
+    t.add({plain(c["core"]), plain(c["client"]), plain(c["local"]), plain(c["caller"]), plain(c["stage"]), plain(c["service"]), plain(c["endpoint"]),
            text_of(c["requests"]), bytes(number(c["bytes_in"])), bytes(number(c["bytes_out"])),
            duration(number(c["age_ms"]) * 1000), duration(number(c["idle_ms"]) * 1000)});
   return text_of(j["total"]) + " connections, " + text_of(j["shown"]) + " shown\n" + t.text();
@@ -182,6 +182,8 @@ std::string explain_text(const Json& j) {
   say("rule", plain(j["rule"]));
   say("why", plain(j["why"]));
   say("service", plain(j["service"]));
+  for (const char* who : {"caller", "access"})
+    if (j.contains(who)) say(who, plain(j[who]));
   say("policy", plain(j["policy"]));
   if (!plain(j["hash_input"]).empty()) say("hash", plain(j["hash"]) + " of " + plain(j["hash_input"]));
   say("slot", plain(j["slot"]));

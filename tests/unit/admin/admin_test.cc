@@ -131,6 +131,7 @@ TEST_F(Served, Connections_NameServiceAndEndpointAndCountWhatIsNotShown) {
   EXPECT_EQ(j["connections"][0]["client"], "10.80.0.2:5555");
   EXPECT_EQ(j["connections"][0]["endpoint"], "auth-service/10.0.0.11:80");
   EXPECT_EQ(j["connections"][0]["stage"], "exchanging");
+  EXPECT_EQ(j["connections"][0]["caller"], "office");
 }
 
 TEST_F(Served, Counters_HaveEveryCounterVerdictAndPortNumber) {

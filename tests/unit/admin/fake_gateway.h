@@ -36,6 +36,9 @@ struct FakeGateway {
     listener.name = "auth-service:4000";
     plan->listeners.push_back(listener);
     plan->dns_names.push_back({"auth-service", listener.ip});
+    plan->callers.names = {"office"};
+    plan->callers.ranges = {{0, 0, 0}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 0, 0).v, 1}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 1, 0).v, 0}};
+    plan->callers.caller = {kNone32, 0};
     board.store(4, 0);
     for (contract::CoreStats* core : {&core0, &core1}) {
       core->page.count(contract::Counter::requests, 1000);

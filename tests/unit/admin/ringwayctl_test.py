@@ -67,8 +67,8 @@ CORE  BUSY %  PLAN  REQUESTS  CONNECTIONS  MBUFS
 """, ""))
     check("connections", gateway.ctl("connections"), (0, """\
 9 connections, 1 shown
-CORE  CLIENT          LOCAL            STAGE       SERVICE       ENDPOINT                   REQUESTS  IN       OUT  AGE     IDLE
-   1  10.80.0.2:5555  10.80.64.1:4000  exchanging  auth-service  auth-service/10.0.0.11:80        12  2.0 KiB  0 B  61.0 s  0 us
+CORE  CLIENT          LOCAL            CALLER  STAGE       SERVICE       ENDPOINT                   REQUESTS  IN       OUT  AGE     IDLE
+   1  10.80.0.2:5555  10.80.64.1:4000  office  exchanging  auth-service  auth-service/10.0.0.11:80        12  2.0 KiB  0 B  61.0 s  0 us
 """, ""))
     check("hosts", gateway.ctl("hosts"), (0, "10.80.64.1\tauth-service\n", ""))
     check("counters", gateway.ctl("counters"), (0, """\

@@ -264,6 +264,15 @@ TEST(WriteLocalAnswer, Rfc9110_15_5_22_UpgradeRequiredNamesTheProtocol) {
   EXPECT_NE(local(a).find("Upgrade: HTTP/1.1\r\nConnection: close, upgrade\r\n"), std::string::npos);
 }
 
+TEST(WriteLocalAnswer, TooManyRequestsSayWhenToComeBack) {
+  LocalAnswer a;
+  a.status = 429;
+  a.text = "too many requests";
+  EXPECT_EQ(local(a).find("Retry-After"), std::string::npos);
+  a.retry_after_s = 17;
+  EXPECT_NE(local(a).find("\r\nRetry-After: 17\r\nx-envoy-ratelimited: true\r\n"), std::string::npos);
+}
+
 TEST(WriteLocalAnswer, AGrpcAnswerIs200WithItsStatusAndMessageInTheHead) {
   LocalAnswer a;
   a.status = 503;

@@ -52,5 +52,35 @@ TEST(FlowRules, AddressOfACoreNeedsOneExactRule) {
   }
 }
 
+// --- drop rules: a port throws away only what the rules refuse, and of what they refuse all that stands before an exception
+
+TEST(DropRules, AreThoseBeforeTheFirstThatAllows) {
+  const wire::Ip6Prefix ten{wire::Ip6::from_halves(0, u64{0xffff} << 32 | wire::Ip4::of(10, 0, 0, 0).v), 96 + 8};
+  const wire::Ip6Prefix far{wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8};
+  contract::Ingress ingress{.allow = false};
+  ingress.rules = {{.allow = false, .from = {ten, far}, .to = {{.ip = kOurs, .port_first = 80, .port_last = 95}}},
+                   {.allow = true, .from = {ten}},
+                   {.allow = false}};
+  const std::vector<DropRule> wanted{{{wire::Ip4::of(10, 0, 0, 0), 8}, kOurs, 80, 0xfff0}};
+  EXPECT_EQ(drop_rules(ingress), wanted);
+  ingress.rules.clear();
+  EXPECT_EQ(drop_rules(ingress), (std::vector<DropRule>{{}})) << "default deny and nothing else: everything";
+  ingress.allow = true;
+  EXPECT_TRUE(drop_rules(ingress).empty());
+}
+
+TEST(DropRules, RangesOfPortsAreCutWithoutAGapOrAnExcess) {
+  for (const auto& [first, last] : {std::pair<u16, u16>{1, 1}, {1, 65'535}, {0, 65'535}, {8000, 8100}, {1023, 1025}, {40'000, 65'535}}) {
+    contract::Ingress ingress;
+    ingress.rules = {{.allow = false, .to = {{.port_first = first, .port_last = last}}}};
+    const std::vector<DropRule> rules = drop_rules(ingress);
+    EXPECT_LE(rules.size(), 30u);
+    for (u32 port = 0; port < 65'536; ++port) {
+      const auto matches = [&](const DropRule& r) { return r.matches(kPeer, kOurs, static_cast<u16>(port)); };
+      ASSERT_EQ(std::ranges::count_if(rules, matches), port >= first && port <= last ? 1 : 0) << port;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ringway::port

@@ -420,6 +420,16 @@ TEST_F(Vdev, PortThatRefusesRulesIsSteeredByHandoverAndTheReasonNamesIt) {
 // Where the kernel has cls_flower, net_tap's rules are the real thing: what is sent to the address of a core comes by that
 // core's queue, whatever its ports; without the rules the kernel spreads the same frames over both. Where it has not, the
 // port must say so (tools/guest runs this under a kernel that has it, and prints that frames were steered).
+TEST_F(Vdev, APortWithoutRulesSaysThatItDropsNoSyn) {
+  mbuf::Pools* pools[] = {pools_.get()};
+  auto opened = Device::open({.name = "net_null" + std::to_string(number_)}, pools);
+  ASSERT_TRUE(opened.has_value()) << opened.error();
+  device_ = std::move(*opened);
+  const DropRule rules[] = {{{wire::Ip4::of(10, 0, 0, 0), 8}, {}, 80, 0xffff}};
+  EXPECT_NE(device_->refuse(rules).find("it does not take a rule that drops SYNs"), std::string::npos);
+  EXPECT_EQ(device_->refuse({}), "") << "nothing to be dropped is what every port can do";
+}
+
 TEST_F(Vdev, TapBringsAnswersToTheQueueOfTheirCoreOrSaysThatItTakesNoRule) {
   if (access("/dev/net/tun", R_OK | W_OK) != 0) GTEST_SKIP() << "no /dev/net/tun";
   mbuf::Pools* pools[] = {pools_.get(), pools_.get()};

@@ -59,7 +59,7 @@ TEST_F(CountersTest, PlansAreCountedAsTheyAreAdopted) {
 
 TEST_F(CountersTest, AnEventThatFindsTheRingFullIsDroppedAndTheRequestIsServed) {
   start();
-  always(ok("x"));
+  always("HTTP/1.1 500 Broken\r\nContent-Length: 1\r\n\r\nx");
   contract::Mail mail;
   mail.kind = MailKind::endpoint_event;
   while (world->outbox.push(mail)) {
