@@ -2,7 +2,8 @@
 // compile_routes: from the routes of the configured listeners to route tables and one pattern database.
 //
 // Control thread only; the result goes into a Plan and is not changed again. All that Hyperscan refuses is reported at
-// once, each with the place of the expression in the file. What the matching means is told in docs/routing.md.
+// once, each with the place of the expression in the file; so is what PCRE2 refuses of those that rewrite paths. What the
+// matching means is told in docs/routing.md, what happens to a request then in docs/actions.md.
 
 #include <expected>
 #include <memory>
@@ -18,6 +19,9 @@ struct Routes {
   std::vector<contract::RouteTable> tables;
   std::vector<u32> table_of;  // by configured listener: index into `tables`; kNone32 for one without routes
   std::shared_ptr<const contract::PatternDb> patterns;  // null when nothing is a regular expression
+  std::vector<contract::Actions> actions;
+  std::vector<u32> actions_of;  // by configured service: index into `actions`, for listeners that have no route for it
+  std::shared_ptr<const contract::SubstitutionDb> substitutions;  // null when no expression rewrites a path
 };
 
 // `service_index` translates indexes of config.services to those of the plan; empty when they are the same.

@@ -89,6 +89,7 @@ void resolve(Reader& reader, Config& config) {
     listener.service = references.find(listener.service_name, listener.service_mark);
     for (RouteConfig& route : listener.routes) {
       for (BackendRef& backend : route.backends) backend.service = references.find(backend.service_name, backend.mark);
+      route.actions.mirror.service = references.find(route.actions.mirror.service_name, route.actions.mirror.mark);
     }
     routes += listener.routes.size();
     if (routes > contract::kRoutesMax) {

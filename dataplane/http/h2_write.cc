@@ -72,10 +72,11 @@ bool never_first(const Head& head, FieldId id, const NeverIndexed& never) {
   return at != 0 && never.has(at - 1u);
 }
 
-void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never) {
+// `fields`: what a route changes; null: nothing.
+void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const FieldEdits* fields) {
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
-    if (is_left_out(field, own)) continue;
+    if (is_left_out(field, own) || is_dropped(fields, head.name(i))) continue;
     block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
   }
 }
@@ -96,13 +97,35 @@ void put_list(Block& block, const Head& head, FieldId id, std::string_view own, 
   block.field(id, field_name(id), joined.text(), index_for(secret));
 }
 
-void put_path(Block& block, const RequestHead& head, Index index) {
+void put_target(Block& block, FieldId id, std::string_view name, const RequestHead& head, Index index) {
   const Target target = target_of(head);
-  if (target.lead.empty()) return block.pseudo(":path", target.sent, index);
+  if (target.lead.empty()) return block.field(id, name, target.sent, index);
   Joined joined;
   joined.add(target.lead);
   joined.add(target.sent);
-  block.pseudo(":path", joined.text(), index);
+  block.field(id, name, joined.text(), index);
+}
+
+void put_added(Block& block, const FieldEdits* fields) {
+  if (fields == nullptr) return;
+  fields->each_added([&](std::string_view name, bool secret, auto parts) {
+    Joined value;
+    parts([&](std::string_view part) { value.add(part); });
+    block.field(field_id(name), name, value.text(), index_for(secret));
+  });
+}
+
+// Those that came, and the path that came where another takes its place.
+void put_request_fields(Block& block, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never) {
+  const u32 own = own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u);
+  if (edit.target.empty()) return put_fields(block, head, own, never, edit.fields);
+  if (!is_dropped(edit.fields, kOriginalPath)) put_target(block, FieldId::other, kOriginalPath, head, index_for(never.first_line));
+  for (u32 i = 0; i < head.field_count; ++i) {
+    const Field& field = head.fields[i];
+    if (is_left_out(field, own) || is_dropped(edit.fields, head.name(i))) continue;
+    if (equals_ignoring_case(head.name(i), kOriginalPath)) continue;
+    block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
+  }
 }
 
 void put_length(Block& block, const Head& head, const NeverIndexed& never) {
@@ -118,31 +141,41 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   const Index first_line = index_for(never.first_line);
   block.pseudo(":method", edit.upgrade ? std::string_view("CONNECT") : head.text(head.method_text), first_line);
   block.pseudo(":scheme", "http");
-  put_path(block, head, first_line);
-  const std::string_view authority = head.authority.length == 0 ? edit.fallback_host : head.text(head.authority);
+  if (edit.target.empty()) {
+    put_target(block, FieldId::other, ":path", head, first_line);
+  } else {
+    block.pseudo(":path", edit.target, first_line);
+  }
+  const std::string_view authority = !edit.host.empty()          ? edit.host
+                                     : head.authority.length == 0 ? edit.fallback_host
+                                                                  : head.text(head.authority);
   if (!authority.empty()) {  // section 8.3.1: none where the request has none
     block.pseudo(":authority", authority, index_for(never_first(head, FieldId::host, never)));
   }
   if (edit.upgrade) {
     block.pseudo(":protocol", head.value_of(FieldId::upgrade), index_for(never_first(head, FieldId::upgrade, never)));
   }
-  put_fields(block, head, own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u), never);
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.fields, name); };
+  put_request_fields(block, head, edit, never);
   if (head.framing == Framing::length && !edit.upgrade) put_length(block, head, never);
   if (accepts_trailers(head)) block.field(FieldId::te, "te", "trailers");
   std::array<char, wire::kIpTextBytesMax> client;
   const char* const client_end = wire::write_text(client.data(), edit.client_ip);
-  put_list(block, head, FieldId::x_forwarded_for,
-           {client.data(), static_cast<std::size_t>(client_end - client.data())}, {}, never);
-  if (!forwards(head, FieldId::x_forwarded_proto)) {
+  if (written("x-forwarded-for")) {
+    put_list(block, head, FieldId::x_forwarded_for,
+             {client.data(), static_cast<std::size_t>(client_end - client.data())}, {}, never);
+  }
+  if (!forwards(head, FieldId::x_forwarded_proto) && written("x-forwarded-proto")) {
     block.field(FieldId::x_forwarded_proto, "x-forwarded-proto", edit.forwarded_proto);
   }
-  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id)) {
+  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id) && written("x-request-id")) {
     block.field(FieldId::x_request_id, "x-request-id", edit.request_id);
   }
-  if (edit.expected_timeout_ms != 0) {
+  if (edit.expected_timeout_ms != 0 && written("x-envoy-expected-rq-timeout-ms")) {
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
-  put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  put_added(block, edit.fields);
   return block.written();
 }
 
@@ -152,12 +185,15 @@ u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const Respon
   Block block(encoder, out);
   const bool switched = head.status == 101;
   block.number(FieldId::other, ":status", switched ? 200 : head.status, index_for(never.first_line));
-  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never);
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.fields, name); };
+  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never, edit.fields);
   if (head.framing == Framing::length || announces_length(head)) put_length(block, head, never);
-  if (edit.upstream_service_ms != ~u64{0} && head.status >= 200) {
+  if (edit.upstream_service_ms != ~u64{0} && head.status >= 200 && written("x-envoy-upstream-service-time")) {
     block.number(FieldId::x_envoy_upstream_service_time, "x-envoy-upstream-service-time", edit.upstream_service_ms);
   }
-  put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (!edit.flag.empty()) block.field(FieldId::other, "x-ringway-flag", edit.flag);
+  put_added(block, edit.fields);
   return block.written();
 }
 
@@ -186,9 +222,13 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
   const bool grpc = answer.grpc_status >= 0;
   const u16 status = grpc ? u16{200} : answer.status;
   block.number(FieldId::other, ":status", status);
+  const auto field = [&](FieldId id, std::string_view name, std::string_view value) {
+    if (!value.empty() && !is_dropped(answer.fields, name)) block.field(id, name, value);
+  };
   if (status >= 200) {
-    block.field(FieldId::server, "server", "ringway");
-    if (!answer.date.empty()) block.field(FieldId::date, "date", answer.date);
+    field(FieldId::server, "server", "ringway");
+    field(FieldId::date, "date", answer.date);
+    field(FieldId::other, "location", answer.location);
   }
   if (grpc) {
     std::array<char, kGrpcMessageBytesMax> message;
@@ -196,8 +236,9 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     block.number(FieldId::other, "grpc-status", static_cast<u64>(answer.grpc_status));
     block.field(FieldId::other, "grpc-message", grpc_message(answer.text, message));
   } else if (!has_no_body(status)) {
-    block.field(FieldId::content_type, "content-type", "text/plain");
-    block.number(FieldId::content_length, "content-length", answer.text.size() + 1);
+    const std::size_t bytes = answer.text.size() + (answer.verbatim ? 0 : 1);
+    if (bytes != 0) field(FieldId::content_type, "content-type", answer.content_type);
+    block.number(FieldId::content_length, "content-length", bytes);
   }
   if (!answer.flag.empty()) {
     Joined name;
@@ -205,6 +246,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     name.add(answer.flag);
     block.field(FieldId::other, name.text(), answer.flag_value);
   }
+  put_added(block, answer.fields);
   return block.written();
 }
 

@@ -98,6 +98,8 @@ struct Exchange {
   const contract::Plan* plan = nullptr;
   u32 service = kNone32;
   u32 endpoint = kNone32;         // index into plan->endpoints
+  u32 actions = kNone32;          // index into plan->actions: what the route does to it; kNone32: nothing
+  u32 prefix_bytes = 0;           // of its path that the route's prefix covers
   std::array<u32, kAttemptsMax> tried{};
   u8 attempts = 0;
   u8 refused_rounds = 0;          // how often they were all used up by endpoints that refused it unprocessed
@@ -113,6 +115,8 @@ struct Exchange {
   bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
   bool response_started = false;  // a final head went to the client
   bool response_done = false;
+  bool delayed = false;           // by the route's fault
+  bool aborts = false;            // alike, once it has waited
   bool grpc = false;              // the request is gRPC: our own answers are too
   bool ends_by_close = false;     // the client sees the response's end by that of the connection
   bool close_client = false;      // the session ends after this exchange
@@ -132,6 +136,7 @@ struct Exchange {
   TimeUs attempt_started_us = 0;
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
+  TimeUs held_until_us = 0;       // waits for this by the route's fault; 0: does not
 };
 
 struct Probe {

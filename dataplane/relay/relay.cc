@@ -19,7 +19,8 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       random_state_(config.seed | 1),
-      gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
+      gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)),
+      target_(std::make_unique<u8[]>(contract::kHeadBytesMax)), request_again_(std::make_unique<u8[]>(contract::kHeadBytesMax)) {
   run_queue_.reserve(config.sessions);
 }
 

@@ -21,6 +21,7 @@
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/relay/objects.h"
+#include "dataplane/rewrite/sources.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/slab.h"
@@ -141,6 +142,20 @@ class Relay {
   void count_answer(const Session& session, u16 status);
   void turn_away(u32 session, u32 stream, u16 status, std::string_view text, std::string_view flag,
                  std::string_view flag_value);
+  void turn_away(u32 session, u32 stream, http::LocalAnswer reply);
+
+  // actions.cc: what routes do beside choosing a service
+  [[gnu::cold]] bool answer_by_route(u32 session, u32 stream, const route::Match& match);
+  [[gnu::cold]] bool begin_actions(u32 exchange, const route::Match& match, const http::RequestHead& head);
+  void end_delay(u32 exchange);
+  void abort_by_fault(u32 exchange);
+  [[gnu::cold]] bool prepare(u32 exchange, const http::RequestHead& head);
+  void fill_edits(const Exchange& x, const contract::FieldChanges& changes, const http::RequestHead* request,
+                  std::string_view request_id);
+  [[gnu::cold]] void edit_request(const Exchange& x, const http::RequestHead& head, http::RequestEdit& edit);
+  [[gnu::cold]] bool edit_response(u32 exchange, http::ResponseEdit& edit);
+  bool keeps_head(const Exchange& x) const;
+  bool draw(u32 share);
 
   // h2_session.cc: clients that speak HTTP/2
   enum class Preface : u8 { no, partly, yes };
@@ -164,6 +179,7 @@ class Relay {
   // upstream.cc: the endpoint's side
   void dispatch(u32 exchange, const http::RequestHead& head);
   void dispatch_again(u32 exchange);
+  void read_again(const Exchange& exchange);
   bool send_head(Exchange& exchange, const http::RequestHead& head);
   u32 take_idle(const contract::Endpoint& endpoint);
   u32 open_upstream(const Exchange& exchange, const contract::Endpoint& endpoint);
@@ -203,7 +219,7 @@ class Relay {
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
   void response_end(u32 exchange);
-  void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
+  void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag, i32 grpc_status = -1);
   void abort_exchange(u32 exchange, http::H2Error error = http::H2Error::internal_error);
   void time_out(u32 exchange);
   void end_exchange(u32 exchange);
@@ -273,6 +289,13 @@ class Relay {
   mbuf::Chain stream_head_;  // of the request in `request_head_`, when it came on a stream
   std::unique_ptr<u8[]> gathered_;  // a head that spans packets, in one piece
   std::unique_ptr<u8[]> written_;   // the head as it goes out
+  // Of actions, for one step.
+  std::unique_ptr<u8[]> target_;         // a target or a location that a route made
+  std::unique_ptr<u8[]> request_again_;  // a request's head, while its answer is written
+  std::string_view rewritten_target_;    // in `target_`; empty: as it came
+  rewrite::Sources sources_;
+  http::FieldEdits edits_;
+  std::array<char, 36> request_id_{};
 };
 
 // The address from which core `core` reaches `endpoint`, of the same family: that of the port whose network holds it, else

@@ -113,7 +113,7 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
 
 // The same on a stream, which ends by it.
 void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool grpc) {
-  if (grpc) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
+  if (grpc && answer.grpc_status < 0) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
   const bool sent = h2_.send_local_answer(stream, answer);
   count_answer(sessions_[index], answer.status);
   h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
@@ -124,15 +124,18 @@ void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool 
 void Relay::count_answer(const Session& s, u16 status) {
   page().count(contract::Counter::local_answers);
   page().recorder.note<EventKind::answered>({.half = status, .conn = s.conn.generation});
-  page().count(status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
+  page().count(static_cast<contract::Counter>(static_cast<u32>(contract::Counter::responses_2xx) + (status / 100 - 2u)));
 }
 
 // The request in `request_head_` goes no further than this answer.
 void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, std::string_view flag,
                       std::string_view flag_value) {
+  turn_away(index, stream, {.status = status, .text = text, .flag = flag, .flag_value = flag_value,
+                            .head_only = request_head_.method == http::Method::head});
+}
+
+void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
   const http::RequestHead& head = request_head_;
-  http::LocalAnswer reply{.status = status, .text = text, .flag = flag, .flag_value = flag_value,
-                          .head_only = head.method == http::Method::head};
   if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
@@ -177,6 +180,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);
+  if (match.actions != kNone32 && answer_by_route(index, stream, match)) return;
   if (match.service == kNone32) {
     page().count(contract::Counter::no_route_found);
     if (match.no_backend()) return turn_away(index, stream, 500, "every backend of the route has weight 0", "flag", "NR");
@@ -220,6 +224,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
     x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
   }
   if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
+  if (match.actions != kNone32 && !begin_actions(exchange, match, head)) return;
   dispatch(exchange, head);
 }
 
@@ -234,7 +239,7 @@ void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
     }
   }
   x.body_started = true;
-  x.head.clear();
+  if (!keeps_head(x)) x.head.clear();
   x.kept.clear();
 }
 

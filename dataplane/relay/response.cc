@@ -99,6 +99,8 @@ void Relay::begin_response(u32 index, bool ended) {
 
   const auto grpc_status = x.grpc ? http::grpc_status(head) : std::nullopt;
   if (grpc_status == static_cast<u32>(http::GrpcStatus::unavailable) && ended && try_elsewhere(index)) return;
+  http::ResponseEdit edit{.via = x.plan->via};
+  if (x.actions != kNone32 && !edit_response(index, edit)) return;
 
   x.status = head.status;
   count_status(x, head.status);
@@ -120,7 +122,6 @@ void Relay::begin_response(u32 index, bool ended) {
   x.ends_by_close = !to_h2 && (head.framing == http::Framing::until_close || chunked_to_1_0);
   x.close_client = !to_h2 && (!x.client_keep_alive || draining_ || said_all(s) || !x.request_done || x.ends_by_close ||
                               (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection));
-  http::ResponseEdit edit{.via = x.plan->via};
   edit.from_h2 = from_h2;
   edit.close = x.close_client;
   edit.keep_alive_1_0 = !x.close_client && x.client_minor == 0;
@@ -242,7 +243,7 @@ void Relay::count_status(const Exchange& x, u16 status) {
 }
 
 // Ends an exchange that has no response yet with one of our own.
-void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::string_view flag) {
+void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::string_view flag, i32 grpc_status) {
   Exchange& x = exchanges_[index];
   const u32 session = x.session;
   if (x.tunnel || x.response_started) return abort_exchange(index);
@@ -253,6 +254,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
                           .head_only = x.method == http::Method::head};
   if (const u32 stream = std::exchange(x.stream, kNone32); stream != kNone32) {
     const bool grpc = x.grpc;
+    if (grpc) reply.grpc_status = grpc_status;
     end_exchange(index);
     return answer_stream(session, stream, reply, grpc);
   }
@@ -273,6 +275,7 @@ void Relay::abort_exchange(u32 index, http::H2Error error) {
 // A deadline has passed (exchange_deadline).
 void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
+  if (x.held_until_us != 0 && x.held_until_us <= now_us_) return end_delay(index);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   page().count(contract::Counter::request_timeouts);
   if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);
@@ -283,6 +286,9 @@ void Relay::time_out(u32 index) {
 TimeUs Relay::exchange_deadline(const Exchange& x) const {
   const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
   TimeUs deadline = ~TimeUs{0};
+  if (x.held_until_us != 0) [[unlikely]] {
+    return x.grpc_timeout_us == 0 ? x.held_until_us : std::min(x.held_until_us, x.started_us + x.grpc_timeout_us);
+  }
   if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
   if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
     deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);

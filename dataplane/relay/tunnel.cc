@@ -16,9 +16,11 @@ void Relay::begin_tunnel(u32 index) {
 // The endpoint has switched protocols, as the client asked; its head is in `response_head_`.
 void Relay::begin_upgrade(u32 index) {
   Exchange& x = exchanges_[index];
+  http::ResponseEdit edit{.via = x.plan->via, .upgrade = true};
+  if (x.actions != kNone32 && !edit_response(index, edit)) return;
   count_status(x, 101);
   x.tunnel = true;
-  send_response_head(index, {.via = x.plan->via, .upgrade = true}, false);
+  send_response_head(index, edit, false);
   if (!exchanges_.used(index)) return;
   engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
   page().count(contract::Counter::tunnels);

@@ -49,6 +49,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   const contract::Plan& plan = *x.plan;
   const bool h2 = plan.services[x.service].multiplexed();
+  if (x.actions != kNone32 && !prepare(index, head)) return;
   while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
     const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
@@ -96,6 +97,7 @@ bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   edit.upgrade = x.wants_upgrade;
   edit.fallback_host = x.plan->services[x.service].discovery_name;
   edit.from_h2 = x.stream != kNone32;
+  if (x.actions != kNone32) edit_request(x, head, edit);
   const Leg to = endpoint_leg(x);
   if (to.h2()) {
     const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done);
@@ -310,10 +312,15 @@ void Relay::dispatch_again(u32 index) {
     x.request_body.chunks = {};
     x.request_body.again = std::move(x.kept);
   }
+  read_again(x);
+  dispatch(index, request_head_);
+}
+
+// The exchange's request head into `request_head_`.
+void Relay::read_again(const Exchange& x) {
   const contract::Limits& limits = x.plan->limits;
   const auto again = http::read_request(contiguous(x.head), {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
   RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits
-  dispatch(index, request_head_);
 }
 
 }  // namespace ringway::relay

@@ -14,6 +14,7 @@
 
 #include "src/base/cacheline.h"
 #include "src/base/types.h"
+#include "src/contract/actions.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
 #include "src/contract/routes.h"
@@ -85,6 +86,7 @@ struct Listener {
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
+  u32 actions = kNone32;      // index into actions: of the default service
   std::string name;           // "auth-service:4000"
 };
 
@@ -157,6 +159,8 @@ struct Plan {
   std::vector<Service> services;
   std::vector<Endpoint> endpoints;
   std::vector<RouteTable> route_tables;
+  std::vector<Actions> actions;
+  std::shared_ptr<const SubstitutionDb> substitutions;  // null when no path is rewritten by an expression
   std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
