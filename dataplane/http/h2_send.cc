@@ -183,9 +183,9 @@ bool H2Engine::send_local_answer(u32 stream, const LocalAnswer& answer) {
 // --- DATA
 
 // Text, how it ends, and END_STREAM; what the windows do not allow yet waits.
-bool H2Engine::Impl::send_text(u32 i, std::string_view text, std::string_view end) {
+bool H2Engine::Impl::send_text(u32 i, std::string_view body_text, std::string_view end) {
   mbuf::Chain body = pools.chain();
-  for (const std::string_view part : {text, end}) {
+  for (const std::string_view part : {body_text, end}) {
     Bytes left{reinterpret_cast<const u8*>(part.data()), part.size()};
     while (!left.empty()) {
       const u32 n = append_copy(body, left);

@@ -34,23 +34,29 @@ struct Explanation {
   std::vector<Look> looks;
   std::string endpoint;    // Endpoint::id of the pick; empty: none
   std::string outcome;     // one sentence: where the request goes, or which status answers it
+  std::vector<std::string> actions;  // what happens to it and to its response, a few words each
 };
 
 class Explainer {
  public:
   // `room`: the spare scan room, which is the number of cores.
   Explainer(const contract::HealthBoard& board, contract::CoreStats& stats, u32 room)
-      : board_(board), stats_(stats), router_(std::make_unique<Router>(board, stats, room)) {}
+      : board_(board), stats_(stats), room_(room), router_(std::make_unique<Router>(board, stats, room)) {}
 
   Explanation explain(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
                       const wire::Ip& client, u16 client_port);
 
  private:
   void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;
+  void explain_pick(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
+                    Explanation& out);
   void tell_pick(const contract::Plan& plan, Explanation& out) const;
+  void tell_actions(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
+                    const wire::Ip& client, u16 client_port, Explanation& out) const;
 
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;
+  u32 room_;
   std::unique_ptr<Router> router_;
 };
 

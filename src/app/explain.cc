@@ -145,7 +145,7 @@ Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& re
           {"route", e.route}, {"rule", e.rule}, {"why", e.why}, {"note", note}, {"scanned", e.match.scanned}, {"service", e.service},
           {"policy", e.policy}, {"hash_input", e.hash_input}, {"hash", hash},
           {"slot", e.pick.slot == kNone32 ? Json(nullptr) : Json(e.pick.slot)}, {"walked", e.pick.walked},
-          {"panic", e.pick.panic}, {"looks", looks}, {"endpoint", e.endpoint}, {"outcome", e.outcome},
+          {"panic", e.pick.panic}, {"looks", looks}, {"actions", e.actions}, {"endpoint", e.endpoint}, {"outcome", e.outcome},
           {"plan_generation", plan.generation}};
 }
 
