@@ -316,7 +316,10 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
     w.literal("\r\n");
   }
   if (written("via")) write_via(w, head, edit.via, edit.from_h2);
-  if constexpr (edited) write_added(w, edit.fields);
+  if constexpr (edited) {
+    if (edit.close) w.literal("Connection: close\r\n");
+    write_added(w, edit.fields);
+  }
   w.literal("\r\n");
   return w.written();
 }

@@ -26,6 +26,7 @@ struct RequestEdit {
   std::string_view target = {};    // path and query; X-Envoy-Original-Path tells those that came
   std::string_view host = {};
   const FieldEdits* fields = nullptr;
+  bool close = false;              // of an edited one: Connection: close, as the connection serves it alone
   bool edited() const { return fields != nullptr || !target.empty() || !host.empty(); }
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);

@@ -132,7 +132,9 @@ bool Relay::prepare(u32 index, const http::RequestHead& head) {
     fill_edits(x, actions.request, &head, {});
     bytes += edits_.bytes_added();
   }
-  return bytes <= contract::kHeadBytesMax || refuse(500, "the request head with the route's fields is too large");
+  if (bytes > contract::kHeadBytesMax) return refuse(500, "the request head with the route's fields is too large");
+  if (actions.mirror.service != kNone32 && !std::exchange(x.mirror_asked, true)) begin_mirror(index, head);
+  return true;
 }
 
 void Relay::fill_edits(const Exchange& x, const contract::FieldChanges& changes, const http::RequestHead* request,

@@ -99,6 +99,7 @@ struct Exchange {
   u32 service = kNone32;
   u32 endpoint = kNone32;         // index into plan->endpoints
   u32 actions = kNone32;          // index into plan->actions: what the route does to it; kNone32: nothing
+  u32 mirror = kNone32;           // that still gets its body
   u32 prefix_bytes = 0;           // of its path that the route's prefix covers
   std::array<u32, kAttemptsMax> tried{};
   u8 attempts = 0;
@@ -117,6 +118,7 @@ struct Exchange {
   bool response_done = false;
   bool delayed = false;           // by the route's fault
   bool aborts = false;            // alike, once it has waited
+  bool mirror_asked = false;      // a request is copied once, however often it is tried
   bool grpc = false;              // the request is gRPC: our own answers are too
   bool ends_by_close = false;     // the client sees the response's end by that of the connection
   bool close_client = false;      // the session ends after this exchange
@@ -149,8 +151,16 @@ struct Probe {
   u16 status = 0;    // of a gRPC call that goes on
 };
 
+// A copy of a request on its way to another service.
+struct Mirror {
+  tcp::ConnId conn;
+  u32 exchange = kNone32;  // that gives it the body; kNone32: it has all
+  bool chunked = false;    // chunks are put around its body
+  BodyWay body;
+};
+
 // What `user` of a TCP connection says: whose it is.
-enum class Owner : u32 { session = 1, upstream = 2, probe = 3 };
+enum class Owner : u32 { session = 1, upstream = 2, probe = 3, mirror = 4 };
 inline constexpr u64 owner_tag(Owner owner, u32 index) { return static_cast<u64>(owner) << 32 | index; }
 
 }  // namespace ringway::relay

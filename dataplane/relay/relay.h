@@ -40,6 +40,7 @@ struct RelayConfig {
   u32 sessions = 65'536;   // client connections
   u32 upstreams = 65'536;  // connections to endpoints
   u32 probes = 1024;       // health checks at once
+  u32 mirrors = 256;       // copies of requests at once
   http::H2EngineConfig h2;  // HTTP/2 connections of both sides, and their streams
   u64 seed = 1;            // of request ids
   u32 send_budget_bytes = 262'144;  // of the TCP engine
@@ -157,6 +158,14 @@ class Relay {
   bool keeps_head(const Exchange& x) const;
   bool draw(u32 share);
 
+  // mirror.cc: copies of requests for another service
+  [[gnu::cold]] void begin_mirror(u32 exchange, const http::RequestHead& head);
+  mbuf::Chain mirror_head(const Exchange& x, const http::RequestHead& head, u32 service, u32 endpoint);
+  [[gnu::cold]] void copy_to_mirror(Exchange& x, const mbuf::Chain& bytes, bool end);
+  void part_from_mirror(Exchange& x);
+  void on_mirror(u32 index, const tcp::AppEvent& event);
+  void end_mirror(u32 index, bool dropped);
+
   // h2_session.cc: clients that speak HTTP/2
   enum class Preface : u8 { no, partly, yes };
   Preface preface_of(const mbuf::Chain& in) const;
@@ -257,6 +266,7 @@ class Relay {
   }
   u32 upstream_timer_id(u32 index) const { return config_.sessions + index; }
   u32 probe_timer_id(u32 index) const { return config_.sessions + config_.upstreams + index; }
+  u32 mirror_timer_id(u32 index) const { return config_.sessions + config_.upstreams + config_.probes + index; }
 
   RelayConfig config_;
   tcp::Engine& engine_;
@@ -274,7 +284,8 @@ class Relay {
   Slab<Upstream> upstreams_;
   Slab<Exchange> exchanges_;
   Slab<Probe> probes_;
-  Wheel wheel_;  // ids: sessions, then upstreams, then probes
+  Slab<Mirror> mirrors_;
+  Wheel wheel_;  // ids: sessions, then upstreams, then probes, then mirrors
   std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one

@@ -278,6 +278,7 @@ void Relay::pump_request(u32 index) {
       keep_body(x, moved.bytes);
       stats_.services[x.plan->services[x.service].slot].bytes_in.add(moved.bytes.bytes());
     }
+    if (x.mirror != kNone32) [[unlikely]] copy_to_mirror(x, moved.bytes, moved.end);
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
       x.request_done = true;

@@ -302,6 +302,7 @@ void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
   note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
+  if (x.mirror != kNone32) end_mirror(x.mirror, true);  // the rest of its body will not come
   stats_.services[x.plan->services[x.service].slot].active.sub();
   Session& s = sessions_[x.session];
   if (s.state == SessionState::multiplexing) {

@@ -308,6 +308,7 @@ void Relay::dispatch_again(u32 index) {
     return dispatch(index, request_head_);
   }
   if (!x.kept.empty()) {
+    if (x.mirror != kNone32) end_mirror(x.mirror, true);  // it has had them
     x.request_done = false;
     x.request_body.chunks = {};
     x.request_body.again = std::move(x.kept);
