@@ -6,6 +6,7 @@
 // said. Held requests wait by their session's timer; nothing else waits for them.
 
 #include <cstring>
+#include <utility>
 
 #include "dataplane/inspect/pieces.h"
 #include "dataplane/relay/relay.h"

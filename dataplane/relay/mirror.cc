@@ -6,7 +6,8 @@
 // What becomes of it is counted and told to nobody: not to the client, not to the health of its endpoint.
 
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <utility>
 
 #include "dataplane/relay/relay.h"
 

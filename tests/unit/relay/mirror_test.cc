@@ -9,7 +9,11 @@ class MirrorTest : public H2RelayTest {
  protected:
   // Endpoint 0 serves, endpoint 1 is the mirror; it listens when `listening`.
   void mirror(u32 share = contract::kWholeShare, bool listening = true) {
-    plan = test::one_service_plan(1, 1);
+    make_plan(1, share);
+    adopt(listening ? 2 : 1);
+  }
+  void make_plan(u64 generation, u32 share) {
+    plan = test::one_service_plan(generation, 1);
     contract::Service shadow = plan->services[0];
     shadow.slot = 1;
     shadow.discovery_name = shadow.port_name = "shadow";
@@ -22,7 +26,6 @@ class MirrorTest : public H2RelayTest {
     actions.mirror = {1, share};
     plan->actions.push_back(actions);
     plan->listeners[0].actions = 0;
-    adopt(listening ? 2 : 1);
   }
   // Whole requests that came, by endpoint; the serving one answers when `body_ends` does.
   void collect(const std::string& body_ends, std::function<void(Serving&)> of_mirror = {}) {
@@ -121,9 +124,11 @@ TEST_F(MirrorTest, AMirrorThatIsNotThereOrNeverAnswersChangesNothing) {
   world->run_for(10'000);
   EXPECT_EQ(count(Counter::mirrors_dropped), 1u);
   next_plan = std::move(plan);
-  mirror();
-  plan->generation = 2;
+  make_plan(2, contract::kWholeShare);
   plan->services[1].timeouts.per_request_us = 50'000;
+  world->server.tcp().listen(test::World::endpoint_ip(1), 8080, 1);
+  world->adopt(*plan);
+  world->run_for(500);
   collect("\r\n\r\n", [](Serving&) {});
   EXPECT_THAT(ask(kGet), EndsWith("real"));
   world->run_for(20'000);
