@@ -3,7 +3,7 @@
 import time
 
 from h2_programs import Programs
-from lab_case import LabCase, Service, statuses
+from lab_case import LabCase, LoggedTask, Service, statuses, wait_until
 from ringway_lab.task import OddH2Task, OddTask
 
 H2 = ["--http2-prior-knowledge"]
@@ -36,6 +36,7 @@ def routes(service):
         {"name": "slow", "matches": at("/slow"), "backends": to, "rewrite": {"replaceFullPath": "/echo"},
          "fault": {"delay": {"milliseconds": 700}, "header": "X-Slow"}},
         {"name": "fails", "matches": at("/fails"), "backends": to, "fault": {"abort": {"status": 429}}},
+        {"name": "copied", "matches": at("/echo/copied"), "backends": to, "mirror": {"service": "copy-service"}},
         {"name": "bad", "matches": at("/bad"), "backends": to, "rewrite": {"regex": {"pattern": "^/bad", "substitution": "bad"}}},
     ]
 
@@ -43,7 +44,8 @@ def routes(service):
 class Actions(LabCase):
     @classmethod
     def services(cls):
-        return [Service("odd-service", 7000, 2, OddTask), Service("two-service", 7100, 1, OddH2Task, {"appProtocol": "http2"})]
+        return [Service("odd-service", 7000, 2, OddTask), Service("two-service", 7100, 1, OddH2Task, {"appProtocol": "http2"}),
+                Service("copy-service", 7200, 1, LoggedTask)]
 
     options = {"listeners": [
         {"name": "one", "address": "10.78.0.50", "port": 80, "dnsName": "one", "routes": routes("odd-service")},
@@ -133,6 +135,13 @@ class Actions(LabCase):
         for name, words in self.each_way():
             told = self.programs.curl(f"http://{name}/fails", *words)
             self.assertEqual((told.status, told.fields["x-ringway-flag"]), (429, "FI"))
+
+    def test_mirror_gets_a_copy_of_each_request(self):
+        copy = self.mesh.task("copy-1")
+        for i, (name, words) in enumerate(self.each_way()):
+            told = self.programs.curl_post(f"http://{name}/echo/copied/{i}", 100_000, True, *words)
+            self.assertEqual(told.json["bytes"], 100_000)
+            self.assertTrue(wait_until(lambda: copy.requests(f"/echo/copied/{i}") == 1, 5), "the copy has not come")
 
     def test_rewrites_that_make_no_path(self):
         for name, words in self.each_way():

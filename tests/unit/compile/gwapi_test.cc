@@ -69,6 +69,11 @@ struct Entry {  // one listener of a Gateway
 
 bool given(const YAML::Node& n) { return n.IsDefined() && !n.IsNull(); }
 
+// Empty where `n` has none.
+YAML::Node part_of(const YAML::Node& n, const char* key) {
+  return n.IsMap() && given(n[key]) ? n[key] : YAML::Node(YAML::NodeType::Map);
+}
+
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
 Fields fields_of(const YAML::Node& map) {
@@ -318,14 +323,15 @@ std::string differs(const Told& told, const YAML::Node& c) {
     return out;
   };
   std::string out;
-  const YAML::Node expected = c["ExpectedRequest"], request = expected["Request"], response = c["Response"], redirect = c["RedirectRequest"];
+  const YAML::Node expected = part_of(c, "ExpectedRequest"), request = part_of(expected, "Request"), response = part_of(c, "Response"),
+                   redirect = part_of(c, "RedirectRequest");
   if (given(c["Backend"])) out += differ("backend", told.to, c["Backend"].as<std::string>());
-  if (request.IsDefined() && given(request["Path"]) && !request["Path"].as<std::string>().empty())
+  if (given(request["Path"]) && !request["Path"].as<std::string>().empty())
     out += differ("path", told.path, request["Path"].as<std::string>());
-  if (request.IsDefined() && given(request["Host"])) out += differ("host", told.host, request["Host"].as<std::string>());
-  if (expected.IsDefined()) out += fields("request", told.request, request["Headers"], expected["AbsentHeaders"]);
-  if (response.IsDefined() && given(c["Backend"])) out += fields("response", told.response, response["Headers"], response["AbsentHeaders"]);
-  if (redirect.IsDefined()) {
+  if (given(request["Host"]) && !request["Host"].as<std::string>().empty()) out += differ("host", told.host, request["Host"].as<std::string>());
+  out += fields("request", told.request, request["Headers"], expected["AbsentHeaders"]);
+  if (given(c["Backend"])) out += fields("response", told.response, response["Headers"], response["AbsentHeaders"]);
+  if (redirect.size() > 0) {
     const auto part = [&](const char* name, const std::string& otherwise) {
       return given(redirect[name]) ? redirect[name].as<std::string>() : otherwise;
     };

@@ -99,7 +99,7 @@ class RouteWorld {
     listener.name = "shared";
     listener.route_table = routes->table_of[0];
     listener.service = config_.listeners[0].service;
-    listener.actions = listener.service == kNone32 ? kNone32 : routes->actions_of[listener.service];
+    listener.actions = listener.service >= routes->actions_of.size() ? kNone32 : routes->actions_of[listener.service];
     compiled_ = true;
   }
 
