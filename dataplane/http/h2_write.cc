@@ -72,11 +72,13 @@ bool never_first(const Head& head, FieldId id, const NeverIndexed& never) {
   return at != 0 && never.has(at - 1u);
 }
 
-// `fields`: what a route changes; null: nothing.
-void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const FieldEdits* fields) {
+// `fields`: what a route changes; null: nothing. `but`: a name that is written anew; empty: none.
+void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const FieldEdits* fields,
+                std::string_view but = {}) {
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
     if (is_left_out(field, own) || is_dropped(fields, head.name(i))) continue;
+    if (!but.empty() && equals_ignoring_case(head.name(i), but)) continue;
     block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
   }
 }
@@ -120,12 +122,7 @@ void put_request_fields(Block& block, const RequestHead& head, const RequestEdit
   const u32 own = own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u);
   if (edit.target.empty()) return put_fields(block, head, own, never, edit.fields);
   if (!is_dropped(edit.fields, kOriginalPath)) put_target(block, FieldId::other, kOriginalPath, head, index_for(never.first_line));
-  for (u32 i = 0; i < head.field_count; ++i) {
-    const Field& field = head.fields[i];
-    if (is_left_out(field, own) || is_dropped(edit.fields, head.name(i))) continue;
-    if (equals_ignoring_case(head.name(i), kOriginalPath)) continue;
-    block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
-  }
+  put_fields(block, head, own, never, edit.fields, kOriginalPath);
 }
 
 void put_length(Block& block, const Head& head, const NeverIndexed& never) {

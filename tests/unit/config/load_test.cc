@@ -153,6 +153,7 @@ const Bad kBad[] = {
     {"FaultNothing", act("fault: { header: x }"), "f.yaml:15:16: fault: needs delay or abort\n"},
     {"FaultAbortNothing", act("fault: { abort: { percent: 1 } }"), "f.yaml:15:25: abort: needs status or grpcStatus\n"},
     {"FaultPercent", act("fault: { delay: { milliseconds: 5, percent: 101 } }"), "f.yaml:15:53: percent: 101 is not within 0 to 100\n"},
+    {"MirrorOfHttp2", with(act("mirror: { service: auth-service }"), "appProtocol: http", "appProtocol: http2"), "f.yaml:15:28: service: a mirror speaks HTTP/1.1, and the appProtocol of \"auth-service\" is not http\n"},
     {"MirrorNowhere", act("mirror: { service: auth-servce }"), "f.yaml:15:28: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"CoreAddressOutside", with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.1.5"), "f.yaml:2:71: coreAddresses: 10.80.1.5 to 10.80.1.5 is not all in the port's network\n"},
     {"CoreAddressesRunOut", with(with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.0.254"), "[1]", "[1, 2]"), "f.yaml:2:71: coreAddresses: 10.80.0.254 to 10.80.0.255 is not all in the port's network\n"},

@@ -223,6 +223,20 @@ TEST_F(ActionsTest, DeadlinesStillEndADelayedRequest) {
   EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 504 "));
 }
 
+TEST_F(ActionsTest, ACallsOwnDeadlineDoesNotWaitForADelay) {
+  contract::Actions a;
+  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 100'000};
+  act(a, 1, contract::AppProtocol::grpc);
+  const u32 c = connect_h2();
+  const u32 call = request(c, "POST /s/m HTTP/1.1\r\nHost: web\r\nContent-Type: application/grpc\r\ngrpc-timeout: 20m\r\nTransfer-Encoding: chunked\r\n\r\n", "12345");
+  world->run_for(10'000);
+  EXPECT_EQ(answer_to(c, call).head, "");
+  world->run_for(20'000);
+  EXPECT_THAT(answer_to(c, call).head, HasSubstr("grpc-status: 4\r\n"));
+  world->run_for(100'000);
+  EXPECT_TRUE(server_side->peers.empty());
+}
+
 TEST_F(ActionsTest, ClientsThatLeaveDuringADelayLeaveNothingBehind) {
   contract::Actions a;
   a.fault = {.delay_share = contract::kWholeShare, .delay_us = 50'000};
