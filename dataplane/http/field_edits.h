@@ -25,10 +25,11 @@ struct ValueSources {
 };
 
 struct FieldEdits {
-  const contract::FieldChanges* changes = nullptr;
+  const contract::FieldChanges* changes = nullptr;  // null: none
   const ValueSources* sources = nullptr;
 
   bool drops(std::string_view name) const {
+    if (changes == nullptr) return false;
     for (const std::string& dropped : changes->dropped) {
       if (equals_ignoring_case(name, dropped)) return true;
     }
@@ -39,6 +40,7 @@ struct FieldEdits {
   // `visit(name, secret, parts)`, where `parts(sink)` calls `sink(std::string_view)` for each part.
   template <class Visit>
   void each_added(Visit visit) const {
+    if (changes == nullptr) return;
     for (const contract::FieldAddition& field : changes->added) {
       std::size_t bytes = 0;
       bool secret = false;
@@ -103,6 +105,15 @@ struct FieldEdits {
     if (name == "x-request-id") return {sources->request_id};
     return {};
   }
+};
+
+// All that a route changes in a head. What is empty stays as it came.
+struct RouteEdit {
+  FieldEdits fields;
+  std::string_view target;  // path and query, valid ones (dataplane/rewrite); X-Envoy-Original-Path tells those that came
+  std::string_view host;
+  std::string_view flag;    // of a response, X-Ringway-Flag: that a fault was put in
+  bool close = false;       // of a request: Connection: close, as its connection serves it alone
 };
 
 }  // namespace ringway::http

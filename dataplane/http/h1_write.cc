@@ -136,9 +136,8 @@ void write_via(W& w, const Head& head, std::string_view pseudonym, bool from_h2)
 constexpr auto kNoneDropped = [](u32) { return false; };
 
 template <class W>
-void write_added(W& w, const FieldEdits* fields) {
-  if (fields == nullptr) return;
-  fields->each_added([&](std::string_view name, bool, auto parts) {
+void write_added(W& w, const FieldEdits& fields) {
+  fields.each_added([&](std::string_view name, bool, auto parts) {
     w.text(name);
     w.literal(": ");
     parts([&](std::string_view part) { w.text(part); });
@@ -148,15 +147,16 @@ void write_added(W& w, const FieldEdits* fields) {
 
 template <class W>
 void write_edited_line(W& w, const RequestHead& head, const RequestEdit& edit) {
+  const RouteEdit& route = *edit.route;
   const Target came = target_of(head);
   w.text(head.text(head.method_text));
   w.literal(" ");
-  w.text(edit.target.empty() ? came.lead : edit.target);
-  if (edit.target.empty()) w.text(came.sent);
+  w.text(route.target.empty() ? came.lead : route.target);
+  if (route.target.empty()) w.text(came.sent);
   w.literal(" HTTP/1.1\r\nHost: ");
-  w.text(!edit.host.empty() ? edit.host : head.authority.length == 0 ? edit.fallback_host : head.text(head.authority));
+  w.text(!route.host.empty() ? route.host : head.authority.length == 0 ? edit.fallback_host : head.text(head.authority));
   w.literal("\r\n");
-  if (edit.target.empty() || is_dropped(edit.fields, kOriginalPath)) return;
+  if (route.target.empty() || is_dropped(edit.route, kOriginalPath)) return;
   w.literal("X-Envoy-Original-Path: ");
   w.text(came.lead);
   w.text(came.sent);
@@ -281,12 +281,12 @@ constexpr std::array kPhrases{
 // `edited`: with what a route changes; then the room is measured as it is used.
 template <bool edited, class W>
 u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
-  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.fields, name); };
+  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
   if constexpr (edited) {
     write_edited_line(w, head, edit);
     copy_fields(w, head, own_fields(head), [&](u32 i) {
-      return is_dropped(edit.fields, head.name(i)) ||
-             (!edit.target.empty() && equals_ignoring_case(head.name(i), kOriginalPath));
+      return is_dropped(edit.route, head.name(i)) ||
+             (!edit.route->target.empty() && equals_ignoring_case(head.name(i), kOriginalPath));
     });
   } else {
     write_request_line(w, head, edit.fallback_host);
@@ -317,8 +317,8 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
   }
   if (written("via")) write_via(w, head, edit.via, edit.from_h2);
   if constexpr (edited) {
-    if (edit.close) w.literal("Connection: close\r\n");
-    write_added(w, edit.fields);
+    if (edit.route->close) w.literal("Connection: close\r\n");
+    write_added(w, edit.route->fields);
   }
   w.literal("\r\n");
   return w.written();
@@ -326,13 +326,13 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
 
 template <bool edited, class W>
 u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
-  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.fields, name); };
+  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
   const u32 own = kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u);
   write_status_line(w, head.status, head.text(head.reason));
   if constexpr (edited) {
-    copy_fields(w, head, own, [&](u32 i) { return is_dropped(edit.fields, head.name(i)); });
+    copy_fields(w, head, own, [&](u32 i) { return is_dropped(edit.route, head.name(i)); });
   } else {
     copy_fields(w, head, own, kNoneDropped);
   }
@@ -358,12 +358,12 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   }
   if (written("via")) write_via(w, head, edit.via, edit.from_h2);
   if constexpr (edited) {
-    if (!edit.flag.empty()) {
+    if (!edit.route->flag.empty()) {
       w.literal("X-Ringway-Flag: ");
-      w.text(edit.flag);
+      w.text(edit.route->flag);
       w.literal("\r\n");
     }
-    write_added(w, edit.fields);
+    write_added(w, edit.route->fields);
   }
   w.literal("\r\n");
   return w.written();
@@ -376,7 +376,7 @@ constexpr std::size_t kAddedBytesMax = 512;
 }  // namespace
 
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
-  if (edit.edited()) [[unlikely]] return put_request<true>(Writer<false>(out), head, edit);
+  if (edit.route != nullptr) [[unlikely]] return put_request<true>(Writer<false>(out), head, edit);
   const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
                            edit.fallback_host.size() + kAddedBytesMax;
   if (out.size() >= most) return put_request<false>(Writer<true>(out), head, edit);
@@ -384,7 +384,7 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  if (edit.fields != nullptr || !edit.flag.empty()) [[unlikely]] return put_response<true>(Writer<false>(out), head, edit);
+  if (edit.route != nullptr) [[unlikely]] return put_response<true>(Writer<false>(out), head, edit);
   if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response<false>(Writer<true>(out), head, edit);
   return put_response<false>(Writer<false>(out), head, edit);
 }
@@ -394,7 +394,7 @@ namespace {
 // Status line and fields of an answer of our own.
 void write_local_fields(Writer<false>& w, const LocalAnswer& answer, u16 status) {
   const auto field = [&](std::string_view name, std::string_view value) {
-    if (value.empty() || is_dropped(answer.fields, name)) return;
+    if (value.empty() || (answer.fields != nullptr && answer.fields->drops(name))) return;
     w.text(name);
     w.literal(": ");
     w.text(value);
@@ -436,7 +436,7 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.text(answer.flag_value);
     w.literal("\r\n");
   }
-  write_added(w, answer.fields);
+  if (answer.fields != nullptr) write_added(w, *answer.fields);
   if (status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
   if (status >= 200 && (answer.close || status == 426)) {
     w.literal("Connection: ");

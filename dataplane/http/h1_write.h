@@ -22,12 +22,7 @@ struct RequestEdit {
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
   bool from_h2 = false;            // the request came by HTTP/2: Via says so
-  // What a route changes. Rewritten ones are valid already (dataplane/rewrite); empty and null: as it came.
-  std::string_view target = {};    // path and query; X-Envoy-Original-Path tells those that came
-  std::string_view host = {};
-  const FieldEdits* fields = nullptr;
-  bool close = false;              // of an edited one: Connection: close, as the connection serves it alone
-  bool edited() const { return fields != nullptr || !target.empty() || !host.empty(); }
+  const RouteEdit* route = nullptr;  // null: a route changes nothing
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
@@ -41,8 +36,7 @@ struct ResponseEdit {
   bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
-  const FieldEdits* fields = nullptr;  // what a route changes; null: nothing
-  std::string_view flag = {};     // X-Ringway-Flag: that a fault was put in; empty leaves it out
+  const RouteEdit* route = nullptr;  // null: a route changes nothing
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 

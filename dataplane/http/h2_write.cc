@@ -72,12 +72,12 @@ bool never_first(const Head& head, FieldId id, const NeverIndexed& never) {
   return at != 0 && never.has(at - 1u);
 }
 
-// `fields`: what a route changes; null: nothing. `but`: a name that is written anew; empty: none.
-void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const FieldEdits* fields,
+// `route`: what a route changes; null: nothing. `but`: a name that is written anew; empty: none.
+void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const RouteEdit* route,
                 std::string_view but = {}) {
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
-    if (is_left_out(field, own) || is_dropped(fields, head.name(i))) continue;
+    if (is_left_out(field, own) || is_dropped(route, head.name(i))) continue;
     if (!but.empty() && equals_ignoring_case(head.name(i), but)) continue;
     block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
   }
@@ -108,9 +108,8 @@ void put_target(Block& block, FieldId id, std::string_view name, const RequestHe
   block.field(id, name, joined.text(), index);
 }
 
-void put_added(Block& block, const FieldEdits* fields) {
-  if (fields == nullptr) return;
-  fields->each_added([&](std::string_view name, bool secret, auto parts) {
+void put_added(Block& block, const FieldEdits& fields) {
+  fields.each_added([&](std::string_view name, bool secret, auto parts) {
     Joined value;
     parts([&](std::string_view part) { value.add(part); });
     block.field(field_id(name), name, value.text(), index_for(secret));
@@ -120,9 +119,9 @@ void put_added(Block& block, const FieldEdits* fields) {
 // Those that came, and the path that came where another takes its place.
 void put_request_fields(Block& block, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never) {
   const u32 own = own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u);
-  if (edit.target.empty()) return put_fields(block, head, own, never, edit.fields);
-  if (!is_dropped(edit.fields, kOriginalPath)) put_target(block, FieldId::other, kOriginalPath, head, index_for(never.first_line));
-  put_fields(block, head, own, never, edit.fields, kOriginalPath);
+  if (edit.route == nullptr || edit.route->target.empty()) return put_fields(block, head, own, never, edit.route);
+  if (!is_dropped(edit.route, kOriginalPath)) put_target(block, FieldId::other, kOriginalPath, head, index_for(never.first_line));
+  put_fields(block, head, own, never, edit.route, kOriginalPath);
 }
 
 void put_length(Block& block, const Head& head, const NeverIndexed& never) {
@@ -138,21 +137,20 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   const Index first_line = index_for(never.first_line);
   block.pseudo(":method", edit.upgrade ? std::string_view("CONNECT") : head.text(head.method_text), first_line);
   block.pseudo(":scheme", "http");
-  if (edit.target.empty()) {
+  if (edit.route == nullptr || edit.route->target.empty()) {
     put_target(block, FieldId::other, ":path", head, first_line);
   } else {
-    block.pseudo(":path", edit.target, first_line);
+    block.pseudo(":path", edit.route->target, first_line);
   }
-  const std::string_view authority = !edit.host.empty()          ? edit.host
-                                     : head.authority.length == 0 ? edit.fallback_host
-                                                                  : head.text(head.authority);
+  std::string_view authority = head.authority.length == 0 ? edit.fallback_host : head.text(head.authority);
+  if (edit.route != nullptr && !edit.route->host.empty()) authority = edit.route->host;
   if (!authority.empty()) {  // section 8.3.1: none where the request has none
     block.pseudo(":authority", authority, index_for(never_first(head, FieldId::host, never)));
   }
   if (edit.upgrade) {
     block.pseudo(":protocol", head.value_of(FieldId::upgrade), index_for(never_first(head, FieldId::upgrade, never)));
   }
-  const auto written = [&](std::string_view name) { return !is_dropped(edit.fields, name); };
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.route, name); };
   put_request_fields(block, head, edit, never);
   if (head.framing == Framing::length && !edit.upgrade) put_length(block, head, never);
   if (accepts_trailers(head)) block.field(FieldId::te, "te", "trailers");
@@ -172,7 +170,7 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
   if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
-  put_added(block, edit.fields);
+  if (edit.route != nullptr) put_added(block, edit.route->fields);
   return block.written();
 }
 
@@ -182,15 +180,17 @@ u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const Respon
   Block block(encoder, out);
   const bool switched = head.status == 101;
   block.number(FieldId::other, ":status", switched ? 200 : head.status, index_for(never.first_line));
-  const auto written = [&](std::string_view name) { return !is_dropped(edit.fields, name); };
-  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never, edit.fields);
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.route, name); };
+  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never, edit.route);
   if (head.framing == Framing::length || announces_length(head)) put_length(block, head, never);
   if (edit.upstream_service_ms != ~u64{0} && head.status >= 200 && written("x-envoy-upstream-service-time")) {
     block.number(FieldId::x_envoy_upstream_service_time, "x-envoy-upstream-service-time", edit.upstream_service_ms);
   }
   if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
-  if (!edit.flag.empty()) block.field(FieldId::other, "x-ringway-flag", edit.flag);
-  put_added(block, edit.fields);
+  if (edit.route != nullptr) {
+    if (!edit.route->flag.empty()) block.field(FieldId::other, "x-ringway-flag", edit.route->flag);
+    put_added(block, edit.route->fields);
+  }
   return block.written();
 }
 
@@ -220,7 +220,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
   const u16 status = grpc ? u16{200} : answer.status;
   block.number(FieldId::other, ":status", status);
   const auto field = [&](FieldId id, std::string_view name, std::string_view value) {
-    if (!value.empty() && !is_dropped(answer.fields, name)) block.field(id, name, value);
+    if (!value.empty() && (answer.fields == nullptr || !answer.fields->drops(name))) block.field(id, name, value);
   };
   if (status >= 200) {
     field(FieldId::server, "server", "ringway");
@@ -243,7 +243,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     name.add(answer.flag);
     block.field(FieldId::other, name.text(), answer.flag_value);
   }
-  put_added(block, answer.fields);
+  if (answer.fields != nullptr) put_added(block, *answer.fields);
   return block.written();
 }
 

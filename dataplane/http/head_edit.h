@@ -69,8 +69,8 @@ inline std::string_view received_protocol(const Head& head, bool from_h2) {
 // The path that came, where a route gave it another (Envoy's name for it).
 inline constexpr std::string_view kOriginalPath = "x-envoy-original-path";
 
-// Whether a field of a message that a route edits goes, beside those that always do.
-inline bool is_dropped(const FieldEdits* fields, std::string_view name) { return fields != nullptr && fields->drops(name); }
+// Whether a route wants a field out, beside those that always go.
+inline bool is_dropped(const RouteEdit* route, std::string_view name) { return route != nullptr && route->fields.drops(name); }
 
 // A response that has no body and says how long that of a GET would be: to HEAD, or 304 (RFC 9110 8.6).
 inline bool announces_length(const ResponseHead& head) {

@@ -15,6 +15,7 @@
 namespace ringway::relay {
 
 using contract::Counter;
+using http::FieldEdits;
 
 namespace {
 
@@ -62,14 +63,15 @@ bool Relay::answer_by_route(u32 index, u32 stream, const route::Match& match) {
     // The answer is written when the request's bytes have been let go.
     std::memcpy(request_again_.get(), request_head_.base, request_head_.bytes);
     request_head_.base = request_again_.get();
-    edits_ = {&actions.response, &sources_.fill(*plan_, actions, kNone32, kNone32, config_.book->ip(s.tuple.remote),
+    FieldEdits& fields = route_edit_.fields;
+    fields = {&actions.response, &sources_.fill(*plan_, actions, kNone32, kNone32, config_.book->ip(s.tuple.remote),
                                                 s.tuple.remote_port, stream != kNone32, &request_head_, &stream_never_, {})};
-    if (reply.location.size() + edits_.bytes_added() > contract::kHeadBytesMax - kAnswerBytesMax) {
+    if (reply.location.size() + fields.bytes_added() > contract::kHeadBytesMax - kAnswerBytesMax) {
       page().count(Counter::rewrites_refused);
       turn_away(index, stream, 500, "the route's fields are too large", "flag", "rewrite");
       return true;
     }
-    reply.fields = &edits_;
+    reply.fields = &fields;
   }
   page().count(Counter::route_answers);
   turn_away(index, stream, reply);
@@ -131,7 +133,7 @@ bool Relay::prepare(u32 index, const http::RequestHead& head) {
   std::size_t bytes = head.bytes + target.text.size() + actions.host.size() + kEndpointTextBytes;
   if (!actions.request.added.empty()) {
     fill_edits(x, actions.request, &head, {});
-    bytes += edits_.bytes_added();
+    bytes += route_edit_.fields.bytes_added();
   }
   if (bytes > contract::kHeadBytesMax) return refuse(500, "the request head with the route's fields is too large");
   if (actions.mirror.service != kNone32 && !std::exchange(x.mirror_asked, true)) begin_mirror(index, head);
@@ -141,25 +143,27 @@ bool Relay::prepare(u32 index, const http::RequestHead& head) {
 void Relay::fill_edits(const Exchange& x, const contract::FieldChanges& changes, const http::RequestHead* request,
                        std::string_view request_id) {
   const Session& s = sessions_[x.session];
-  edits_ = {&changes, &sources_.fill(*x.plan, x.plan->actions[x.actions], x.service, x.endpoint, config_.book->ip(s.tuple.remote),
+  route_edit_.fields = {&changes, &sources_.fill(*x.plan, x.plan->actions[x.actions], x.service, x.endpoint, config_.book->ip(s.tuple.remote),
                                      s.tuple.remote_port, x.stream != kNone32, request, &x.never_indexed, request_id)};
 }
 
 // `prepare` has been here for this head.
 void Relay::edit_request(const Exchange& x, const http::RequestHead& head, http::RequestEdit& edit) {
   const contract::Actions& actions = x.plan->actions[x.actions];
-  edit.target = rewritten_target_;
-  edit.host = actions.host;
-  if (actions.request.empty()) return;
-  fill_edits(x, actions.request, &head, edit.request_id);
-  edit.fields = &edits_;
+  if (rewritten_target_.empty() && actions.host.empty() && actions.request.empty()) return;
+  route_edit_ = {.target = rewritten_target_, .host = actions.host};
+  if (!actions.request.empty()) fill_edits(x, actions.request, &head, edit.request_id);
+  edit.route = &route_edit_;
 }
 
 // False when the exchange is over, because the head in `response_head_` would grow too large.
 bool Relay::edit_response(u32 index, http::ResponseEdit& edit) {
   Exchange& x = exchanges_[index];
   const contract::Actions& actions = x.plan->actions[x.actions];
-  if (x.delayed) edit.flag = "DI";
+  if (!x.delayed && actions.response.empty()) return true;
+  route_edit_ = {};
+  edit.route = &route_edit_;
+  if (x.delayed) route_edit_.flag = "DI";
   if (actions.response.empty()) return true;
   const http::RequestHead* request = nullptr;
   std::string_view request_id;
@@ -174,12 +178,11 @@ bool Relay::edit_response(u32 index, http::ResponseEdit& edit) {
     }
   }
   fill_edits(x, actions.response, request, request_id);
-  if (response_head_.bytes + edits_.bytes_added() > contract::kHeadBytesMax) {
+  if (response_head_.bytes + route_edit_.fields.bytes_added() > contract::kHeadBytesMax) {
     page().count(Counter::rewrites_refused);
     fail_exchange(index, 502, "the response head with the route's fields is too large", "rewrite");
     return false;
   }
-  edit.fields = &edits_;
   return true;
 }
 

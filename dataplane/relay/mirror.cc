@@ -73,14 +73,13 @@ mbuf::Chain Relay::mirror_head(const Exchange& x, const http::RequestHead& head,
     edit.request_id = {request_id_.data(), request_id_.size()};
   }
   const std::string_view asked = !actions.host.empty() ? std::string_view(actions.host) : head.text(head.authority);
-  edit.host = shadow_of(asked.empty() ? std::string_view(x.plan->services[service].discovery_name) : asked, host);
-  edit.target = rewritten_target_;
+  route_edit_ = {.target = rewritten_target_, .close = true};
+  route_edit_.host = shadow_of(asked.empty() ? std::string_view(x.plan->services[service].discovery_name) : asked, host);
+  route_edit_.fields = {&actions.request, &sources_.fill(*x.plan, actions, service, endpoint, edit.client_ip, s.tuple.remote_port,
+                                                         x.stream != kNone32, &head, &x.never_indexed, edit.request_id)};
   edit.from_h2 = x.stream != kNone32;
-  edit.close = true;
-  edits_ = {&actions.request, &sources_.fill(*x.plan, actions, service, endpoint, edit.client_ip, s.tuple.remote_port,
-                                             edit.from_h2, &head, &x.never_indexed, edit.request_id)};
-  edit.fields = &edits_;
-  const u32 n = edit.host.empty() ? 0 : http::write_request(head, edit, {written_.get(), kWrittenHeadMax});
+  edit.route = &route_edit_;
+  const u32 n = route_edit_.host.empty() ? 0 : http::write_request(head, edit, {written_.get(), kWrittenHeadMax});
   mbuf::Chain bytes = to_chain({written_.get(), n});
   if (bytes.bytes() != n) bytes.clear();
   return bytes;

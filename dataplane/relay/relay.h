@@ -305,7 +305,7 @@ class Relay {
   std::unique_ptr<u8[]> request_again_;  // a request's head, while its answer is written
   std::string_view rewritten_target_;    // in `target_`; empty: as it came
   rewrite::Sources sources_;
-  http::FieldEdits edits_;
+  http::RouteEdit route_edit_;
   std::array<char, 36> request_id_{};
 };
 

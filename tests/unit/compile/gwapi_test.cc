@@ -197,15 +197,15 @@ class Harness {
     rewrite::Sources sources;
     http::RequestEdit edit{.client_ip = wire::Ip4{1}, .via = "gw"};
     http::ResponseEdit back{.via = "gw"};
-    http::FieldEdits request, response;
+    http::RouteEdit request, response;
     if (actions != nullptr) {
       const auto& values = sources.fill(plan, *actions, match.service, kNone32, wire::Ip4{1}, 1, false, &head, nullptr, {});
-      request = {&actions->request, &values};
-      response = {&actions->response, &values};
-      edit.fields = &request;
-      back.fields = &response;
-      edit.host = actions->host;
-      edit.target = rewrite::target(actions->path, {plan.substitutions.get(), 0}, head, match.prefix_bytes(plan), target).text;
+      request.fields = {&actions->request, &values};
+      response.fields = {&actions->response, &values};
+      edit.route = &request;
+      back.route = &response;
+      request.host = actions->host;
+      request.target = rewrite::target(actions->path, {plan.substitutions.get(), 0}, head, match.prefix_bytes(plan), target).text;
       if (actions->mirror.service != kNone32) {
         out.mirror = plan.services[actions->mirror.service].discovery_name;
         out.mirror_percent = actions->mirror.share / 10'000;

@@ -12,7 +12,7 @@ struct EditRoom {
   contract::FieldChanges changes;
   ValueSources sources{.remote_address = "10.0.0.7:4711", .remote_address_without_port = "10.0.0.7", .protocol = "HTTP/2",
                        .route = "r", .service = "s", .endpoint = "10.2.0.2:8080", .request_id = "made"};
-  FieldEdits edits{&changes, &sources};
+  RouteEdit route{.fields = {&changes, &sources}};
 
   EditRoom& drop(std::string name) {
     changes.dropped.push_back(std::move(name));
@@ -25,12 +25,12 @@ struct EditRoom {
   EditRoom& add(std::string name, std::string text) { return add(std::move(name), {{Variable::text, std::move(text)}}); }
 };
 
-RequestEdit edit_of(const EditRoom& room) {
+RequestEdit edit_of(EditRoom& room) {
   RequestEdit edit;
   edit.client_ip = wire::Ip4::of(10, 1, 2, 3);
   edit.via = "gw";
   edit.request_id = "id";
-  edit.fields = &room.edits;
+  edit.route = &room.route;
   return edit;
 }
 
@@ -105,8 +105,8 @@ TEST(FieldEdits, VariablesStandForTheirValuesAndEmptyOnesLeaveTheFieldOut) {
 TEST(FieldEdits, TargetAndHostAreReplacedAndTheOldPathIsTold) {
   EditRoom room;
   RequestEdit edit = edit_of(room);
-  edit.target = "/new?q";
-  edit.host = "inner:81";
+  room.route.target = "/new?q";
+  room.route.host = "inner:81";
   const std::string head = "POST http://web/old?q HTTP/1.1\r\nHost: web\r\nX-Envoy-Original-Path: /forged\r\nContent-Length: 3\r\n";
   FieldList h1;
   EXPECT_TRUE(by_h1(room, head, edit, &h1).starts_with("POST /new?q HTTP/1.1\r\nHost: inner:81\r\nX-Envoy-Original-Path: /old?q\r\nContent-Length: 3\r\n"));
@@ -119,9 +119,9 @@ TEST(FieldEdits, TargetAndHostAreReplacedAndTheOldPathIsTold) {
   EXPECT_EQ(value(h2, ":path"), "/new?q;");
   EXPECT_EQ(value(h2, ":authority"), "inner:81;");
   for (const FieldList& list : {h1, h2}) EXPECT_EQ(value(list, "x-envoy-original-path"), "/old?q;");
-  RequestEdit host_only = edit_of(room);
-  host_only.host = "inner";
-  EXPECT_EQ(by_h1(room, "OPTIONS * HTTP/1.1\r\nHost: web\r\n", host_only).substr(0, 37), "OPTIONS * HTTP/1.1\r\nHost: inner\r\nX-Fo");
+  room.route.target = {};
+  room.route.host = "inner";
+  EXPECT_EQ(by_h1(room, "OPTIONS * HTTP/1.1\r\nHost: web\r\n", edit).substr(0, 37), "OPTIONS * HTTP/1.1\r\nHost: inner\r\nX-Fo");
 }
 
 // Whatever the reader lets through as a value comes out as that value, in one line, and the two protocols agree.
@@ -179,8 +179,8 @@ TEST(FieldEdits, ResponsesAreEditedAlikeAndTellOfAFault) {
   ResponseHead parsed;
   ASSERT_EQ(read_response(bytes_of(whole), Method::get, {}, parsed).status, ReadStatus::complete);
   ResponseEdit edit{.via = "gw"};
-  edit.fields = &room.edits;
-  edit.flag = "DI";
+  edit.route = &room.route;
+  room.route.flag = "DI";
   edit.upstream_service_ms = 3;
   std::string out(1000, '\0');
   out.resize(write_response(parsed, edit, {reinterpret_cast<u8*>(out.data()), out.size()}));
@@ -196,7 +196,7 @@ TEST(FieldEdits, ResponsesAreEditedAlikeAndTellOfAFault) {
 TEST(LocalAnswers, ARoutesAnswerHasItsBodyItsTypeAndItsFields) {
   EditRoom room;
   room.drop("server").add("X-A", "1");
-  LocalAnswer answer{.status = 302, .verbatim = true, .location = "http://h/new", .fields = &room.edits, .close = false};
+  LocalAnswer answer{.status = 302, .verbatim = true, .location = "http://h/new", .fields = &room.route.fields, .close = false};
   std::string out(500, '\0');
   const auto text = [&] { return out.substr(0, write_local_answer(answer, {reinterpret_cast<u8*>(out.data()), out.size()})); };
   EXPECT_EQ(text(), "HTTP/1.1 302 Found\r\nLocation: http://h/new\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n");
