@@ -369,6 +369,14 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   return w.written();
 }
 
+// Apart, so that heads without edits are written as if there were none.
+[[gnu::noinline, gnu::cold]] u32 put_edited(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
+  return put_request<true>(Writer<false>(out), head, edit);
+}
+[[gnu::noinline, gnu::cold]] u32 put_edited(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  return put_response<true>(Writer<false>(out), head, edit);
+}
+
 // More than the literals, numbers and addresses that a forwarded head can gain. Every byte of a head is written at most
 // once: lines are either copied or made anew from their values, whose names and line ends pay for the commas between.
 constexpr std::size_t kAddedBytesMax = 512;
@@ -376,7 +384,7 @@ constexpr std::size_t kAddedBytesMax = 512;
 }  // namespace
 
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
-  if (edit.route != nullptr) [[unlikely]] return put_request<true>(Writer<false>(out), head, edit);
+  if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
   const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
                            edit.fallback_host.size() + kAddedBytesMax;
   if (out.size() >= most) return put_request<false>(Writer<true>(out), head, edit);
@@ -384,7 +392,7 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  if (edit.route != nullptr) [[unlikely]] return put_response<true>(Writer<false>(out), head, edit);
+  if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
   if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response<false>(Writer<true>(out), head, edit);
   return put_response<false>(Writer<false>(out), head, edit);
 }
