@@ -174,7 +174,7 @@ class Harness {
     EXPECT_EQ(http::read_request(bytes(text), {}, head).status, http::ReadStatus::complete) << text;
     std::map<std::string, Told> out;
     for (auto& [key, world] : worlds_) {  // a Gateway without port 80 is asked where it listens
-      const bool only_elsewhere = !port_known && !worlds_.contains({key.first, 80});
+      const bool only_elsewhere = colon == std::string::npos && !worlds_.contains({key.first, 80});
       if (only_elsewhere || key.second == (port_known ? port : 80)) out[key.first] = tell(*world, head, response_fields);
     }
     return out;
