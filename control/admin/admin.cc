@@ -1,5 +1,6 @@
 #include "control/admin/admin.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <set>
@@ -47,6 +48,23 @@ HistSnapshot latency(const std::vector<const CoreStats*>& cores, u32 service_slo
   HistSnapshot out;
   for (const CoreStats* core : cores) out.add(core->services[service_slot].latency_us);
   return out;
+}
+
+// What is under way against what may be; null where there is no limit.
+Json breakers(const std::vector<const CoreStats*>& cores, const contract::Service& service) {
+  const auto number = [&](auto get) { return sum(cores, [&](const CoreStats& s) { return get(s.services[service.slot]).get(); }); };
+  const auto against = [](u64 now, u64 limit) {
+    return Json{{"now", now}, {"limit", limit == 0 ? Json(nullptr) : Json(limit)},
+                {"remaining", limit == 0 ? Json(nullptr) : Json(limit - std::min(now, limit))}};
+  };
+  const contract::CircuitBreakers& limits = service.breakers;
+  return {{"connections", against(number([](const auto& s) -> auto& { return s.upstreams; }), limits.connections)},
+          {"pending", against(number([](const auto& s) -> auto& { return s.pending; }), limits.pending)},
+          {"requests", against(number([](const auto& s) -> auto& { return s.active; }), limits.requests)},
+          {"retries", against(number([](const auto& s) -> auto& { return s.retrying; }), limits.retries)},
+          {"concurrency", limits.adaptive ? Json(number([](const auto& s) -> auto& { return s.concurrency; })) : Json(nullptr)},
+          {"overflows", number([](const auto& s) -> auto& { return s.overflows; })},
+          {"retries_denied", number([](const auto& s) -> auto& { return s.retries_denied; })}};
 }
 
 const char* protocol_name(contract::AppProtocol p) {
@@ -110,6 +128,7 @@ Json Admin::services() const {
                    {"retries", number([](const auto& s) -> auto& { return s.retries; })},
                    {"timeouts", number([](const auto& s) -> auto& { return s.timeouts; })},
                    {"no_endpoint", number([](const auto& s) -> auto& { return s.no_endpoint; })},
+                   {"breakers", breakers(s_.cores, service)},
                    {"bytes_in", number([](const auto& s) -> auto& { return s.bytes_in; })},
                    {"bytes_out", number([](const auto& s) -> auto& { return s.bytes_out; })},
                    {"latency_us", percentiles(latency(s_.cores, service.slot))}});
@@ -259,8 +278,8 @@ Response Admin::answer_record(const Request& request) const {
 
 Response Admin::answer(const Request& request) const {
   const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
-                                    "/counters", "/histograms", "/hosts", "/explain", "/trace"};
-  const std::set<std::string> changes{"/reload", "/drain", "/record"};
+                                    "/counters", "/histograms", "/hosts", "/explain", "/trace", "/shifts"};
+  const std::set<std::string> changes{"/reload", "/drain", "/record", "/shift"};
   const bool writes = changes.contains(request.path);
   if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
   if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
@@ -274,6 +293,8 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/histograms") return json(histograms());
   if (request.path == "/trace") return answer_trace(request);
   if (request.path == "/record") return answer_record(request);
+  if (request.path == "/shifts") return json(shifts());
+  if (request.path == "/shift") return answer_shift(request);
   if (request.path == "/hosts") return {.body = hosts(), .content_type = "text/plain"};
   if (request.path == "/ready") {
     const bool ready = s_.ready();

@@ -2,8 +2,9 @@
 // Admin: answers the administrator's questions as JSON, from what the cores publish.
 //
 // GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=&fields=
-// GET /trace[?conn=N][&core=N][&last=N]
+// GET /trace[?conn=N][&core=N][&last=N]  /shifts
 // POST /reload  /drain  /drain?endpoint=ID[&undo=1]  /record?groups=NAMES
+// POST /shift?service=NAME&do=start|advance|pause|resume|rollback
 //
 // Called on the admin server's thread. It reads shared pages (contract/stats.h, connections.h), the health board and
 // a share of the current plan; it never asks a core and waits. What needs the control thread or the dataplane's code
@@ -20,6 +21,7 @@
 
 #include "control/admin/unix_http.h"
 #include "control/health/checker.h"
+#include "control/shift/shifter.h"
 #include "control/trace/trace.h"
 #include "src/contract/connections.h"
 #include "src/contract/health.h"
@@ -67,6 +69,9 @@ struct Sources {
   std::function<void()> drain;
   // Null: no such endpoint.
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
+  std::function<std::vector<shift::Report>()> shifts;
+  // Empty when done, else why not.
+  std::function<std::string(const std::string& service, shift::Shifter::Verb)> shift;
   // {"error": sentence} when there is nothing to explain.
   std::function<Json(const ExplainRequest&)> explain;
 };
@@ -78,6 +83,7 @@ class Admin {
 
   // The documents, for telemetry as well.
   Json status() const;
+  Json shifts() const;
   Json services() const;
   Json endpoints() const;
   Json connections() const;
@@ -87,6 +93,7 @@ class Admin {
   Json trace(const trace::Filter& filter) const;
 
  private:
+  Response answer_shift(const Request& request) const;
   Response answer_trace(const Request& request) const;
   Response answer_record(const Request& request) const;
   Sources s_;

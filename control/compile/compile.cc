@@ -81,8 +81,9 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
   std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
 }
 
-void fill_services(const config::Config& config, registry::Registry& registry, u64 generation, contract::Plan& plan,
+void fill_services(const config::Config& config, registry::Registry& registry, const CompileContext& context, contract::Plan& plan,
                    Problems& problems) {
+  const u64 generation = context.generation;
   for (const config::ServiceConfig& in : config.services) {
     contract::Service out;
     const auto slot = registry.service_slot_of(generation, in.discovery_name);
@@ -92,6 +93,10 @@ void fill_services(const config::Config& config, registry::Registry& registry, u
     out.discovery_name = in.discovery_name;
     out.app_protocol = in.app_protocol;
     out.timeouts = in.timeouts;
+    out.retry = in.retry;
+    out.breakers = in.breakers;
+    out.deployment = in.deployment;
+    if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);
     out.policy = in.balancing.policy;
     out.hash_on = in.balancing.hash_on;
@@ -183,7 +188,7 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   Problems problems;
   auto plan = std::make_unique<contract::Plan>();
   plan->generation = context.generation;
-  fill_services(config, registry, context.generation, *plan, problems);
+  fill_services(config, registry, context, *plan, problems);
   auto vips = assign_vips(config, context.previous_vips);
   if (!vips) std::ranges::move(vips.error(), std::back_inserter(problems));
   auto routes = compile_routes(config, context.cores);

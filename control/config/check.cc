@@ -84,6 +84,16 @@ class References {
 
 void resolve(Reader& reader, Config& config) {
   const References references(reader, config);
+  for (ServiceConfig& service : config.services) {
+    service.deployment.green = references.find(service.green_name, service.green_mark);
+    if (service.deployment.green == kNone32) continue;
+    const ServiceConfig& green = config.services[service.deployment.green];
+    if (&green == &service || !green.green_name.empty()) {
+      reader.problem(service.green_mark, "green: must be another service, without a deployment of its own");
+    } else if (green.app_protocol == contract::AppProtocol::tcp) {
+      reader.problem(service.green_mark, "green: " + green.discovery_name + " is a TCP service");
+    }
+  }
   std::size_t routes = 0;
   for (ListenerConfig& listener : config.listeners) {
     listener.service = references.find(listener.service_name, listener.service_mark);

@@ -253,6 +253,11 @@ struct ServiceConfig {
   std::vector<EndpointConfig> endpoints;    // may be empty: 503 until there is one
   HealthCheckConfig health_check;
   BalancingConfig balancing;
+  contract::RetryPolicy retry;
+  contract::CircuitBreakers breakers;
+  contract::Deployment deployment;
+  std::string green_name;         // deployment.green: a discoveryName; empty: no deployment
+  Mark green_mark;
   u64 drain_us = 20'000'000;
   FieldChangesConfig request, response;     // of all exchanges with the service
 };

@@ -45,12 +45,24 @@ inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
 inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
-    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
+    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
-                                       {"balancing"}, {"drainSeconds"}, {"requestHeaders"}, {"responseHeaders"}};
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"requestHeaders"}, {"responseHeaders"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
+inline constexpr Key kRetryList[] = {{"retries"}, {"on"}, {"statusCodes"}, {"nonIdempotent"}, {"perTryTimeoutSeconds"}, {"backoffMs"},
+                                     {"respectRetryAfter"}, {"budget"}, {"bodyBytes"}, {"attemptCount"}};
+inline constexpr Key kBackoffList[] = {{"base"}, {"max"}};
+inline constexpr Key kBudgetList[] = {{"percent"}, {"min"}};
+inline constexpr Key kBreakersList[] = {{"maxConnections"}, {"maxPendingRequests"}, {"maxRequests"}, {"maxRetries"}, {"adaptiveConcurrency"}};
+inline constexpr Key kAdaptiveList[] = {{"enabled"}, {"min"}};
+inline constexpr Key kDeploymentList[] = {{"green", kRequired}, {"strategy"}, {"canaryConfiguration"}, {"linearConfiguration"},
+                                          {"bakeTimeInMinutes"}, {"start"}, {"testTraffic"}, {"rollback"}};
+inline constexpr Key kCanaryList[] = {{"canaryPercent"}, {"canaryBakeTimeInMinutes"}};
+inline constexpr Key kLinearList[] = {{"stepPercent"}, {"stepBakeTimeInMinutes"}};
+inline constexpr Key kTestTrafficList[] = {{"header"}, {"value"}};
+inline constexpr Key kRollbackList[] = {{"errorPercent"}, {"latencyP99Ms"}, {"minimumRequests"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
@@ -93,6 +105,16 @@ inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
+inline constexpr ObjectKeys kRetry{"services[].retry", kRetryList};
+inline constexpr ObjectKeys kBackoff{"services[].retry.backoffMs", kBackoffList};
+inline constexpr ObjectKeys kBudget{"services[].retry.budget", kBudgetList};
+inline constexpr ObjectKeys kBreakers{"services[].circuitBreakers", kBreakersList};
+inline constexpr ObjectKeys kAdaptive{"services[].circuitBreakers.adaptiveConcurrency", kAdaptiveList};
+inline constexpr ObjectKeys kDeployment{"services[].deployment", kDeploymentList};
+inline constexpr ObjectKeys kCanary{"services[].deployment.canaryConfiguration", kCanaryList};
+inline constexpr ObjectKeys kLinear{"services[].deployment.linearConfiguration", kLinearList};
+inline constexpr ObjectKeys kTestTraffic{"services[].deployment.testTraffic", kTestTrafficList};
+inline constexpr ObjectKeys kRollback{"services[].deployment.rollback", kRollbackList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
@@ -137,7 +159,7 @@ inline constexpr ObjectKeys kMirror{"listeners[].routes[].mirror", kMirrorList};
 
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
+    kHealth, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
     kServiceRequest.changes, kServiceRequest.set, kServiceRequest.add, kServiceResponse.changes, kServiceResponse.set, kServiceResponse.add,
     kRouteRequest.changes, kRouteRequest.set, kRouteRequest.add, kRouteResponse.changes, kRouteResponse.set, kRouteResponse.add,
     kBackendRequest.changes, kBackendRequest.set, kBackendRequest.add, kBackendResponse.changes, kBackendResponse.set, kBackendResponse.add,

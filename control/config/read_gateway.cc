@@ -308,7 +308,6 @@ std::optional<Mark> read_limits(Reader& reader, const Value& value, GatewayConfi
   map.seconds("upstreamIdleSeconds", limits.upstream_idle_us, 0.1, kWeekSeconds);
   map.integer("upstreamIdlePerEndpoint", limits.upstream_idle_per_endpoint, 0, 65'535);
   map.integer("requestsPerConnection", limits.requests_per_connection, 0, kU32Max);
-  map.integer("attempts", limits.attempts, 1, 10);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   return head_mark;
 }

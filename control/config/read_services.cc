@@ -234,6 +234,8 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_endpoints(reader, map, out);
   read_health(reader, map, out.health_check);
   read_balancing(reader, map, out);
+  read_resilience(reader, map, out);
+  read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   read_field_changes(reader, map, keys::kServiceRequest, out.request);
   read_field_changes(reader, map, keys::kServiceResponse, out.response);

@@ -15,6 +15,10 @@ std::vector<Problem> read(std::string_view text, std::string file, Config& confi
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
+// Retries and circuit breakers of a service.
+void read_resilience(Reader& reader, const Map& map, ServiceConfig& out);
+// How a new version of a service is brought in.
+void read_deployment(Reader& reader, const Map& map, ServiceConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
 

@@ -169,6 +169,9 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   if (edit.expected_timeout_ms != 0 && written("x-envoy-expected-rq-timeout-ms")) {
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
+  if (edit.attempt != 0 && written("x-envoy-attempt-count")) {
+    block.number(FieldId::x_envoy_attempt_count, "x-envoy-attempt-count", edit.attempt);
+  }
   if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
   if (edit.route != nullptr) put_added(block, edit.route->fields);
   return block.written();
@@ -243,6 +246,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     name.add(answer.flag);
     block.field(FieldId::other, name.text(), answer.flag_value);
   }
+  if (answer.overloaded) block.field(FieldId::other, "x-envoy-overloaded", "true");
   if (answer.fields != nullptr) put_added(block, *answer.fields);
   return block.written();
 }

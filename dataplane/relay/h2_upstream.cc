@@ -69,6 +69,7 @@ void Relay::stream_released(u32 u) {
   flush_h2(up.h2, up.conn);
   if (up.state == UpstreamState::connecting) return;
   up.reused = true;
+  note_free(up.service_slot);
   if (h2_.streams(up.h2) > 0) return;
   up.idle_since_us = now_us_;
   up.armed_us = now_us_ + (up.listed && !draining_ ? plan_->limits.upstream_idle_us : 0);

@@ -16,12 +16,15 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
     : config_(config), engine_(engine), pools_(pools), router_(router), stats_(stats), outbox_(outbox), now_us_(now_us),
       h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
       exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
-      mirrors_(config.mirrors), wheel_(config.sessions + config.upstreams + config.probes + config.mirrors, now_us), idle_(contract::kEndpointsMax),
+      mirrors_(config.mirrors), wheel_(config.sessions + config.upstreams + config.probes + config.mirrors, now_us),
+      idle_(contract::kEndpointsMax),
+      pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)),
       target_(std::make_unique<u8[]>(contract::kHeadBytesMax)), request_again_(std::make_unique<u8[]>(contract::kHeadBytesMax)) {
   run_queue_.reserve(config.sessions);
+  freed_.reserve(contract::kServicesMax);
 }
 
 Relay::~Relay() { abort_all(); }
@@ -56,12 +59,13 @@ u32 Relay::run(TimeUs now_us) {
     on_event(event);
     ++events;
   }
+  if (!freed_.empty()) wake_pending();
   return events;
 }
 
 u32 Relay::timers(TimeUs now_us, u32 most) {
   now_us_ = now_us;
-  return wheel_.expire(now_us, most, [this](u32 id) {
+  const u32 ran = wheel_.expire(now_us, most, [this](u32 id) {
     if (id < config_.sessions) {
       session_timer(id);
     } else if (id < config_.sessions + config_.upstreams) {
@@ -72,6 +76,8 @@ u32 Relay::timers(TimeUs now_us, u32 most) {
       end_mirror(id - mirror_timer_id(0), true);
     }
   });
+  if (!freed_.empty()) wake_pending();
+  return ran;
 }
 
 void Relay::on_event(const tcp::AppEvent& event) {
@@ -278,7 +284,7 @@ TimeUs Relay::session_deadline(const Session& s) const {
     case SessionState::multiplexing: return multiplexed_deadline(s);
     case SessionState::exchanging: break;
   }
-  return exchange_deadline(exchanges_[s.exchange]);
+  return next_due(exchanges_[s.exchange]);
 }
 
 // Lazy: an entry that goes off too early is put off then; only one that would be late is moved.
@@ -292,7 +298,7 @@ void Relay::arm_session_at(u32 index, TimeUs deadline) {
 }
 
 // A session with many exchanges need not look at the others.
-void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, exchange_deadline(x)); }
+void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, next_due(x)); }
 
 void Relay::session_timer(u32 index) {
   Session& s = sessions_[index];
@@ -314,7 +320,7 @@ void Relay::session_timer(u32 index) {
     case SessionState::multiplexing: return multiplexed_timer(index);
     case SessionState::exchanging: break;
   }
-  time_out(s.exchange);
+  exchange_timer(s.exchange);
   if (sessions_.used(index)) advance(index);
 }
 

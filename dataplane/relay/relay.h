@@ -7,12 +7,13 @@
 // leg as slices (leg.cc). Back-pressure is by window: relay takes only as many bytes as the other leg has space for, so a
 // slow reader closes the sender's window and memory stays within the budgets of TCP and H2Engine.
 //
-// A request that failed before any byte of a response is sent to another endpoint if it is safe: it was never processed
-// (no connection, or a stream that was refused), or there was no body and the method is idempotent (RFC 9110 9.2.2).
+// A request that failed before any byte of a response is sent to another endpoint where its service's policy and its method
+// allow it (retry.h); for that its head is kept, and its body up to a limit.
 // Health checks run here too (Probe). Timers are lazy: a session's entry in the wheel is moved only when it would go off
 // too late. RFC 9110 7 and 15, RFC 9112 6 to 9, RFC 9113.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,7 +21,9 @@
 #include "dataplane/http/h1_write.h"
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/mbuf/pools.h"
+#include "dataplane/relay/concurrency.h"
 #include "dataplane/relay/objects.h"
+#include "dataplane/relay/retry.h"
 #include "dataplane/rewrite/sources.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
@@ -45,6 +48,8 @@ struct RelayConfig {
   u64 seed = 1;            // of request ids
   u32 send_budget_bytes = 262'144;  // of the TCP engine
   lookup::AddressBook* book = nullptr;  // the core's
+  u32 cores = 1;
+  std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits over all of them; empty: this one
 };
 
 using Outbox = contract::Ring<contract::Mail>;
@@ -82,6 +87,8 @@ class Relay {
   TimeUs next_timer_us() const { return wheel_.next_deadline_us(); }
 
  private:
+  enum class After : u8 { keep, close, abort };  // what becomes of a connection to an endpoint
+
   // A step may end an exchange or a session; callers then look it up again by Slab::used. Indices are given out anew
   // only in `accept` and `advance`, which run at the end of a step, so that look-up is safe.
 
@@ -136,7 +143,6 @@ class Relay {
   void begin_exchange(u32 session, u32 stream, bool ended);
   void pump_request(u32 exchange);
   [[gnu::cold]] void note_request(const Session& session);
-  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);
   void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
@@ -187,18 +193,45 @@ class Relay {
 
   // upstream.cc: the endpoint's side
   void dispatch(u32 exchange, const http::RequestHead& head);
-  void dispatch_again(u32 exchange);
-  void read_again(const Exchange& exchange);
   bool send_head(Exchange& exchange, const http::RequestHead& head);
   u32 take_idle(const contract::Endpoint& endpoint);
   u32 open_upstream(const Exchange& exchange, const contract::Endpoint& endpoint);
-  enum class After : u8 { keep, close, abort };  // what becomes of the connection
   void release_upstream(u32 exchange, After after);
   void free_upstream(u32 upstream, bool abort);
   void unlink_idle(u32 upstream);
   enum class Failure : u8 { connection, stream, unprocessed };  // of the connection, of this exchange, or of nothing
   void upstream_failed(u32 exchange, contract::Outcome outcome, Failure failure = Failure::connection);
+  u64 expected_us(const Exchange& exchange) const;
+  bool try_at_once(Exchange& exchange, bool processed);
   void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome);
+
+  // retry.cc: another try
+  bool is_whole(const Exchange& exchange) const;
+  void forget_request(Exchange& exchange);
+  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
+  u64 retry_after_s() const;
+  std::optional<u64> wait_before_retry(const Exchange& exchange, const TryEnd& end);
+  bool retry(u32 exchange, const TryEnd& end);
+  void retry_after(u32 exchange, u64 wait_us, After after);
+  void end_retry(Exchange& exchange);
+  bool may_retry(const Exchange& exchange);
+  void begin_retry(u32 exchange);
+  void dispatch_again(u32 exchange);
+  void read_again(Exchange& exchange);
+  TimeUs try_deadline(const Exchange& exchange) const;
+  void try_timed_out(u32 exchange);
+  void exchange_timer(u32 exchange);
+  TimeUs next_due(const Exchange& exchange) const;
+
+  // breakers.cc: limits of what is under way
+  u64 sum_over_cores(u32 service_slot, contract::Cell contract::ServiceStats::* cell) const;
+  bool is_overloaded(const contract::Service& service);
+  void note_latency(const Exchange& exchange);
+  bool is_full(const Exchange& exchange);
+  void wait_for_connection(u32 exchange);
+  void leave_pending(u32 exchange);
+  void note_free(u32 service_slot);
+  void wake_pending();
 
   // h2_upstream.cc: endpoints that speak HTTP/2
   u32 take_multiplexed(const contract::Endpoint& endpoint);
@@ -223,7 +256,7 @@ class Relay {
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void bad_response(u32 exchange, http::Reject reject);
   void note_grpc_status(const Exchange& exchange, u32 status);
-  bool try_elsewhere(u32 exchange);
+  bool answered_badly(u32 exchange, const TryEnd& end, bool ended);
   void break_response(u32 exchange, const Moved& moved);
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
@@ -255,6 +288,8 @@ class Relay {
   void release(const contract::Plan& plan) { --plan.use[config_.core].holders; }
   u64 random();
   contract::CorePage& page() { return stats_.page; }
+  contract::ServiceStats& service_stats(const Exchange& x) { return stats_.services[x.plan->services[x.service].slot]; }
+  const contract::RetryPolicy& retry_policy(const Exchange& x) const { return x.plan->services[x.service].retry; }
   // `fields` says what there is to say, when it is wanted.
   template <contract::EventKind kind, class F>
   void note(const Exchange& x, F&& fields) {
@@ -288,6 +323,13 @@ class Relay {
   Wheel wheel_;  // ids: sessions, then upstreams, then probes, then mirrors
   std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
+  struct Pending {
+    IndexList<&Exchange::pending_link> list;  // who waits for a connection
+    u32 freed = 0;                            // and may go on
+  };
+  std::vector<Pending> pending_;  // by service slot
+  std::vector<u32> freed_;        // service slots where somebody may go on
+  std::unique_ptr<ConcurrencyLimit[]> concurrency_;          // by service slot
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;

@@ -131,7 +131,7 @@ void Relay::count_answer(const Session& s, u16 status) {
 void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, std::string_view flag,
                       std::string_view flag_value) {
   turn_away(index, stream, {.status = status, .text = text, .flag = flag, .flag_value = flag_value,
-                            .head_only = request_head_.method == http::Method::head});
+                            .head_only = request_head_.method == http::Method::head, .overloaded = flag_value == "UO"});
 }
 
 void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
@@ -198,6 +198,8 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
     return turn_away(index, stream, 413, "the request body is too large", "limit", "request_body_bytes");
   }
 
+  if (is_overloaded(service)) return turn_away(index, stream, 503, "the service is at its limit of requests", "flag", "UO");
+
   Exchange& x = open_exchange(index, stream, match.service);
   x.client_minor = head.minor_version;
   x.method = head.method;
@@ -226,21 +228,6 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
   if (match.actions != kNone32 && !begin_actions(exchange, match, head)) return;
   dispatch(exchange, head);
-}
-
-// `bytes` of the body are about to leave. A gRPC message is kept until its answer comes, so that a call which was not
-// processed can be made again; any other body cannot be repeated from here on.
-void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
-  if (x.grpc && !x.body_started && x.kept.bytes() + bytes.bytes() <= contract::kReplayBytesMax) {
-    mbuf::Chain copy = bytes.share();
-    if (copy.bytes() == bytes.bytes()) {
-      if (x.kept.pool() == nullptr) x.kept = pools_.chain();
-      return x.kept.append(std::move(copy));
-    }
-  }
-  x.body_started = true;
-  if (!keeps_head(x)) x.head.clear();
-  x.kept.clear();
 }
 
 // Request body towards the endpoint, as far as its leg has space. Waits until the connection is open, so that a request
@@ -281,8 +268,10 @@ void Relay::pump_request(u32 index) {
     if (x.mirror != kNone32) [[unlikely]] copy_to_mirror(x, moved.bytes, moved.end);
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
+      if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once
+      if (x.retries == 0) x.request_done_us = now_us_;             // the deadline is of all tries together
       x.request_done = true;
-      x.request_done_us = now_us_;
+      x.try_sent_us = now_us_;
       return arm_exchange(x);
     }
   }

@@ -98,9 +98,13 @@ void Relay::begin_response(u32 index, bool ended) {
   const bool chunked_to_1_0 = !to_h2 && x.client_minor == 0 && head.framing == http::Framing::chunked;
 
   const auto grpc_status = x.grpc ? http::grpc_status(head) : std::nullopt;
-  if (grpc_status == static_cast<u32>(http::GrpcStatus::unavailable) && ended && try_elsewhere(index)) return;
+  if (head.status >= 400 || grpc_status.value_or(0) != 0) [[unlikely]] {
+    const TryEnd end{TryEnd::Kind::answered, head.status, ended && grpc_status ? static_cast<i32>(*grpc_status) : -1};
+    if (answered_badly(index, end, ended)) return;
+  }
   http::ResponseEdit edit{.via = x.plan->via};
   if (x.actions != kNone32 && !edit_response(index, edit)) return;
+  note_latency(x);
 
   x.status = head.status;
   count_status(x, head.status);
@@ -156,15 +160,23 @@ void Relay::note_grpc_status(const Exchange& x, u32 status) {
   page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
 }
 
-// The endpoint says that it cannot serve the call now (UNAVAILABLE, before any message): another may. False when there is
-// no other try; then the answer stands.
-bool Relay::try_elsewhere(u32 index) {
+// The endpoint has answered with a status that may be worth another try, head in `response_head_`. True: there is one, and
+// the client does not see this answer.
+bool Relay::answered_badly(u32 index, const TryEnd& end, bool ended) {
   Exchange& x = exchanges_[index];
-  const bool tries_left = x.attempts < std::min(x.plan->limits.attempts, kAttemptsMax);
-  if (!tries_left || x.head.empty() || x.body_started) return false;
-  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
-  release_upstream(index, After::keep);
-  dispatch_again(index);
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  const Leg from = endpoint_leg(x);
+  // A small body that has come already is thrown away, else the connection with it.
+  const http::ResponseHead& head = response_head_;
+  const u64 whole = head.bytes + (head.framing == http::Framing::length ? head.content_length : 0);
+  const bool complete = ended || (head.framing == http::Framing::length && engine_.received(from.conn).bytes() == whole);
+  const bool clean = x.request_done && (from.h2() ? ended : head.keep_alive && complete && !engine_.peer_closed(from.conn));
+  const auto wait_us = wait_before_retry(x, end);
+  if (!wait_us) return false;
+  if (clean && !from.h2()) engine_.discard(from.conn, static_cast<u32>(ended ? head.bytes : whole));
+  retry_after(index, *wait_us, clean ? After::keep : After::abort);
+  stats_.endpoints[endpoint.slot].responses[std::min<u32>(end.status / 100, 5)].add();
+  tell_control(endpoint, contract::Outcome::bad_status);
   return true;
 }
 
@@ -251,7 +263,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   Session& s = sessions_[session];
   http::LocalAnswer reply{.status = status, .text = text, .flag = "flag", .flag_value = flag,
-                          .head_only = x.method == http::Method::head};
+                          .head_only = x.method == http::Method::head, .overloaded = flag == "UO"};
   if (const u32 stream = std::exchange(x.stream, kNone32); stream != kNone32) {
     const bool grpc = x.grpc;
     if (grpc) reply.grpc_status = grpc_status;
@@ -300,6 +312,8 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
 // Lets go of all that an exchange holds. Its session stays.
 void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
+  leave_pending(index);
+  end_retry(x);
   note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
   if (x.mirror != kNone32) end_mirror(x.mirror, true);  // the rest of its body will not come

@@ -22,6 +22,7 @@ struct Match {
   u32 rule = kNone32;         // index into the route table's rules
   u32 actions = kNone32;      // index into plan.actions: what else happens to the request; kNone32: nothing
   bool scanned = false;       // Hyperscan was asked
+  bool green = false;         // the service is the version that is being brought in
 
   // A rule matched, but every backend of it has weight 0: the Gateway API asks for status 500.
   bool no_backend() const { return service == kNone32 && rule != kNone32; }
@@ -58,6 +59,7 @@ class Router {
   template <class Trace> class Walk;  // pick_walk.h
 
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
+  bool goes_to_green(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head);
   const contract::Backend* choose_backend(const contract::Route& route);
 
   // A service without a table is served in turn, whatever its policy says.

@@ -101,6 +101,16 @@ bool Lifecycle::start() {
     else spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
   };
   checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell);
+  std::vector<const contract::CoreStats*> stats;
+  for (u32 i = 0; i < gateway_->cores(); i++) stats.push_back(&gateway_->stats(i));
+  shifter_ = std::make_unique<shift::Shifter>(shifts_, stats, [](const shift::Report& r) {
+    if (r.stage == shift::Stage::rolled_back) {
+      spdlog::warn("deployment of {}: all traffic is back from {}: {}", r.service, r.green, r.reason);
+    } else {
+      spdlog::info("deployment of {}: {}, {} gets {} %{}", r.service, shift::kStageNames[static_cast<u32>(r.stage)], r.green,
+                   r.share_percent, r.paused ? ", paused" : "");
+    }
+  });
   publisher_->on_all_adopted([this](const contract::Plan& plan) {
     checker_->drain_removed();
     if (!all_adopted_.exchange(true)) {
@@ -157,7 +167,7 @@ bool Lifecycle::open_admin() {
 
 bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::Problem>& problems) {
   const u64 generation = ++generation_;
-  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_});
+  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_, .shifts = &shifts_});
   if (!plan.has_value()) {
     problems = std::move(plan.error());
     return false;
@@ -167,6 +177,7 @@ bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::P
   gateway_->recorder().note<contract::EventKind::plan_published>({.x = static_cast<u32>(generation)});
   publisher_->publish(shared);
   checker_->adopt(shared, now_us());
+  shifter_->adopt(shared, now_us());
   return true;
 }
 
@@ -245,6 +256,7 @@ void Lifecycle::turn(TimeUs now) {
   read_mail(now);
   publisher_->poll();
   checker_->poll(now);
+  shifter_->poll(now);
   if (watch_->changed(now)) reload("the file changed");
   if (state_ != State::draining) return;
   if (drained_cores_ == gateway_->cores() || now >= drain_deadline_us_) begin_stop();
@@ -315,6 +327,7 @@ void Lifecycle::shut_down() {
   // Cores hold plans until their workers are gone.
   gateway_.reset();
   checker_.reset();
+  shifter_.reset();
   publisher_.reset();
   if (eal_) end_eal();
   if (exit_status_ == 0) spdlog::info("stopped");
@@ -370,6 +383,10 @@ admin::Sources Lifecycle::sources() {
   out.drain = [this] { on_control([this] { return begin_drain("ringwayctl"), true; }); };
   out.drain_endpoint = [this](const std::string& id, bool undo) {
     return on_control([this, id, undo] { return drain_endpoint(id, undo); });
+  };
+  out.shifts = [this] { return on_control([this] { return shifter_->reports(now_us()); }); };
+  out.shift = [this](const std::string& service, shift::Shifter::Verb verb) {
+    return on_control([this, service, verb] { return shifter_->command(service, verb, now_us()); });
   };
   out.explain = [this](const admin::ExplainRequest& request) -> admin::Json {
     const auto plan = publisher_->current();

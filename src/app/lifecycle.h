@@ -21,6 +21,7 @@
 #include "control/health/checker.h"
 #include "control/publish/publisher.h"
 #include "control/registry/registry.h"
+#include "control/shift/shifter.h"
 #include "src/app/explain.h"
 #include "src/app/gateway.h"
 #include "src/app/watch.h"
@@ -74,9 +75,11 @@ class Lifecycle {
   bool eal_ = false;
   int exit_status_ = 0;
 
+  contract::ShiftBoard shifts_;  // outlives the plans that point to it
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<publish::Publisher> publisher_;
   std::unique_ptr<health::Checker> checker_;
+  std::unique_ptr<shift::Shifter> shifter_;
   std::unique_ptr<Explain> explain_;
   std::unique_ptr<admin::Admin> admin_;
   std::unique_ptr<admin::UnixHttp> server_;

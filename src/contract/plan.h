@@ -17,7 +17,9 @@
 #include "src/contract/actions.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/resilience.h"
 #include "src/contract/routes.h"
+#include "src/contract/shift.h"
 #include "src/wire/addr.h"
 
 namespace ringway::contract {
@@ -65,6 +67,9 @@ struct Service {
   std::string discovery_name;    // ECS discoveryName: how messages and counters call it
   AppProtocol app_protocol = AppProtocol::http;
   Timeouts timeouts;
+  RetryPolicy retry;
+  CircuitBreakers breakers;
+  Deployment deployment;
   HealthCheck health_check;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
@@ -136,7 +141,6 @@ struct Limits {
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
-  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
 // A core's hold on one plan. Written by that core alone.
@@ -162,6 +166,7 @@ struct Plan {
   std::vector<Actions> actions;
   std::shared_ptr<const SubstitutionDb> substitutions;  // null when no path is rewritten by an expression
   std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
 

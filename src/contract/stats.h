@@ -57,6 +57,11 @@ struct ServiceStats {
   Cell requests, responses[6];  // responses[status / 100], [0]: none was sent
   Cell active;                  // exchanges now
   Cell retries, timeouts, no_endpoint;
+  Cell retrying;                // exchanges now that are at least at their second try
+  Cell upstreams, pending;      // connections to endpoints now, and exchanges that wait for one
+  Cell overflows;               // turned away by a circuit breaker
+  Cell retries_denied;          // by the retry budget or a circuit breaker
+  Cell concurrency;             // what adaptive concurrency allows now; 0 where it is off
   Cell bytes_in, bytes_out;     // payload of requests and responses
   Hist latency_us;              // head read to response's end
 };

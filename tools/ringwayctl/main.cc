@@ -137,6 +137,18 @@ std::string counters_text(const Json& j, bool all) {
   return out + "\n" + ticks.text();
 }
 
+std::string shifts_text(const Json& j) {
+  Table t({"SERVICE", "NEW VERSION", "STAGE", "SHARE", "NEXT STEP", "REQUESTS", "5XX", "P99", "WHY"});
+  for (const Json& s : j) {
+    char share[16];
+    std::snprintf(share, sizeof(share), "%.2f %%", number(s["share_percent"]));
+    t.add({plain(s["service"]), plain(s["green"]), plain(s["stage"]) + (s["paused"] == true ? ", paused" : ""), share,
+           s["next_step_in_s"].is_null() ? "-" : "in " + duration(number(s["next_step_in_s"]) * 1e6), text_of(s["requests"]),
+           text_of(s["failures"]), duration(number(s["latency_p99_us"])), plain(s["reason"]).empty() ? "-" : plain(s["reason"])});
+  }
+  return t.text();
+}
+
 std::string explain_text(const Json& j) {
   Table t({"WHAT", "ANSWER"});
   const auto say = [&](const char* what, const std::string& answer) {
@@ -197,6 +209,7 @@ struct Words {
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
+  std::string service, verb;                  // shift
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
 };
@@ -221,6 +234,10 @@ void add_options(CLI::App& app, Words& w) {
   explain->add_option("url", w.url, "http://name:port/path")->required();
   explain->add_option("--source", w.source, "Client address, with a port if wanted");
   explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
+  CLI::App* shift = app.add_subcommand("shift", "Deployments of new versions: all of them, or a command to one");
+  CLI::Option* service = shift->add_option("service", w.service, "Its discoveryName");
+  shift->add_option("do", w.verb, "start, advance, pause, resume or rollback")->needs(service)
+      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback"}));
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
   record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
   record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
@@ -233,6 +250,9 @@ void add_options(CLI::App& app, Words& w) {
 
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
+  if (command == "shift") {
+    return w.verb.empty() ? "/shifts" : "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb);
+  }
   if (command == "explain") {
     std::string lines;
     for (const std::string& field : w.fields) lines += field + "\n";
@@ -255,6 +275,7 @@ std::string text_of_answer(const std::string& command, const Answer& answer, con
   if (command == "endpoints") return endpoints_text(answer.json);
   if (command == "connections") return connections_text(answer.json);
   if (command == "counters") return counters_text(answer.json, w.all);
+  if (command == "shift") return shifts_text(answer.json);
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
@@ -273,7 +294,7 @@ int main(int argc, char** argv) {
 
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "trace" && !words.file.empty()) return print_trace_file(words.file, words.filter, words.as_json);
-  const bool posts = command == "reload" || command == "drain" || command == "record";
+  const bool posts = command == "reload" || command == "drain" || command == "record" || (command == "shift" && !words.verb.empty());
   const Answer answer = ask(words.socket, posts ? "POST" : "GET", target_of(command, words));
   if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
   const bool refused = answer.status >= 400;

@@ -51,6 +51,21 @@ TEST_F(Served, Services_SumTheCores) {
   EXPECT_EQ(j[0]["healthy"], 1);
 }
 
+TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
+  gateway.plan->services[0].breakers = {.connections = 0, .pending = 5, .requests = 10, .retries = 1};
+  for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
+    core->services[3].active.set(4);
+    core->services[3].retrying.set(1);
+    core->services[3].overflows.set(2);
+  }
+  const Json j = get("/services")[0]["breakers"];
+  EXPECT_EQ(j["requests"], (Json{{"now", 8}, {"limit", 10}, {"remaining", 2}}));
+  EXPECT_EQ(j["retries"]["remaining"], 0);  // two where one may be: cores look without a lock
+  EXPECT_EQ(j["connections"]["limit"], nullptr);
+  EXPECT_EQ(j["concurrency"], nullptr);
+  EXPECT_EQ(j["overflows"], 4);
+}
+
 TEST_F(Served, Endpoints_SayTheirHealthInWords) {
   gateway.board.store(5, contract::kHealthFailing | contract::kHealthDraining);
   const Json j = get("/endpoints");
