@@ -188,7 +188,7 @@ struct MirrorConfig {
   u32 service = kNone32;          // index into Config::services
   std::string service_name;       // empty: no mirror
   Mark mark;
-  u32 share = contract::kWholeShare;
+  u32 share = contract::kShareOfAll;
 };
 
 // Of a route; a backend has rewrite and fields only.

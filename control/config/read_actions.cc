@@ -258,7 +258,7 @@ std::optional<contract::Fault> read_fault(Reader& reader, const Map& map) {
     u32 ms = 0;
     part.integer("milliseconds", ms, 1, contract::kFaultDelayMsMax);
     out.delay_us = u64{ms} * 1000;
-    out.delay_share = contract::kWholeShare;
+    out.delay_share = contract::kShareOfAll;
     read_share(part, out.delay_share);
   }
   if (const auto abort = inner.get("abort")) {
@@ -268,7 +268,7 @@ std::optional<contract::Fault> read_fault(Reader& reader, const Map& map) {
     if (!status && !grpc && part.valid() && !part.get("status") && !part.get("grpcStatus")) {
       reader.problem(abort->mark, "abort: needs status or grpcStatus");
     }
-    out.abort_share = contract::kWholeShare;
+    out.abort_share = contract::kShareOfAll;
     read_share(part, out.abort_share);
   }
   if (const auto at = inner.string("header", out.header)) {

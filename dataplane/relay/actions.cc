@@ -34,7 +34,7 @@ std::string_view host_text(const wire::Ip& ip, char* room) {
 }  // namespace
 
 bool Relay::draw(u32 share) {
-  return share != 0 && ((random() >> 32) * contract::kWholeShare >> 32) < share;
+  return share != 0 && ((random() >> 32) * contract::kShareOfAll >> 32) < share;
 }
 
 // The route answers by itself: a redirect, or what is configured. False when it forwards.

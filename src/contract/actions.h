@@ -70,7 +70,7 @@ struct FixedAnswer {
   std::string body;
 };
 
-inline constexpr u32 kWholeShare = 1'000'000;  // what shares of requests are parts of
+inline constexpr u32 kShareOfAll = 1'000'000;  // what shares of requests are parts of
 
 struct Fault {
   u32 delay_share = 0;
@@ -83,7 +83,7 @@ struct Fault {
 
 struct Mirror {
   u32 service = kNone32;  // index into plan.services
-  u32 share = kWholeShare;
+  u32 share = kShareOfAll;
 };
 
 enum class Ending : u8 { forward, redirect, answer };

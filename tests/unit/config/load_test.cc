@@ -306,7 +306,7 @@ TEST(Load, Shares_AreMillionths) {
   const contract::Fault& fault = *config->listeners[0].routes[0].actions.fault;
   EXPECT_EQ(fault.delay_share, 100u);
   EXPECT_EQ(fault.delay_us, 5000u);
-  EXPECT_EQ(fault.abort_share, contract::kWholeShare);
+  EXPECT_EQ(fault.abort_share, contract::kShareOfAll);
   EXPECT_EQ(fault.abort_grpc, 14);
   EXPECT_EQ(fault.abort_status, 503);
 }

@@ -185,7 +185,7 @@ TEST_F(ActionsTest, FixedAnswersComeWholeByBothProtocols) {
 
 TEST_F(ActionsTest, ADelayHoldsOneRequestBackAndNobodyElse) {
   contract::Actions a;
-  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 100'000, .header = "x-slow"};
+  a.fault = {.delay_share = contract::kShareOfAll, .delay_us = 100'000, .header = "x-slow"};
   act(a);
   plan->services[0].timeouts.per_request_us = 60'000;  // begins when the delay is over
   on_request = [&](Serving& s) {
@@ -211,7 +211,7 @@ TEST_F(ActionsTest, ADelayHoldsOneRequestBackAndNobodyElse) {
 
 TEST_F(ActionsTest, DeadlinesStillEndADelayedRequest) {
   contract::Actions a;
-  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 100'000};
+  a.fault = {.delay_share = contract::kShareOfAll, .delay_us = 100'000};
   act(a);
   plan->services[0].timeouts.per_request_us = 60'000;
   on_request = [](Serving&) {};
@@ -225,7 +225,7 @@ TEST_F(ActionsTest, DeadlinesStillEndADelayedRequest) {
 
 TEST_F(ActionsTest, ACallsOwnDeadlineDoesNotWaitForADelay) {
   contract::Actions a;
-  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 100'000};
+  a.fault = {.delay_share = contract::kShareOfAll, .delay_us = 100'000};
   act(a, 1, contract::AppProtocol::grpc);
   const u32 c = connect_h2();
   const u32 call = request(c, "POST /s/m HTTP/1.1\r\nHost: web\r\nContent-Type: application/grpc\r\ngrpc-timeout: 20m\r\nTransfer-Encoding: chunked\r\n\r\n", "12345");
@@ -239,7 +239,7 @@ TEST_F(ActionsTest, ACallsOwnDeadlineDoesNotWaitForADelay) {
 
 TEST_F(ActionsTest, ClientsThatLeaveDuringADelayLeaveNothingBehind) {
   contract::Actions a;
-  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 50'000};
+  a.fault = {.delay_share = contract::kShareOfAll, .delay_us = 50'000};
   act(a);
   const u32 c = connect(), h2 = connect_h2();
   say(c, kGet);
@@ -255,7 +255,7 @@ TEST_F(ActionsTest, ClientsThatLeaveDuringADelayLeaveNothingBehind) {
 
 TEST_F(ActionsTest, AbortsAnswerInTheClientsTerms) {
   contract::Actions a;
-  a.fault = {.delay_share = contract::kWholeShare, .abort_share = contract::kWholeShare, .delay_us = 5'000, .abort_status = 429, .abort_grpc = 10};
+  a.fault = {.delay_share = contract::kShareOfAll, .abort_share = contract::kShareOfAll, .delay_us = 5'000, .abort_status = 429, .abort_grpc = 10};
   act(a, 1, contract::AppProtocol::grpc);
   const u32 c = connect();
   say(c, kGet);
@@ -272,7 +272,7 @@ TEST_F(ActionsTest, AbortsAnswerInTheClientsTerms) {
 
 TEST_F(ActionsTest, SharesAreMetInTheLongRun) {
   contract::Actions a;
-  a.fault = {.abort_share = contract::kWholeShare / 4, .abort_status = 500};
+  a.fault = {.abort_share = contract::kShareOfAll / 4, .abort_status = 500};
   act(a);
   always(ok("x"));
   const u32 c = connect();
@@ -290,7 +290,7 @@ TEST_F(ActionsTest, SharesAreMetInTheLongRun) {
 
 TEST_F(ActionsTest, NewPlansDoNotChangeWhatARequestBeganWith) {
   contract::Actions a = rewriting();
-  a.fault = {.delay_share = contract::kWholeShare, .delay_us = 20'000};
+  a.fault = {.delay_share = contract::kShareOfAll, .delay_us = 20'000};
   act(a);
   always(ok("x"));
   const u32 c = connect();

@@ -8,7 +8,7 @@ namespace {
 class MirrorTest : public H2RelayTest {
  protected:
   // Endpoint 0 serves, endpoint 1 is the mirror; it listens when `listening`.
-  void mirror(u32 share = contract::kWholeShare, bool listening = true) {
+  void mirror(u32 share = contract::kShareOfAll, bool listening = true) {
     make_plan(1, share);
     adopt(listening ? 2 : 1);
   }
@@ -118,13 +118,13 @@ TEST_F(MirrorTest, AMirrorThatDoesNotReadIsDroppedAndTheUploadGoesOn) {
 }
 
 TEST_F(MirrorTest, AMirrorThatIsNotThereOrNeverAnswersChangesNothing) {
-  mirror(contract::kWholeShare, false);
+  mirror(contract::kShareOfAll, false);
   collect("\r\n\r\n");
   EXPECT_THAT(ask(kGet), EndsWith("real"));
   world->run_for(10'000);
   EXPECT_EQ(count(Counter::mirrors_dropped), 1u);
   next_plan = std::move(plan);
-  make_plan(2, contract::kWholeShare);
+  make_plan(2, contract::kShareOfAll);
   plan->services[1].timeouts.per_request_us = 50'000;
   world->server.tcp().listen(test::World::endpoint_ip(1), 8080, 1);
   world->adopt(*plan);
@@ -150,7 +150,7 @@ TEST_F(MirrorTest, AClientThatLeavesTakesTheUnfinishedCopyAlong) {
 }
 
 TEST_F(MirrorTest, ARequestThatIsTriedAgainIsCopiedOnce) {
-  mirror(contract::kWholeShare);
+  mirror(contract::kShareOfAll);
   u32 tries = 0;
   on_request = [&](Serving& s) {
     if (!s.got.ends_with("\r\n\r\n")) return;
@@ -165,7 +165,7 @@ TEST_F(MirrorTest, ARequestThatIsTriedAgainIsCopiedOnce) {
 }
 
 TEST_F(MirrorTest, SharesAreDrawn) {
-  mirror(contract::kWholeShare / 5);
+  mirror(contract::kShareOfAll / 5);
   always(ok("x"));
   const u32 c = connect();
   for (u32 i = 0; i < 1000; ++i) say(c, kGet);
