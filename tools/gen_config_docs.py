@@ -41,7 +41,7 @@ def type_text(schema, node):
         return type_text(schema, resolve(schema, node))
     if "enum" in node:
         return " \\| ".join(f"`{value}`" for value in node["enum"])
-    if "oneOf" in node:
+    if "oneOf" in node and "type" not in node:
         return "false or a string"
     if node["type"] == "array":
         return "list of " + type_text(schema, resolve(schema, node["items"]))

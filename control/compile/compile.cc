@@ -98,14 +98,30 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     out.deployment = in.deployment;
     if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);
+    out.outlier = in.outlier;
     out.policy = in.balancing.policy;
     out.hash_on = in.balancing.hash_on;
     out.hash_name = in.balancing.hash_name;
     out.bound_percent = in.balancing.bound_percent;
     out.panic_percent = in.balancing.panic_percent;
     out.drain_us = in.drain_us;
+    out.proxy_protocol = in.proxy_protocol;
     fill_endpoints(config, in, registry, generation, plan, out, problems);
     plan.services.push_back(std::move(out));
+  }
+}
+
+void fill_health_endpoint(const config::GatewayConfig& gateway, contract::Plan& plan) {
+  const config::HealthEndpointConfig& in = gateway.health_endpoint;
+  if (in.port == 0) return;
+  std::vector<wire::Ip> addresses;
+  if (in.address) addresses.push_back(*in.address);
+  for (const config::PortConfig& port : gateway.ports) {
+    if (!in.address && port.address.v != 0) addresses.push_back(port.address);
+    if (!in.address && port.address6 != wire::Ip6{}) addresses.push_back(port.address6);
+  }
+  for (const wire::Ip& ip : addresses) {
+    plan.listeners.push_back({.ip = ip, .port = in.port, .name = "health:" + std::to_string(in.port), .health_path = in.path});
   }
 }
 
@@ -117,7 +133,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const Rout
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, actions_of(i), alias.dns_name + ":" + std::to_string(alias.port)});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, actions_of(i), alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
       }
     }
   }
@@ -126,10 +142,10 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const Rout
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, routes.table_of[i], actions_of(in.service),
-                                in.name + ":" + std::to_string(in.port)});
+      plan.listeners.push_back({ip, in.port, in.service, routes.table_of[i], actions_of(in.service), in.name + ":" + std::to_string(in.port), {}, in.proxies});
     }
   }
+  fill_health_endpoint(config.gateway, plan);
   std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });
 }
 

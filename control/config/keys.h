@@ -27,7 +27,7 @@ inline constexpr bool kRequired = true;
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
@@ -46,10 +46,13 @@ inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerC
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
+inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
-                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
-                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"requestHeaders"}, {"responseHeaders"}};
-inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
+                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"},
+                                       {"requestHeaders"}, {"responseHeaders"}};
+inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
+inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kRetryList[] = {{"retries"}, {"on"}, {"statusCodes"}, {"nonIdempotent"}, {"perTryTimeoutSeconds"}, {"backoffMs"},
                                      {"respectRetryAfter"}, {"budget"}, {"bodyBytes"}, {"attemptCount"}};
@@ -66,10 +69,19 @@ inline constexpr Key kRollbackList[] = {{"errorPercent"}, {"latencyP99Ms"}, {"mi
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
+inline constexpr Key kOutlierList[] = {
+#define RW_OUTLIER_SWITCH(field, key, value) {key},
+#define RW_OUTLIER_COUNT(field, key, value, least, most) {key},
+#define RW_OUTLIER_SECONDS(field, key, value, least, most) {key},
+#include "src/contract/outlier.def"
+#undef RW_OUTLIER_SWITCH
+#undef RW_OUTLIER_COUNT
+#undef RW_OUTLIER_SECONDS
+};
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
-                                        {"routes"}};
+                                        {"routes"}, {"acceptProxyProtocol"}};
 inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"rewrite"}, {"requestHeaders"}, {"responseHeaders"}, {"redirect"},
                                      {"directResponse"}, {"fault"}, {"mirror"}, {"backends"}};
 inline constexpr Key kMatchList[] = {{"path"}, {"method"}, {"headers"}, {"query"}};
@@ -102,8 +114,10 @@ inline constexpr ObjectKeys kRecorder{"gateway.recorder", kRecorderList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
+inline constexpr ObjectKeys kHealthEndpoint{"gateway.healthEndpoint", kHealthEndpointList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
+inline constexpr ObjectKeys kAliasProxy{"services[].clientAliases[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
 inline constexpr ObjectKeys kRetry{"services[].retry", kRetryList};
 inline constexpr ObjectKeys kBackoff{"services[].retry.backoffMs", kBackoffList};
@@ -117,9 +131,11 @@ inline constexpr ObjectKeys kTestTraffic{"services[].deployment.testTraffic", kT
 inline constexpr ObjectKeys kRollback{"services[].deployment.rollback", kRollbackList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
+inline constexpr ObjectKeys kOutlier{"services[].outlierDetection", kOutlierList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
+inline constexpr ObjectKeys kListenerProxy{"listeners[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
 inline constexpr ObjectKeys kMatch{"listeners[].routes[].matches[]", kMatchList};
 inline constexpr ObjectKeys kPath{"listeners[].routes[].matches[].path", kPathList};
@@ -158,8 +174,8 @@ inline constexpr ObjectKeys kAbort{"listeners[].routes[].fault.abort", kAbortLis
 inline constexpr ObjectKeys kMirror{"listeners[].routes[].mirror", kMirrorList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
+    kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
     kServiceRequest.changes, kServiceRequest.set, kServiceRequest.add, kServiceResponse.changes, kServiceResponse.set, kServiceResponse.add,
     kRouteRequest.changes, kRouteRequest.set, kRouteRequest.add, kRouteResponse.changes, kRouteResponse.set, kRouteResponse.add,
     kBackendRequest.changes, kBackendRequest.set, kBackendRequest.add, kBackendResponse.changes, kBackendResponse.set, kBackendResponse.add,

@@ -46,6 +46,7 @@ void read_aliases(Reader& reader, const Map& map, std::string_view namespace_nam
     if (inner.ip4("vip", vip)) alias.vip = vip;
     wire::Ip6 vip6;
     if (inner.ip6("vip6", vip6)) alias.vip6 = vip6;
+    alias.proxies = read_proxies(reader, inner, keys::kAliasProxy);
     out.client_aliases.push_back(std::move(alias));
   }
 }
@@ -186,6 +187,11 @@ void read_balancing(Reader& reader, const Map& map, ServiceConfig& service) {
   const Map inner(reader, *value, keys::kBalancing);
   inner.choice("policy", out.policy, kPolicies);
   read_hash(reader, inner, out);
+  if (service.app_protocol == contract::AppProtocol::tcp && out.hash_on != HashOn::source && out.hash_on != HashOn::request) {
+    reader.warning(inner.get("hash")->mark, "hash: a TCP connection shows nothing but its source, which is hashed");
+    out.hash_on = HashOn::source;
+    out.hash_name.clear();
+  }
   double factor = 1.25;
   if (const auto at = inner.number("boundFactor", factor, 0, 100)) {
     if (factor != 0 && factor < 1) {
@@ -233,7 +239,9 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_timeouts(reader, map, out);
   read_endpoints(reader, map, out);
   read_health(reader, map, out.health_check);
+  read_outlier(reader, map, out.outlier);
   read_balancing(reader, map, out);
+  read_proxy_protocol(reader, map, out);
   read_resilience(reader, map, out);
   read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);

@@ -19,8 +19,14 @@ void read_services(Reader& reader, const Map& root, std::string_view namespace_n
 void read_resilience(Reader& reader, const Map& map, ServiceConfig& out);
 // How a new version of a service is brought in.
 void read_deployment(Reader& reader, const Map& map, ServiceConfig& out);
+void read_outlier(Reader& reader, const Map& service, contract::OutlierDetection& out);
+void read_health_endpoint(Reader& reader, const Map& gateway, HealthEndpointConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
+// `proxyProtocol` of a service; its appProtocol and health check are known.
+void read_proxy_protocol(Reader& reader, const Map& map, ServiceConfig& out);
+// The networks of `acceptProxyProtocol`; none where it is absent.
+std::vector<wire::Ip6Prefix> read_proxies(Reader& reader, const Map& map, const ObjectKeys& keys);
 
 // What routes, backends and services do to requests and responses (read_actions.cc).
 void read_field_changes(Reader& reader, const Map& map, const keys::FieldChangesKeys& keys, FieldChangesConfig& out);

@@ -281,19 +281,25 @@ constexpr std::array kPhrases{
 // `edited`: with what a route changes; then the room is measured as it is used.
 template <bool edited, class W>
 u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
+  const u32 own = own_fields(head) | (edit.websocket_key.empty() ? 0u : bit(FieldId::sec_websocket_key));
   const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
   if constexpr (edited) {
     write_edited_line(w, head, edit);
-    copy_fields(w, head, own_fields(head), [&](u32 i) {
+    copy_fields(w, head, own, [&](u32 i) {
       return is_dropped(edit.route, head.name(i)) ||
              (!edit.route->target.empty() && equals_ignoring_case(head.name(i), kOriginalPath));
     });
   } else {
     write_request_line(w, head, edit.fallback_host);
-    copy_fields(w, head, own_fields(head), kNoneDropped);
+    copy_fields(w, head, own, kNoneDropped);
   }
   write_framing(w, head);
   if (edit.upgrade || head.has(FieldId::te)) write_request_connection(w, head, edit.upgrade);
+  if (!edit.websocket_key.empty()) {
+    w.literal("Sec-WebSocket-Key: ");
+    w.text(edit.websocket_key);
+    w.literal("\r\n");
+  }
   if (written("x-forwarded-for")) {
     w.literal("X-Forwarded-For: ");
     join_values(w, head, FieldId::x_forwarded_for);
@@ -334,7 +340,8 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
-  const u32 own = kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u);
+  const u32 own = kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u) |
+                  (edit.websocket_accept.empty() ? 0u : bit(FieldId::sec_websocket_accept));
   write_status_line(w, head.status, head.text(head.reason));
   if constexpr (edited) {
     copy_fields(w, head, own, [&](u32 i) { return is_dropped(edit.route, head.name(i)); });
@@ -351,6 +358,11 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.literal("Connection: upgrade\r\nUpgrade: ");
     w.text(head.value_of(FieldId::upgrade));
     w.literal("\r\n");
+    if (!edit.websocket_accept.empty()) {
+      w.literal("Sec-WebSocket-Accept: ");
+      w.text(edit.websocket_accept);
+      w.literal("\r\n");
+    }
   } else if (!interim && (edit.close || unwrapped || head.framing == Framing::until_close)) {
     w.literal("Connection: close\r\n");
   } else if (!interim && edit.keep_alive_1_0) {
@@ -391,14 +403,15 @@ constexpr std::size_t kAddedBytesMax = 512;
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
   if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
   const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
-                           edit.fallback_host.size() + kAddedBytesMax;
+                           edit.fallback_host.size() + edit.websocket_key.size() + kAddedBytesMax;
   if (out.size() >= most) return put_request<false>(Writer<true>(out), head, edit);
   return put_request<false>(Writer<false>(out), head, edit);
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
   if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
-  if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response<false>(Writer<true>(out), head, edit);
+  const std::size_t most = head.bytes + edit.via.size() + edit.websocket_accept.size() + kAddedBytesMax;
+  if (out.size() >= most) return put_response<false>(Writer<true>(out), head, edit);
   return put_response<false>(Writer<false>(out), head, edit);
 }
 

@@ -24,6 +24,7 @@ struct RequestEdit {
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
   bool from_h2 = false;            // the request came by HTTP/2: Via says so
   const RouteEdit* route = nullptr;  // null: a route changes nothing
+  std::string_view websocket_key = {};  // Sec-WebSocket-Key towards HTTP/1.1 instead of the request's own; empty leaves that
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
@@ -38,6 +39,7 @@ struct ResponseEdit {
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
   const RouteEdit* route = nullptr;  // null: a route changes nothing
+  std::string_view websocket_accept = {};  // 101: Sec-WebSocket-Accept towards HTTP/1.1 instead of the response's own
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 

@@ -64,7 +64,7 @@ bool Relay::answer_by_route(u32 index, u32 stream, const route::Match& match) {
     std::memcpy(request_again_.get(), request_head_.base, request_head_.bytes);
     request_head_.base = request_again_.get();
     FieldEdits& fields = route_edit_.fields;
-    fields = {&actions.response, &sources_.fill(*plan_, actions, kNone32, kNone32, config_.book->ip(s.tuple.remote),
+    fields = {&actions.response, &sources_.fill(*plan_, actions, kNone32, kNone32, client_ip(s),
                                                 s.tuple.remote_port, stream != kNone32, &request_head_, &stream_never_, {})};
     if (reply.location.size() + fields.bytes_added() > contract::kHeadBytesMax - kAnswerBytesMax) {
       page().count(Counter::rewrites_refused);
@@ -143,7 +143,7 @@ bool Relay::prepare(u32 index, const http::RequestHead& head) {
 void Relay::fill_edits(const Exchange& x, const contract::FieldChanges& changes, const http::RequestHead* request,
                        std::string_view request_id) {
   const Session& s = sessions_[x.session];
-  route_edit_.fields = {&changes, &sources_.fill(*x.plan, x.plan->actions[x.actions], x.service, x.endpoint, config_.book->ip(s.tuple.remote),
+  route_edit_.fields = {&changes, &sources_.fill(*x.plan, x.plan->actions[x.actions], x.service, x.endpoint, client_ip(s),
                                      s.tuple.remote_port, x.stream != kNone32, request, &x.never_indexed, request_id)};
 }
 

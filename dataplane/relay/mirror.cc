@@ -41,7 +41,7 @@ void Relay::begin_mirror(u32 exchange, const http::RequestHead& head) {
   const contract::Mirror& wanted = plan.actions[x.actions].mirror;
   if (x.wants_upgrade || !draw(wanted.share)) return;
   const Session& s = sessions_[x.session];
-  const route::Pick pick = router_.pick(plan, wanted.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port);
+  const route::Pick pick = router_.pick(plan, wanted.service, head, client_ip(s), s.tuple.remote_port);
   const u32 index = pick.endpoint == kNone32 || draining_ ? kNone32 : mirrors_.alloc();
   if (index == kNone32) return page().count(Counter::mirrors_dropped);
   Mirror& m = mirrors_[index];
@@ -67,7 +67,7 @@ mbuf::Chain Relay::mirror_head(const Exchange& x, const http::RequestHead& head,
   const Session& s = sessions_[x.session];
   const contract::Actions& actions = x.plan->actions[x.actions];
   std::array<u8, 512> host;
-  http::RequestEdit edit{.client_ip = config_.book->ip(s.tuple.remote), .via = x.plan->via};
+  http::RequestEdit edit{.client_ip = client_ip(s), .via = x.plan->via};
   if (x.id_high != 0) {
     http::write_uuid(x.id_high, x.id_low, request_id_.data());
     edit.request_id = {request_id_.data(), request_id_.size()};

@@ -6,6 +6,7 @@ namespace ringway::relay {
 
 namespace {
 
+constexpr u32 kPlacesPerPoll = 256;           // of connections to endpoints that are over
 constexpr u32 kHeadsPerStep = 16;             // pipelined requests of one session handled at a stretch
 constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is waited for
 
@@ -20,11 +21,13 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       idle_(contract::kEndpointsMax),
       pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
+      failed_here_(contract::kEndpointsMax), over_(contract::kEndpointsMax),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)),
       target_(std::make_unique<u8[]>(contract::kHeadBytesMax)), request_again_(std::make_unique<u8[]>(contract::kHeadBytesMax)) {
   run_queue_.reserve(config.sessions);
   freed_.reserve(contract::kServicesMax);
+  over_slots_.reserve(contract::kEndpointsMax);
 }
 
 Relay::~Relay() { abort_all(); }
@@ -36,12 +39,17 @@ u64 Relay::random() {  // xorshift64*: request ids need to differ, not to be sec
   return random_state_ * 0x2545'f491'4f6c'dd1dull;
 }
 
-void Relay::adopt(const contract::Plan& plan) { plan_ = &plan; }
+void Relay::adopt(const contract::Plan& plan) {
+  // The plan may have an endpoint again that is over now.
+  while (!over_slots_.empty()) end_over(~u32{0});
+  plan_ = &plan;
+}
 
 u32 Relay::run(TimeUs now_us) {
   now_us_ = now_us;
   h2_.bear(engine_.packet_share());
   u32 events = 0;
+  if (!over_slots_.empty()) [[unlikely]] end_over(kPlacesPerPoll);
   if (!run_queue_.empty()) {
     // Sessions that are made runnable meanwhile wait for the next poll.
     const u32 count = static_cast<u32>(run_queue_.size());
@@ -109,12 +117,21 @@ void Relay::accept(const tcp::AppEvent& event) {
   s.listener = event.listener;  // where it was when the worker began to listen: nearly always still
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
-  if (listener->route_table == kNone32 && listener->service != kNone32 &&
-      plan_->services[listener->service].app_protocol == contract::AppProtocol::tcp) {
-    begin_tunnel(index);
-    if (!sessions_.used(index)) return;
+  if (listener->is_proxy(client_ip(s))) {
+    s.state = SessionState::announced;
+    arm_session(index);
+  } else {
+    serve(index, *listener);
   }
-  on_session(index, event);
+  if (sessions_.used(index)) on_session(index, event);
+}
+
+// It is known who the client is: begins what the listener is for.
+void Relay::serve(u32 index, const contract::Listener& listener) {
+  if (listener.route_table == kNone32 && listener.service != kNone32 &&
+      plan_->services[listener.service].app_protocol == contract::AppProtocol::tcp) {
+    begin_tunnel(index);
+  }
 }
 
 // The listener of the current plan at the address that the client connected to; cached per plan generation, because
@@ -151,6 +168,9 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
     return free_session(index);
   }
   switch (s.state) {
+    case SessionState::announced:
+      if (!read_announcement(index)) return;
+      break;
     case SessionState::reading_head:
     case SessionState::multiplexing: break;
     case SessionState::exchanging: {
@@ -212,6 +232,8 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
   if ((event.bits & tcp::kConnected) != 0) {
     u.state = UpstreamState::busy;
     stats_.endpoints[u.slot].connections.add();
+    // All that can be said of an endpoint of a TCP service.
+    if (exchanges_[x].tunnel) tell_control(exchanges_[x].plan->endpoints[exchanges_[x].endpoint], contract::Outcome::success);
   }
   if (closed && exchanges_[x].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(x);
   const bool opened = u.state == UpstreamState::busy;
@@ -279,6 +301,7 @@ TimeUs Relay::session_deadline(const Session& s) const {
   const contract::Limits& limits = plan_->limits;
   switch (s.state) {
     case SessionState::lingering: return s.waiting_since_us + kLingerUs;
+    case SessionState::announced: return s.waiting_since_us + limits.header_timeout_us;
     case SessionState::reading_head:
       return s.waiting_since_us + (s.head_bytes_seen > 0 ? limits.header_timeout_us : limits.client_idle_us);
     case SessionState::multiplexing: return multiplexed_deadline(s);
@@ -308,6 +331,7 @@ void Relay::session_timer(u32 index) {
     case SessionState::lingering:
       engine_.close(s.conn);
       return free_session(index);
+    case SessionState::announced: return refuse_announcement(index);
     case SessionState::reading_head:
       page().count(contract::Counter::idle_timeouts);
       if (s.head_bytes_seen > 0) {
@@ -331,7 +355,7 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   const auto info = engine_.info(s.conn);
   if (!info) return false;
   row = {};
-  row.client = config_.book->ip(s.tuple.remote);
+  row.client = client_ip(s);
   row.client_port = s.tuple.remote_port;
   row.local = config_.book->ip(s.tuple.local);
   row.local_port = s.tuple.local_port;

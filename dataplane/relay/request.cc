@@ -144,6 +144,16 @@ void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
   answer(index, reply);
 }
 
+// The gateway's own health, for whoever balances over gateways.
+void Relay::answer_health(u32 index, u32 stream, const contract::Listener& listener) {
+  const http::RequestHead& head = request_head_;
+  if (head.path_text() != listener.health_path) return turn_away(index, stream, 404, "health is not told here", {}, {});
+  if (head.method != http::Method::get && head.method != http::Method::head) {
+    return turn_away(index, stream, 501, "GET and HEAD ask for health", {}, {});
+  }
+  config_.board->ready() ? turn_away(index, stream, 200, "ok", {}, {}) : turn_away(index, stream, 503, "draining", {}, {});
+}
+
 // `stream`: the client's, kNone32 with HTTP/1.1.
 Exchange& Relay::open_exchange(u32 session, u32 stream, u32 service) {
   const u32 index = exchanges_.alloc();  // as many as sessions and streams: never empty
@@ -182,6 +192,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   if (match.scanned) page().count(contract::Counter::scans);
   if (match.actions != kNone32 && answer_by_route(index, stream, match)) return;
   if (match.service == kNone32) {
+    if (listener != nullptr && !listener->health_path.empty()) return answer_health(index, stream, *listener);
     page().count(contract::Counter::no_route_found);
     if (match.no_backend()) return turn_away(index, stream, 500, "every backend of the route has weight 0", "flag", "NR");
     return turn_away(index, stream, 404, "no route matches this request", "flag", "NR");
@@ -189,9 +200,6 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const contract::Service& service = plan_->services[match.service];
   if (service.app_protocol == contract::AppProtocol::tcp) {
     return turn_away(index, stream, 426, "this service does not speak HTTP", "flag", "protocol");
-  }
-  if (head.upgrade && stream != kNone32 && service.multiplexed()) {
-    return turn_away(index, stream, 501, "the endpoints of this service take no WebSocket", "flag", "protocol");
   }
   const u64 body_max = plan_->limits.request_body_bytes;
   if (body_max != 0 && head.framing == http::Framing::length && head.content_length > body_max) {
@@ -205,7 +213,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   x.method = head.method;
   x.client_keep_alive = head.keep_alive;
   x.has_body = !ended;
-  x.wants_upgrade = head.upgrade && !service.multiplexed();
+  consider_upgrade(x, head, service.multiplexed());
   x.grpc = http::is_grpc(head);
   if (x.grpc) x.grpc_timeout_us = http::grpc_timeout_us(head).value_or(0);
   x.never_indexed = std::exchange(stream_never_, {});

@@ -17,10 +17,12 @@
 #include "src/contract/actions.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/outlier.h"
 #include "src/contract/resilience.h"
 #include "src/contract/routes.h"
 #include "src/contract/shift.h"
 #include "src/wire/addr.h"
+#include "src/wire/proxy_version.h"
 
 namespace ringway::contract {
 
@@ -71,12 +73,14 @@ struct Service {
   CircuitBreakers breakers;
   Deployment deployment;
   HealthCheck health_check;
+  OutlierDetection outlier;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
   std::string hash_name;         // of the header (lower case), cookie or query parameter
   u32 bound_percent = kBoundPercentDefault;  // bounded load, percent of the fair share; 0 is unbounded
   u32 panic_percent = 50;        // below this share of healthy endpoints every endpoint is used; 0 is never
   u64 drain_us = 20'000'000;     // how long exchanges on a removed endpoint may go on
+  wire::ProxyVersion proxy_protocol = wire::ProxyVersion::off;  // of TCP services: how endpoints are told of the client
   u32 first_endpoint = 0;        // its endpoints are endpoints[first_endpoint .. +endpoint_count), sorted by id
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
@@ -85,14 +89,25 @@ struct Service {
   bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };
 
-// Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
+// Where clients connect: a VIP of an alias, or a shared listener with a route table, or the gateway's own health endpoint.
+// One for each family.
 struct Listener {
   wire::Ip ip;
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
   u32 actions = kNone32;      // index into actions: of the default service
-  std::string name;           // "auth-service:4000"
+  std::string name = {};      // "auth-service:4000"
+  std::string health_path = {};  // not empty: answers 200 here while the gateway is ready, 503 when it is not, 404 elsewhere
+  // Front ends whose connections begin with a PROXY header that names the client; IPv4 networks as ::ffff:0:0/96 and more.
+  std::vector<wire::Ip6Prefix> proxies = {};
+
+  bool is_proxy(const wire::Ip& peer) const {
+    for (const wire::Ip6Prefix& p : proxies) {
+      if (p.contains(peer.ip6())) return true;
+    }
+    return false;
+  }
 };
 
 // A name of the DNS responder: lower case, without the final dot, and its A or AAAA record.

@@ -94,6 +94,19 @@ TEST(Compile, Listeners_AreSortedAndAliasesOfOneNameShareItsVip) {
   EXPECT_EQ(at("api:3000").service, 1u);
 }
 
+TEST(Compile, ProxyProtocol_StandsAtServiceAndListenersOfItsAliasAlone) {
+  registry::Registry registry;
+  const auto plan = plan_of(load("services:\n  - { portName: a, proxyProtocol: v2, endpoints: [], clientAliases: [ { dnsName: a, port: 1, acceptProxyProtocol: { from: [ 10.0.0.0/8 ] } }, { dnsName: a, port: 2 } ] }\n"
+                                 "listeners: [ { name: l, port: 3, service: a, acceptProxyProtocol: { from: [ 10.2.0.0/16 ] } } ]\n"), registry);
+  EXPECT_EQ(plan->services[0].proxy_protocol, wire::ProxyVersion::v2);
+  ASSERT_EQ(plan->listeners.size(), 3u);
+  for (const contract::Listener& l : plan->listeners) {
+    EXPECT_EQ(l.is_proxy(wire::Ip4::of(10, 2, 0, 1)), l.port != 2) << l.name;
+    EXPECT_EQ(l.is_proxy(wire::Ip4::of(10, 3, 0, 1)), l.port == 1) << l.name;
+    EXPECT_FALSE(l.is_proxy(wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 1)));
+  }
+}
+
 TEST(Compile, Addresses_AreAllOfOursSorted) {
   registry::Registry registry;
   const auto plan = plan_of(load(kTwo), registry);
@@ -234,6 +247,48 @@ TEST(Compile, Ipv6Alone_NeedsNoIpv4Address) {
   EXPECT_TRUE(plan->listeners[0].ip.is6());
   EXPECT_EQ(plan->addresses.size(), 2u);
   EXPECT_EQ(plan->dns_ip.v, 0u);
+}
+
+TEST(Compile, OutlierDetection_IsThatOfTheFile) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  config.services[1].outlier.consecutive_5xx = 17;
+  const auto plan = plan_of(config, registry);
+  EXPECT_EQ(plan->services[0].outlier, contract::OutlierDetection{});
+  EXPECT_EQ(plan->services[1].outlier.consecutive_5xx, 17u);
+}
+
+TEST(Compile, HealthEndpoint_ListensOnEveryAddressOfThePorts) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  const std::size_t before = plan_of(config, registry)->listeners.size();
+  config.gateway.health_endpoint.port = 8081;
+  config.gateway.ports[0].address6 = wire::Ip6::from_halves(0xfd00ull << 48, 1);
+  const auto plan = plan_of(config, registry, {.generation = 2});
+  EXPECT_EQ(plan->listeners.size(), before + 2);
+  for (const contract::Listener& l : plan->listeners) {
+    if (l.health_path.empty()) continue;
+    EXPECT_EQ(l.health_path, "/health");
+    EXPECT_EQ(l.port, 8081);
+    EXPECT_EQ(l.service, kNone32);
+    EXPECT_TRUE(l.ip == wire::Ip(config.gateway.ports[0].address) || l.ip == wire::Ip(config.gateway.ports[0].address6));
+  }
+  EXPECT_TRUE(std::ranges::is_sorted(plan->listeners, {}, [](const auto& l) { return std::pair(l.ip, l.port); }));
+}
+
+TEST(Compile, HealthEndpointOnAVip_IsNoNamesAddress) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  const auto first = plan_of(config, registry);
+  const auto auth = std::ranges::find(first->dns_names, "auth", &contract::DnsName::name);
+  ASSERT_NE(auth, first->dns_names.end());
+  config.gateway.health_endpoint.port = 4000;
+  config.gateway.health_endpoint.address = auth->ip;  // where that name would go by itself
+  const auto plan = plan_of(config, registry, {.generation = 2});
+  const auto moved = std::ranges::find(plan->dns_names, "auth", &contract::DnsName::name);
+  EXPECT_NE(moved->ip, auth->ip);
+  EXPECT_TRUE(std::ranges::binary_search(plan->addresses, auth->ip));
+  EXPECT_EQ(plan->dns_names.size(), first->dns_names.size());
 }
 
 }  // namespace
