@@ -37,6 +37,8 @@ def resolve(schema, node):
 
 
 def type_text(schema, node):
+    if "$ref" in node:
+        return type_text(schema, resolve(schema, node))
     if "enum" in node:
         return " \\| ".join(f"`{value}`" for value in node["enum"])
     if "const" in node:

@@ -127,13 +127,14 @@ void fill_health_endpoint(const config::GatewayConfig& gateway, contract::Plan& 
 }
 
 // Two listeners may end on one (address, port) only here: by an explicit VIP that another name was given.
-void fill_listeners(const config::Config& config, const VipMap& vips, const std::vector<u32>& table_of, contract::Plan& plan) {
+void fill_listeners(const config::Config& config, const VipMap& vips, const Routes& routes, contract::Plan& plan) {
+  const auto actions_of = [&](u32 service) { return service == kNone32 ? kNone32 : routes.actions_of[service]; };
   for (u32 i = 0; i < config.services.size(); ++i) {
     for (const config::ClientAlias& alias : config.services[i].client_aliases) {
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, actions_of(i), alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
       }
     }
   }
@@ -142,7 +143,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}, in.proxies});
+      plan.listeners.push_back({ip, in.port, in.service, routes.table_of[i], actions_of(in.service), in.name + ":" + std::to_string(in.port), {}, in.proxies});
     }
   }
   fill_health_endpoint(config.gateway, plan);
@@ -215,7 +216,9 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   }
   plan->route_tables = std::move(routes->tables);
   plan->patterns = std::move(routes->patterns);
-  fill_listeners(config, *vips, routes->table_of, *plan);
+  plan->actions = std::move(routes->actions);
+  plan->substitutions = std::move(routes->substitutions);
+  fill_listeners(config, *vips, *routes, *plan);
   fill_dns(config, *vips, *plan);
   fill_addresses(config, *plan);
   plan->limits = config.gateway.limits;

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "control/compile/actions.h"
 #include "control/compile/patterns.h"
 #include "control/compile/trie.h"
 
@@ -83,8 +84,8 @@ std::string text_of(const Draft& d, const MatchConfig* match) {
 class TableCompiler {
  public:
   TableCompiler(const config::ListenerConfig& listener, std::span<const u32> service_index, PatternSet& patterns,
-                std::vector<std::pair<u32, config::Mark>>& uses)
-      : listener_(listener), service_index_(service_index), patterns_(patterns), uses_(uses) {}
+                ActionSet& actions, std::vector<std::pair<u32, config::Mark>>& uses)
+      : listener_(listener), service_index_(service_index), patterns_(patterns), actions_(actions), uses_(uses) {}
 
   RouteTable compile() {
     table_.name = listener_.name;
@@ -103,8 +104,10 @@ class TableCompiler {
     for (const auto& backend : route.backends) {
       out.weight_sum += backend.weight;
       const u32 service = service_index_.empty() ? backend.service : service_index_[backend.service];
-      out.backends.push_back({service, backend.weight, out.weight_sum});
+      const u32 actions = actions_.add_backend(route, backend);
+      out.backends.push_back({service, backend.weight, out.weight_sum, actions});
     }
+    if (route.backends.empty()) out.actions = actions_.add_answer(listener_, route);
     table_.routes.push_back(std::move(out));
     const std::vector<std::string> any_host{""};
     for (const auto& host : route.hosts.empty() ? any_host : route.hosts) {
@@ -122,6 +125,7 @@ class TableCompiler {
       if (match->path) {
         d.kind = match->path->type;
         d.path = d.kind == PathMatch::prefix ? prefix_key(match->path->value) : match->path->value;
+        if (d.kind == PathMatch::prefix) d.rule.prefix_bytes = static_cast<u32>(d.path.size());
         if (d.kind == PathMatch::regex)
           d.rule.path_pattern = pattern(PieceKind::path, "", match->path->value, match->path->mark);
       }
@@ -198,6 +202,7 @@ class TableCompiler {
   const config::ListenerConfig& listener_;
   std::span<const u32> service_index_;
   PatternSet& patterns_;
+  ActionSet& actions_;
   std::vector<std::pair<u32, config::Mark>>& uses_;
   RouteTable table_;
   std::vector<Draft> drafts_;
@@ -230,22 +235,29 @@ std::expected<Routes, std::vector<config::Problem>> compile_routes(const config:
                                                                    std::span<const u32> service_index) {
   Routes out;
   PatternSet patterns;
+  ActionSet actions(config, service_index);
   std::vector<std::pair<u32, config::Mark>> uses;  // where each pattern is written; one may be in several places
+  for (const auto& service : config.services) out.actions_of.push_back(actions.add_service(service));
   for (const auto& listener : config.listeners) {
     if (listener.routes.empty()) {
       out.table_of.push_back(kNone32);
       continue;
     }
     out.table_of.push_back(static_cast<u32>(out.tables.size()));
-    out.tables.push_back(TableCompiler(listener, service_index, patterns, uses).compile());
+    out.tables.push_back(TableCompiler(listener, service_index, patterns, actions, uses).compile());
   }
   add_access_patterns(config, patterns, uses, out);
+  std::vector<config::Problem> problems = actions.problems();
+  auto substitutions = actions.substitutions().build(cores + 1);
+  if (!substitutions) problems.push_back({config.file, 0, 0, substitutions.error()});
   auto db = patterns.build(cores + 1);
-  if (db) {
+  if (db && problems.empty()) {
     out.patterns = std::move(*db);
+    out.actions = std::move(actions.actions());
+    out.substitutions = std::move(*substitutions);
     return out;
   }
-  std::vector<config::Problem> problems;
+  if (db) return std::unexpected(std::move(problems));
   for (const auto& [pattern, mark] : uses)
     for (const auto& fault : db.error())
       if (fault.pattern == pattern)

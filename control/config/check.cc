@@ -99,6 +99,13 @@ void resolve(Reader& reader, Config& config) {
     listener.service = references.find(listener.service_name, listener.service_mark);
     for (RouteConfig& route : listener.routes) {
       for (BackendRef& backend : route.backends) backend.service = references.find(backend.service_name, backend.mark);
+      route.actions.mirror.service = references.find(route.actions.mirror.service_name, route.actions.mirror.mark);
+    }
+    for (const RouteConfig& route : listener.routes) {
+      const MirrorConfig& mirror = route.actions.mirror;
+      if (mirror.service != kNone32 && config.services[mirror.service].app_protocol != contract::AppProtocol::http) {
+        reader.problem(mirror.mark, "service: a mirror speaks HTTP/1.1, and the appProtocol of \"" + mirror.service_name + "\" is not http");
+      }
     }
     routes += listener.routes.size();
     if (routes > contract::kRoutesMax) {

@@ -149,6 +149,55 @@ struct GatewayConfig {
   IngressConfig ingress;
 };
 
+// ---------------------------------------------------------------------------------------------------------- actions
+
+// One field of set or add; the value is cut into its parts already.
+struct FieldConfig {
+  std::string name;               // as written
+  std::vector<contract::ValuePiece> value;
+};
+
+// requestHeaders, responseHeaders: `remove` first, then `set`, then `add`. No name stands twice.
+struct FieldChangesConfig {
+  std::vector<FieldConfig> set;
+  std::vector<FieldConfig> add;
+  std::vector<std::string> remove;
+};
+
+struct RewriteConfig {
+  contract::PathChange path = contract::PathChange::none;
+  std::string text;               // prefix, full: what stands there instead; regex: the substitution
+  std::string pattern;            // regex
+  std::string host;               // empty: as it is
+  Mark mark;                      // of `text`
+  Mark pattern_mark;
+};
+
+struct RedirectConfig {
+  u16 status = 302;
+  std::string scheme;             // "http", "https"; empty: that of the request
+  std::string host;               // empty: that of the request
+  u16 port = 0;                   // 0: the scheme's where one is said, else the listener's
+  RewriteConfig path;             // no regex, no host
+};
+
+struct MirrorConfig {
+  u32 service = kNone32;          // index into Config::services
+  std::string service_name;       // empty: no mirror
+  Mark mark;
+  u32 share = contract::kShareOfAll;
+};
+
+// Of a route; a backend has rewrite and fields only.
+struct ActionsConfig {
+  std::optional<RewriteConfig> rewrite;
+  FieldChangesConfig request, response;
+  std::optional<RedirectConfig> redirect;
+  std::optional<contract::FixedAnswer> answer;
+  std::optional<contract::Fault> fault;
+  MirrorConfig mirror;
+};
+
 // --------------------------------------------------------------------------------------------------------- services
 
 // services[].clientAliases[]: how clients call the service.
@@ -212,6 +261,7 @@ struct ServiceConfig {
   u64 drain_us = 20'000'000;
   AccessConfig access;
   RateLimitConfig rate_limit;
+  FieldChangesConfig request, response;     // of all exchanges with the service
 };
 
 // -------------------------------------------------------------------------------------------------------- listeners
@@ -240,6 +290,7 @@ struct BackendRef {
   u32 service = kNone32;          // index into Config::services
   std::string service_name;       // its discoveryName
   u32 weight = 1;                 // 0..1'000'000
+  ActionsConfig actions;
 };
 
 struct RouteConfig {
@@ -248,7 +299,8 @@ struct RouteConfig {
   std::vector<std::string> hosts; // lower case, "api.example.com" or "*.example.com"; empty: every host
   std::vector<Mark> host_marks;   // beside `hosts`
   std::vector<MatchConfig> matches;  // any of these; empty: everything
-  std::vector<BackendRef> backends;  // at least one; the weights are not all zero
+  std::vector<BackendRef> backends;  // at least one unless the route answers itself; the weights are not all zero
+  ActionsConfig actions;
 };
 
 struct ListenerConfig {

@@ -49,7 +49,8 @@ inline constexpr Key kLimitsList[] = {
 inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
-                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}, {"access"}, {"rateLimit"}};
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}, {"access"}, {"rateLimit"},
+                                       {"requestHeaders"}, {"responseHeaders"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
 inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
@@ -81,11 +82,22 @@ inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, 
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
                                         {"routes"}, {"acceptProxyProtocol"}};
-inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"backends", kRequired}};
+inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"rewrite"}, {"requestHeaders"}, {"responseHeaders"}, {"redirect"},
+                                     {"directResponse"}, {"fault"}, {"mirror"}, {"backends"}};
 inline constexpr Key kMatchList[] = {{"path"}, {"method"}, {"headers"}, {"query"}};
 inline constexpr Key kPathList[] = {{"type"}, {"value", kRequired}};
 inline constexpr Key kValueList[] = {{"name", kRequired}, {"type"}, {"value", kRequired}};
-inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}};
+inline constexpr Key kBackendList[] = {{"service", kRequired}, {"weight"}, {"rewrite"}, {"requestHeaders"}, {"responseHeaders"}};
+inline constexpr Key kRewriteList[] = {{"replacePrefixMatch"}, {"replaceFullPath"}, {"regex"}, {"host"}};
+inline constexpr Key kRegexList[] = {{"pattern", kRequired}, {"substitution", kRequired}};
+inline constexpr Key kFieldChangesList[] = {{"set"}, {"add"}, {"remove"}};
+inline constexpr Key kFieldList[] = {{"name", kRequired}, {"value", kRequired}};
+inline constexpr Key kRedirectList[] = {{"scheme"}, {"host"}, {"port"}, {"replacePrefixMatch"}, {"replaceFullPath"}, {"status"}};
+inline constexpr Key kAnswerList[] = {{"status", kRequired}, {"body"}, {"contentType"}};
+inline constexpr Key kFaultList[] = {{"delay"}, {"abort"}, {"header"}};
+inline constexpr Key kDelayList[] = {{"milliseconds", kRequired}, {"percent"}};
+inline constexpr Key kAbortList[] = {{"status"}, {"grpcStatus"}, {"percent"}};
+inline constexpr Key kMirrorList[] = {{"service", kRequired}, {"percent"}};
 
 inline constexpr Key kCallerList[] = {{"name", kRequired}, {"cidrs", kRequired}};
 inline constexpr Key kAccessList[] = {{"default"}, {"rules"}};
@@ -146,10 +158,44 @@ inline constexpr ObjectKeys kHeader{"listeners[].routes[].matches[].headers[]", 
 inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kValueList};
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
+// Changes of fields, by whose they are.
+struct FieldChangesKeys {
+  std::string_view key;
+  ObjectKeys changes, set, add;
+};
+inline constexpr FieldChangesKeys kServiceRequest{"requestHeaders", {"services[].requestHeaders", kFieldChangesList},
+    {"services[].requestHeaders.set[]", kFieldList}, {"services[].requestHeaders.add[]", kFieldList}};
+inline constexpr FieldChangesKeys kServiceResponse{"responseHeaders", {"services[].responseHeaders", kFieldChangesList},
+    {"services[].responseHeaders.set[]", kFieldList}, {"services[].responseHeaders.add[]", kFieldList}};
+inline constexpr FieldChangesKeys kRouteRequest{"requestHeaders", {"listeners[].routes[].requestHeaders", kFieldChangesList},
+    {"listeners[].routes[].requestHeaders.set[]", kFieldList}, {"listeners[].routes[].requestHeaders.add[]", kFieldList}};
+inline constexpr FieldChangesKeys kRouteResponse{"responseHeaders", {"listeners[].routes[].responseHeaders", kFieldChangesList},
+    {"listeners[].routes[].responseHeaders.set[]", kFieldList}, {"listeners[].routes[].responseHeaders.add[]", kFieldList}};
+inline constexpr FieldChangesKeys kBackendRequest{"requestHeaders", {"listeners[].routes[].backends[].requestHeaders", kFieldChangesList},
+    {"listeners[].routes[].backends[].requestHeaders.set[]", kFieldList}, {"listeners[].routes[].backends[].requestHeaders.add[]", kFieldList}};
+inline constexpr FieldChangesKeys kBackendResponse{"responseHeaders", {"listeners[].routes[].backends[].responseHeaders", kFieldChangesList},
+    {"listeners[].routes[].backends[].responseHeaders.set[]", kFieldList}, {"listeners[].routes[].backends[].responseHeaders.add[]", kFieldList}};
+struct RewriteKeys {
+  ObjectKeys rewrite, regex;
+};
+inline constexpr RewriteKeys kRouteRewrite{{"listeners[].routes[].rewrite", kRewriteList}, {"listeners[].routes[].rewrite.regex", kRegexList}};
+inline constexpr RewriteKeys kBackendRewrite{{"listeners[].routes[].backends[].rewrite", kRewriteList},
+    {"listeners[].routes[].backends[].rewrite.regex", kRegexList}};
+inline constexpr ObjectKeys kRedirect{"listeners[].routes[].redirect", kRedirectList};
+inline constexpr ObjectKeys kAnswer{"listeners[].routes[].directResponse", kAnswerList};
+inline constexpr ObjectKeys kFault{"listeners[].routes[].fault", kFaultList};
+inline constexpr ObjectKeys kDelay{"listeners[].routes[].fault.delay", kDelayList};
+inline constexpr ObjectKeys kAbort{"listeners[].routes[].fault.abort", kAbortList};
+inline constexpr ObjectKeys kMirror{"listeners[].routes[].mirror", kMirrorList};
+
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
     kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
-    kIngress, kIngressRule, kCaller, kAccess, kAccessRule, kAccessPath, kRateLimit, kPerCaller};
+    kIngress, kIngressRule, kCaller, kAccess, kAccessRule, kAccessPath, kRateLimit, kPerCaller,
+    kServiceRequest.changes, kServiceRequest.set, kServiceRequest.add, kServiceResponse.changes, kServiceResponse.set, kServiceResponse.add,
+    kRouteRequest.changes, kRouteRequest.set, kRouteRequest.add, kRouteResponse.changes, kRouteResponse.set, kRouteResponse.add,
+    kBackendRequest.changes, kBackendRequest.set, kBackendRequest.add, kBackendResponse.changes, kBackendResponse.set, kBackendResponse.add,
+    kRouteRewrite.rewrite, kRouteRewrite.regex, kBackendRewrite.rewrite, kBackendRewrite.regex, kRedirect, kAnswer, kFault, kDelay, kAbort, kMirror};
 
 }  // namespace keys
 }  // namespace ringway::config

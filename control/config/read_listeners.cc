@@ -94,6 +94,7 @@ MatchConfig read_match(Reader& reader, const Value& value) {
 
 void read_backends(Reader& reader, const Map& map, RouteConfig& route) {
   u64 weights = 0;
+  if (!map.get("backends")) return;
   for (const Value& value : map.list("backends", 1, 64)) {
     BackendRef backend;
     const Map inner(reader, value, keys::kBackend);
@@ -101,6 +102,7 @@ void read_backends(Reader& reader, const Map& map, RouteConfig& route) {
     if (const auto at = inner.string("service", backend.service_name)) backend.mark = *at;
     inner.integer("weight", backend.weight, 0, 1'000'000);
     weights += backend.weight;
+    read_backend_actions(reader, inner, backend);
     route.backends.push_back(std::move(backend));
   }
   if (weights == 0 && !route.backends.empty()) {
@@ -120,6 +122,8 @@ RouteConfig read_route(Reader& reader, const Value& value, std::size_t number) {
   for (const Value& host : map.list("hosts", 0, 64)) read_host(reader, host, route);
   for (const Value& match : map.list("matches", 0, 64)) route.matches.push_back(read_match(reader, match));
   read_backends(reader, map, route);
+  read_route_actions(reader, map, route);
+  check_prefixes(reader, route);
   return route;
 }
 

@@ -247,6 +247,8 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   if (const auto access = map.get("access")) read_access(reader, *access, out.access);
   if (const auto limit = map.get("rateLimit")) read_rate_limit(reader, *limit, out.rate_limit);
+  read_field_changes(reader, map, keys::kServiceRequest, out.request);
+  read_field_changes(reader, map, keys::kServiceResponse, out.response);
   return out;
 }
 

@@ -36,6 +36,13 @@ void check_access(Reader& reader, const Config& config);  // part of it
 // A path of a route or an access rule.
 PathCondition read_path(Reader& reader, const Value& value, const ObjectKeys& keys);
 
+// What routes, backends and services do to requests and responses (read_actions.cc).
+void read_field_changes(Reader& reader, const Map& map, const keys::FieldChangesKeys& keys, FieldChangesConfig& out);
+void read_route_actions(Reader& reader, const Map& map, RouteConfig& route);
+void read_backend_actions(Reader& reader, const Map& map, BackendRef& backend);
+// Changes that only make sense beside the route's matches: a prefix can be replaced only where one matched.
+void check_prefixes(Reader& reader, const RouteConfig& route);
+
 // ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
 bool valid_dns_name(std::string_view name);
 // RFC 9110 5.6.2 token.

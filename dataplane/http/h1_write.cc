@@ -95,14 +95,15 @@ class Writer {
 
 // Copies every field line that is not in `own` and not hop-by-hop, neighbours in one go. Lines end where the next
 // one begins; the last ends before the empty line.
-template <class W>
-void copy_fields(W& w, const Head& head, u32 own) {
+// `dropped(i)`: a route wants field i left out too.
+template <class W, class Dropped>
+void copy_fields(W& w, const Head& head, u32 own, Dropped dropped) {
   const u32 end_of_fields = head.bytes - 2u;
   u32 run_start = 0;
   u32 run_end = 0;
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
-    if (is_left_out(field, own)) continue;
+    if (is_left_out(field, own) || dropped(i)) continue;
     const u32 line_start = field.name.offset;
     const u32 line_end = i + 1u < head.field_count ? head.fields[i + 1].name.offset : end_of_fields;
     if (line_start != run_end) {
@@ -129,6 +130,36 @@ void write_via(W& w, const Head& head, std::string_view pseudonym, bool from_h2)
   join_values(w, head, FieldId::via);
   w.text(received_protocol(head, from_h2));
   w.text(pseudonym);
+  w.literal("\r\n");
+}
+
+constexpr auto kNoneDropped = [](u32) { return false; };
+
+template <class W>
+void write_added(W& w, const FieldEdits& fields) {
+  fields.each_added([&](std::string_view name, bool, auto parts) {
+    w.text(name);
+    w.literal(": ");
+    parts([&](std::string_view part) { w.text(part); });
+    w.literal("\r\n");
+  });
+}
+
+template <class W>
+void write_edited_line(W& w, const RequestHead& head, const RequestEdit& edit) {
+  const RouteEdit& route = *edit.route;
+  const Target came = target_of(head);
+  w.text(head.text(head.method_text));
+  w.literal(" ");
+  w.text(route.target.empty() ? came.lead : route.target);
+  if (route.target.empty()) w.text(came.sent);
+  w.literal(" HTTP/1.1\r\nHost: ");
+  w.text(!route.host.empty() ? route.host : head.authority.length == 0 ? edit.fallback_host : head.text(head.authority));
+  w.literal("\r\n");
+  if (route.target.empty() || is_dropped(edit.route, kOriginalPath)) return;
+  w.literal("X-Envoy-Original-Path: ");
+  w.text(came.lead);
+  w.text(came.sent);
   w.literal("\r\n");
 }
 
@@ -247,10 +278,21 @@ constexpr std::array kPhrases{
     Phrase{505, "HTTP Version Not Supported"},
 };
 
-template <class W>
+// `edited`: with what a route changes; then the room is measured as it is used.
+template <bool edited, class W>
 u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
-  write_request_line(w, head, edit.fallback_host);
-  copy_fields(w, head, own_fields(head) | (edit.websocket_key.empty() ? 0u : bit(FieldId::sec_websocket_key)));
+  const u32 own = own_fields(head) | (edit.websocket_key.empty() ? 0u : bit(FieldId::sec_websocket_key));
+  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
+  if constexpr (edited) {
+    write_edited_line(w, head, edit);
+    copy_fields(w, head, own, [&](u32 i) {
+      return is_dropped(edit.route, head.name(i)) ||
+             (!edit.route->target.empty() && equals_ignoring_case(head.name(i), kOriginalPath));
+    });
+  } else {
+    write_request_line(w, head, edit.fallback_host);
+    copy_fields(w, head, own, kNoneDropped);
+  }
   write_framing(w, head);
   if (edit.upgrade || head.has(FieldId::te)) write_request_connection(w, head, edit.upgrade);
   if (!edit.websocket_key.empty()) {
@@ -258,42 +300,54 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
     w.text(edit.websocket_key);
     w.literal("\r\n");
   }
-  w.literal("X-Forwarded-For: ");
-  join_values(w, head, FieldId::x_forwarded_for);
-  w.address(edit.client_ip);
-  w.literal("\r\n");
-  if (!forwards(head, FieldId::x_forwarded_proto)) {
+  if (written("x-forwarded-for")) {
+    w.literal("X-Forwarded-For: ");
+    join_values(w, head, FieldId::x_forwarded_for);
+    w.address(edit.client_ip);
+    w.literal("\r\n");
+  }
+  if (!forwards(head, FieldId::x_forwarded_proto) && written("x-forwarded-proto")) {
     w.literal("X-Forwarded-Proto: ");
     w.text(edit.forwarded_proto);
     w.literal("\r\n");
   }
-  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id)) {
+  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id) && written("x-request-id")) {
     w.literal("X-Request-Id: ");
     w.text(edit.request_id);
     w.literal("\r\n");
   }
-  if (edit.expected_timeout_ms != 0) {
+  if (edit.expected_timeout_ms != 0 && written("x-envoy-expected-rq-timeout-ms")) {
     w.literal("X-Envoy-Expected-Rq-Timeout-Ms: ");
     w.number(edit.expected_timeout_ms);
     w.literal("\r\n");
   }
-  if (edit.attempt != 0) {
+  if (edit.attempt != 0 && written("x-envoy-attempt-count")) {
     w.literal("X-Envoy-Attempt-Count: ");
     w.number(edit.attempt);
     w.literal("\r\n");
   }
-  write_via(w, head, edit.via, edit.from_h2);
+  if (written("via")) write_via(w, head, edit.via, edit.from_h2);
+  if constexpr (edited) {
+    if (edit.route->close) w.literal("Connection: close\r\n");
+    write_added(w, edit.route->fields);
+  }
   w.literal("\r\n");
   return w.written();
 }
 
-template <class W>
+template <bool edited, class W>
 u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
+  const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
+  const u32 own = kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u) |
+                  (edit.websocket_accept.empty() ? 0u : bit(FieldId::sec_websocket_accept));
   write_status_line(w, head.status, head.text(head.reason));
-  copy_fields(w, head, kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u) |
-                           (edit.websocket_accept.empty() ? 0u : bit(FieldId::sec_websocket_accept)));
+  if constexpr (edited) {
+    copy_fields(w, head, own, [&](u32 i) { return is_dropped(edit.route, head.name(i)); });
+  } else {
+    copy_fields(w, head, own, kNoneDropped);
+  }
   if (!unwrapped) write_framing(w, head);
   if (announces_length(head)) {
     w.literal("Content-Length: ");
@@ -314,14 +368,30 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   } else if (!interim && edit.keep_alive_1_0) {
     w.literal("Connection: keep-alive\r\n");
   }
-  if (edit.upstream_service_ms != ~u64{0} && !interim) {
+  if (edit.upstream_service_ms != ~u64{0} && !interim && written("x-envoy-upstream-service-time")) {
     w.literal("X-Envoy-Upstream-Service-Time: ");
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
-  write_via(w, head, edit.via, edit.from_h2);
+  if (written("via")) write_via(w, head, edit.via, edit.from_h2);
+  if constexpr (edited) {
+    if (!edit.route->flag.empty()) {
+      w.literal("X-Ringway-Flag: ");
+      w.text(edit.route->flag);
+      w.literal("\r\n");
+    }
+    write_added(w, edit.route->fields);
+  }
   w.literal("\r\n");
   return w.written();
+}
+
+// Apart, so that heads without edits are written as if there were none.
+[[gnu::noinline, gnu::cold]] u32 put_edited(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
+  return put_request<true>(Writer<false>(out), head, edit);
+}
+[[gnu::noinline, gnu::cold]] u32 put_edited(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  return put_response<true>(Writer<false>(out), head, edit);
 }
 
 // More than the literals, numbers and addresses that a forwarded head can gain. Every byte of a head is written at most
@@ -331,43 +401,58 @@ constexpr std::size_t kAddedBytesMax = 512;
 }  // namespace
 
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
+  if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
   const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
                            edit.fallback_host.size() + edit.websocket_key.size() + kAddedBytesMax;
-  if (out.size() >= most) return put_request(Writer<true>(out), head, edit);
-  return put_request(Writer<false>(out), head, edit);
+  if (out.size() >= most) return put_request<false>(Writer<true>(out), head, edit);
+  return put_request<false>(Writer<false>(out), head, edit);
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
   const std::size_t most = head.bytes + edit.via.size() + edit.websocket_accept.size() + kAddedBytesMax;
-  if (out.size() >= most) return put_response(Writer<true>(out), head, edit);
-  return put_response(Writer<false>(out), head, edit);
+  if (out.size() >= most) return put_response<false>(Writer<true>(out), head, edit);
+  return put_response<false>(Writer<false>(out), head, edit);
 }
+
+namespace {
+
+// Status line and fields of an answer of our own.
+void write_local_fields(Writer<false>& w, const LocalAnswer& answer, u16 status) {
+  const auto field = [&](std::string_view name, std::string_view value) {
+    if (value.empty() || (answer.fields != nullptr && answer.fields->drops(name))) return;
+    w.text(name);
+    w.literal(": ");
+    w.text(value);
+    w.literal("\r\n");
+  };
+  if (status < 200) return;
+  field("Server", "ringway");
+  field("Date", answer.date);
+  field("Location", answer.location);
+  if (answer.grpc_status < 0 && !has_no_body(status)) {
+    const std::size_t bytes = answer.text.size() + (answer.verbatim ? 0 : 1);
+    if (bytes != 0) field("Content-Type", answer.content_type);
+    w.literal("Content-Length: ");
+    w.number(bytes);
+    w.literal("\r\n");
+  }
+}
+
+}  // namespace
 
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
   Writer<false> w(out);
   const bool grpc = answer.grpc_status >= 0;
   const u16 status = grpc ? u16{200} : answer.status;
   write_status_line(w, status, reason_phrase(status));
-  const bool bodyless = grpc || has_no_body(status);
-  if (status >= 200) {
-    w.literal("Server: ringway\r\n");
-    if (!answer.date.empty()) {
-      w.literal("Date: ");
-      w.text(answer.date);
-      w.literal("\r\n");
-    }
-  }
+  write_local_fields(w, answer, status);
   if (grpc) {
     std::array<char, kGrpcMessageBytesMax> message;
     w.literal("Content-Type: application/grpc\r\nContent-Length: 0\r\ngrpc-status: ");
     w.number(static_cast<u64>(answer.grpc_status));
     w.literal("\r\ngrpc-message: ");
     w.text(grpc_message(answer.text, message));
-    w.literal("\r\n");
-  }
-  if (!bodyless) {
-    w.literal("Content-Type: text/plain\r\nContent-Length: ");
-    w.number(answer.text.size() + 1);
     w.literal("\r\n");
   }
   if (!answer.flag.empty()) {
@@ -383,6 +468,7 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.literal("\r\nx-envoy-ratelimited: true\r\n");
   }
   if (answer.overloaded) w.literal("x-envoy-overloaded: true\r\n");
+  if (answer.fields != nullptr) write_added(w, *answer.fields);
   if (status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
   if (status >= 200 && (answer.close || status == 426)) {
     w.literal("Connection: ");
@@ -392,9 +478,9 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.literal("\r\n");
   }
   w.literal("\r\n");
-  if (!bodyless && !answer.head_only) {
+  if (!grpc && !has_no_body(status) && !answer.head_only) {
     w.text(answer.text);
-    w.literal("\n");
+    if (!answer.verbatim) w.literal("\n");
   }
   return w.written();
 }

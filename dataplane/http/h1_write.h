@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "dataplane/http/field_edits.h"
 #include "dataplane/http/head.h"
 #include "src/base/types.h"
 #include "src/wire/addr.h"
@@ -22,6 +23,7 @@ struct RequestEdit {
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
   bool from_h2 = false;            // the request came by HTTP/2: Via says so
+  const RouteEdit* route = nullptr;  // null: a route changes nothing
   std::string_view websocket_key = {};  // Sec-WebSocket-Key towards HTTP/1.1 instead of the request's own; empty leaves that
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
@@ -36,14 +38,20 @@ struct ResponseEdit {
   bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
+  const RouteEdit* route = nullptr;  // null: a route changes nothing
   std::string_view websocket_accept = {};  // 101: Sec-WebSocket-Accept towards HTTP/1.1 instead of the response's own
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 
 // A whole answer of the gateway's own: status line, text/plain body of one line, `x-ringway-<flag>: <flag_value>`.
+// What a route answers is written the same way, with the route's body and fields.
 struct LocalAnswer {
   u16 status = 500;
   std::string_view text;        // one sentence, becomes the body with a newline
+  bool verbatim = false;        // `text` is the whole body, without a newline; it may be empty
+  std::string_view content_type = "text/plain";
+  std::string_view location = {};  // empty leaves it out
+  const FieldEdits* fields = nullptr;
   std::string_view flag = {};        // e.g. "limit"; empty leaves the field out
   std::string_view flag_value = {};  // e.g. "head_bytes"
   std::string_view date = {};        // Date, as RFC 9110 5.6.7 writes it; empty leaves it out

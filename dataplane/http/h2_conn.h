@@ -241,7 +241,7 @@ struct H2Engine::Impl {
   bool write_block(u32 i, bool end, Write&& write);
   bool write_data(u32 i, mbuf::Chain bytes, bool end);
   void our_end(u32 i);
-  bool send_text(u32 i, std::string_view line);
+  bool send_text(u32 i, std::string_view text, std::string_view end);
   bool send_unsent(u32 i);
   void send_all_unsent(H2Conn& k);
 

@@ -172,26 +172,27 @@ bool H2Engine::send_local_answer(u32 stream, const LocalAnswer& answer) {
   H2Stream& s = impl_->streams[stream];
   H2Conn& k = impl_->conns[s.conn];
   if (k.failed || !h2_may_send(s.state)) return true;
-  const bool body = !answer.head_only && answer.grpc_status < 0 && !head_edit::has_no_body(answer.status);
+  const bool body = !answer.head_only && answer.grpc_status < 0 && !head_edit::has_no_body(answer.status) &&
+                    !(answer.verbatim && answer.text.empty());
   s.answered = true;
   const auto write = [&](MutBytes out) { return write_local_head(k.encoder, answer, out); };
   if (!impl_->write_block(stream, !body, write)) return false;
-  return !body || impl_->send_text(stream, answer.text);
+  return !body || impl_->send_text(stream, answer.text, answer.verbatim ? "" : "\n");
 }
 
 // --- DATA
 
-// One line of text and END_STREAM; what the windows do not allow yet waits.
-bool H2Engine::Impl::send_text(u32 i, std::string_view line) {
+// Text, how it ends, and END_STREAM; what the windows do not allow yet waits.
+bool H2Engine::Impl::send_text(u32 i, std::string_view body_text, std::string_view end) {
   mbuf::Chain body = pools.chain();
-  constexpr u8 kNewline = '\n';
-  Bytes left{reinterpret_cast<const u8*>(line.data()), line.size()};
-  while (!left.empty()) {
-    const u32 n = append_copy(body, left);
-    if (n == 0) return false;
-    left = left.subspan(n);
+  for (const std::string_view part : {body_text, end}) {
+    Bytes left{reinterpret_cast<const u8*>(part.data()), part.size()};
+    while (!left.empty()) {
+      const u32 n = append_copy(body, left);
+      if (n == 0) return false;
+      left = left.subspan(n);
+    }
   }
-  if (append_copy(body, {&kNewline, 1}) == 0) return false;
   H2Stream& s = streams[i];
   s.unsent = std::move(body);
   ++conns[s.conn].unsent_streams;

@@ -73,10 +73,13 @@ bool never_first(const Head& head, FieldId id, const NeverIndexed& never) {
   return at != 0 && never.has(at - 1u);
 }
 
-void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never) {
+// `route`: what a route changes; null: nothing. `but`: a name that is written anew; empty: none.
+void put_fields(Block& block, const Head& head, u32 own, const NeverIndexed& never, const RouteEdit* route,
+                std::string_view but = {}) {
   for (u32 i = 0; i < head.field_count; ++i) {
     const Field& field = head.fields[i];
-    if (is_left_out(field, own)) continue;
+    if (is_left_out(field, own) || is_dropped(route, head.name(i))) continue;
+    if (!but.empty() && equals_ignoring_case(head.name(i), but)) continue;
     block.field(field.id, head.name(i), head.value(i), index_for(never.has(i)));
   }
 }
@@ -97,13 +100,29 @@ void put_list(Block& block, const Head& head, FieldId id, std::string_view own, 
   block.field(id, field_name(id), joined.text(), index_for(secret));
 }
 
-void put_path(Block& block, const RequestHead& head, Index index) {
+void put_target(Block& block, FieldId id, std::string_view name, const RequestHead& head, Index index) {
   const Target target = target_of(head);
-  if (target.lead.empty()) return block.pseudo(":path", target.sent, index);
+  if (target.lead.empty()) return block.field(id, name, target.sent, index);
   Joined joined;
   joined.add(target.lead);
   joined.add(target.sent);
-  block.pseudo(":path", joined.text(), index);
+  block.field(id, name, joined.text(), index);
+}
+
+void put_added(Block& block, const FieldEdits& fields) {
+  fields.each_added([&](std::string_view name, bool secret, auto parts) {
+    Joined value;
+    parts([&](std::string_view part) { value.add(part); });
+    block.field(field_id(name), name, value.text(), index_for(secret));
+  });
+}
+
+// Those that came, and the path that came where another takes its place.
+void put_request_fields(Block& block, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never) {
+  const u32 own = own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u);
+  if (edit.route == nullptr || edit.route->target.empty()) return put_fields(block, head, own, never, edit.route);
+  if (!is_dropped(edit.route, kOriginalPath)) put_target(block, FieldId::other, kOriginalPath, head, index_for(never.first_line));
+  put_fields(block, head, own, never, edit.route, kOriginalPath);
 }
 
 void put_length(Block& block, const Head& head, const NeverIndexed& never) {
@@ -119,8 +138,13 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   const Index first_line = index_for(never.first_line);
   block.pseudo(":method", edit.upgrade ? std::string_view("CONNECT") : head.text(head.method_text), first_line);
   block.pseudo(":scheme", "http");
-  put_path(block, head, first_line);
-  const std::string_view authority = head.authority.length == 0 ? edit.fallback_host : head.text(head.authority);
+  if (edit.route == nullptr || edit.route->target.empty()) {
+    put_target(block, FieldId::other, ":path", head, first_line);
+  } else {
+    block.pseudo(":path", edit.route->target, first_line);
+  }
+  std::string_view authority = head.authority.length == 0 ? edit.fallback_host : head.text(head.authority);
+  if (edit.route != nullptr && !edit.route->host.empty()) authority = edit.route->host;
   if (!authority.empty()) {  // section 8.3.1: none where the request has none
     block.pseudo(":authority", authority, index_for(never_first(head, FieldId::host, never)));
   }
@@ -129,24 +153,30 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
     block.pseudo(":protocol", is_websocket(protocol) ? "websocket" : protocol,
                  index_for(never_first(head, FieldId::upgrade, never)));
   }
-  put_fields(block, head, own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u), never);
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.route, name); };
+  put_request_fields(block, head, edit, never);
   if (head.framing == Framing::length && !edit.upgrade) put_length(block, head, never);
   if (accepts_trailers(head)) block.field(FieldId::te, "te", "trailers");
   std::array<char, wire::kIpTextBytesMax> client;
   const char* const client_end = wire::write_text(client.data(), edit.client_ip);
-  put_list(block, head, FieldId::x_forwarded_for,
-           {client.data(), static_cast<std::size_t>(client_end - client.data())}, {}, never);
-  if (!forwards(head, FieldId::x_forwarded_proto)) {
+  if (written("x-forwarded-for")) {
+    put_list(block, head, FieldId::x_forwarded_for,
+             {client.data(), static_cast<std::size_t>(client_end - client.data())}, {}, never);
+  }
+  if (!forwards(head, FieldId::x_forwarded_proto) && written("x-forwarded-proto")) {
     block.field(FieldId::x_forwarded_proto, "x-forwarded-proto", edit.forwarded_proto);
   }
-  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id)) {
+  if (!edit.request_id.empty() && !forwards(head, FieldId::x_request_id) && written("x-request-id")) {
     block.field(FieldId::x_request_id, "x-request-id", edit.request_id);
   }
-  if (edit.expected_timeout_ms != 0) {
+  if (edit.expected_timeout_ms != 0 && written("x-envoy-expected-rq-timeout-ms")) {
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
-  if (edit.attempt != 0) block.number(FieldId::x_envoy_attempt_count, "x-envoy-attempt-count", edit.attempt);
-  put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (edit.attempt != 0 && written("x-envoy-attempt-count")) {
+    block.number(FieldId::x_envoy_attempt_count, "x-envoy-attempt-count", edit.attempt);
+  }
+  if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (edit.route != nullptr) put_added(block, edit.route->fields);
   return block.written();
 }
 
@@ -156,12 +186,17 @@ u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const Respon
   Block block(encoder, out);
   const bool switched = head.status == 101;
   block.number(FieldId::other, ":status", switched ? 200 : head.status, index_for(never.first_line));
-  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never);
+  const auto written = [&](std::string_view name) { return !is_dropped(edit.route, name); };
+  put_fields(block, head, kOwnResponseFields | (switched ? bit(FieldId::sec_websocket_accept) : 0u), never, edit.route);
   if (head.framing == Framing::length || announces_length(head)) put_length(block, head, never);
-  if (edit.upstream_service_ms != ~u64{0} && head.status >= 200) {
+  if (edit.upstream_service_ms != ~u64{0} && head.status >= 200 && written("x-envoy-upstream-service-time")) {
     block.number(FieldId::x_envoy_upstream_service_time, "x-envoy-upstream-service-time", edit.upstream_service_ms);
   }
-  put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
+  if (edit.route != nullptr) {
+    if (!edit.route->flag.empty()) block.field(FieldId::other, "x-ringway-flag", edit.route->flag);
+    put_added(block, edit.route->fields);
+  }
   return block.written();
 }
 
@@ -190,9 +225,13 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
   const bool grpc = answer.grpc_status >= 0;
   const u16 status = grpc ? u16{200} : answer.status;
   block.number(FieldId::other, ":status", status);
+  const auto field = [&](FieldId id, std::string_view name, std::string_view value) {
+    if (!value.empty() && (answer.fields == nullptr || !answer.fields->drops(name))) block.field(id, name, value);
+  };
   if (status >= 200) {
-    block.field(FieldId::server, "server", "ringway");
-    if (!answer.date.empty()) block.field(FieldId::date, "date", answer.date);
+    field(FieldId::server, "server", "ringway");
+    field(FieldId::date, "date", answer.date);
+    field(FieldId::other, "location", answer.location);
   }
   if (grpc) {
     std::array<char, kGrpcMessageBytesMax> message;
@@ -200,8 +239,9 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     block.number(FieldId::other, "grpc-status", static_cast<u64>(answer.grpc_status));
     block.field(FieldId::other, "grpc-message", grpc_message(answer.text, message));
   } else if (!has_no_body(status)) {
-    block.field(FieldId::content_type, "content-type", "text/plain");
-    block.number(FieldId::content_length, "content-length", answer.text.size() + 1);
+    const std::size_t bytes = answer.text.size() + (answer.verbatim ? 0 : 1);
+    if (bytes != 0) field(FieldId::content_type, "content-type", answer.content_type);
+    block.number(FieldId::content_length, "content-length", bytes);
   }
   if (!answer.flag.empty()) {
     Joined name;
@@ -214,6 +254,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     block.field(FieldId::other, "x-envoy-ratelimited", "true");
   }
   if (answer.overloaded) block.field(FieldId::other, "x-envoy-overloaded", "true");
+  if (answer.fields != nullptr) put_added(block, *answer.fields);
   return block.written();
 }
 

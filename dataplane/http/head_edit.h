@@ -7,9 +7,11 @@
 #include <string_view>
 
 #include "dataplane/http/bytes.h"
+#include "dataplane/http/field_edits.h"
 #include "dataplane/http/fields.h"
 #include "dataplane/http/h1_write.h"
 #include "dataplane/http/head.h"
+#include "dataplane/http/head_target.h"
 #include "src/base/types.h"
 
 namespace ringway::http::head_edit {
@@ -65,21 +67,11 @@ inline std::string_view received_protocol(const Head& head, bool from_h2) {
   return from_h2 ? "2.0 " : head.minor_version == 0 ? "1.0 " : "1.1 ";
 }
 
-// Path and query as they are forwarded: `lead` and what the head has. RFC 9112 3.2.4: the last proxy turns
-// "OPTIONS http://host" into "OPTIONS *".
-struct Target {
-  std::string_view lead;
-  std::string_view sent;
-};
-inline u32 target_end(const RequestHead& head) {
-  return head.has_query ? head.query.offset + u32{head.query.length} : head.path.offset + u32{head.path.length};
-}
-inline Target target_of(const RequestHead& head) {
-  Target target;
-  target.sent = {reinterpret_cast<const char*>(head.base) + head.path.offset, target_end(head) - head.path.offset};
-  if (head.path.length == 0) target.lead = head.method == Method::options && !head.has_query ? "*" : "/";
-  return target;
-}
+// The path that came, where a route gave it another (Envoy's name for it).
+inline constexpr std::string_view kOriginalPath = "x-envoy-original-path";
+
+// Whether a route wants a field out, beside those that always go.
+inline bool is_dropped(const RouteEdit* route, std::string_view name) { return route != nullptr && route->fields.drops(name); }
 
 // A response that has no body and says how long that of a GET would be: to HEAD, or 304 (RFC 9110 8.6).
 inline bool announces_length(const ResponseHead& head) {

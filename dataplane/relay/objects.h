@@ -104,6 +104,9 @@ struct Exchange {
   const contract::Plan* plan = nullptr;
   u32 service = kNone32;
   u32 endpoint = kNone32;         // index into plan->endpoints
+  u32 actions = kNone32;          // index into plan->actions: what the route does to it; kNone32: nothing
+  u32 mirror = kNone32;           // that still gets its body
+  u32 prefix_bytes = 0;           // of its path that the route's prefix covers
   std::array<u32, kTriesMax> tried{};  // endpoints of the tries that count, the last one at `attempts` - 1
   u8 attempts = 0;
   u8 retries = 0;                 // tries beyond the first; each has met a failure
@@ -123,6 +126,9 @@ struct Exchange {
   bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
   bool response_started = false;  // a final head went to the client
   bool response_done = false;
+  bool delayed = false;           // by the route's fault
+  bool aborts = false;            // alike, once it has waited
+  bool mirror_asked = false;      // a request is copied once, however often it is tried
   bool grpc = false;              // the request is gRPC: our own answers are too
   bool ends_by_close = false;     // the client sees the response's end by that of the connection
   bool close_client = false;      // the session ends after this exchange
@@ -144,6 +150,7 @@ struct Exchange {
   TimeUs retry_at_us = 0;         // when the next try begins; 0: none waits
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
+  TimeUs held_until_us = 0;       // waits for this by the route's fault; 0: does not
   http::WebsocketKey websocket_key;  // that the one side shows and the other, which speaks HTTP/2, does not know
   IndexLink pending_link;         // in the list of its service, while `pending`
 };
@@ -158,8 +165,16 @@ struct Probe {
   u16 status = 0;    // of a gRPC call that goes on
 };
 
+// A copy of a request on its way to another service.
+struct Mirror {
+  tcp::ConnId conn;
+  u32 exchange = kNone32;  // that gives it the body; kNone32: it has all
+  bool chunked = false;    // chunks are put around its body
+  BodyWay body;
+};
+
 // What `user` of a TCP connection says: whose it is.
-enum class Owner : u32 { session = 1, upstream = 2, probe = 3 };
+enum class Owner : u32 { session = 1, upstream = 2, probe = 3, mirror = 4 };
 inline constexpr u64 owner_tag(Owner owner, u32 index) { return static_cast<u64>(owner) << 32 | index; }
 
 }  // namespace ringway::relay

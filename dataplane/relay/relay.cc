@@ -17,12 +17,14 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
     : config_(config), engine_(engine), pools_(pools), router_(router), stats_(stats), outbox_(outbox), now_us_(now_us),
       h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
       exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
-      wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
+      mirrors_(config.mirrors), wheel_(config.sessions + config.upstreams + config.probes + config.mirrors, now_us),
+      idle_(contract::kEndpointsMax),
       pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
       failed_here_(contract::kEndpointsMax), over_(contract::kEndpointsMax),
       random_state_(config.seed | 1),
-      gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
+      gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)),
+      target_(std::make_unique<u8[]>(contract::kHeadBytesMax)), request_again_(std::make_unique<u8[]>(contract::kHeadBytesMax)) {
   run_queue_.reserve(config.sessions);
   freed_.reserve(contract::kServicesMax);
   over_slots_.reserve(contract::kEndpointsMax);
@@ -76,8 +78,10 @@ u32 Relay::timers(TimeUs now_us, u32 most) {
       session_timer(id);
     } else if (id < config_.sessions + config_.upstreams) {
       upstream_timer(id - config_.sessions);
-    } else {
+    } else if (id < mirror_timer_id(0)) {
       probe_timer(id - config_.sessions - config_.upstreams);
+    } else {
+      end_mirror(id - mirror_timer_id(0), true);
     }
   });
   if (!freed_.empty()) wake_pending();
@@ -91,6 +95,7 @@ void Relay::on_event(const tcp::AppEvent& event) {
     case Owner::session: return on_session(index, event);
     case Owner::upstream: return on_upstream(index, event);
     case Owner::probe: return on_probe(index, event);
+    case Owner::mirror: return on_mirror(index, event);
   }
 }
 
@@ -410,6 +415,9 @@ void Relay::abort_all() {
   }
   for (u32 i = 0; i < config_.probes && probes_.in_use() > 0; ++i) {
     if (probes_.used(i)) end_probe(i, contract::Outcome::reset, 0);
+  }
+  for (u32 i = 0; i < config_.mirrors && mirrors_.in_use() > 0; ++i) {
+    if (mirrors_.used(i)) end_mirror(i, true);
   }
 }
 

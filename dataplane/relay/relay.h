@@ -24,6 +24,7 @@
 #include "dataplane/relay/concurrency.h"
 #include "dataplane/relay/objects.h"
 #include "dataplane/relay/retry.h"
+#include "dataplane/rewrite/sources.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/slab.h"
@@ -42,6 +43,7 @@ struct RelayConfig {
   u32 sessions = 65'536;   // client connections
   u32 upstreams = 65'536;  // connections to endpoints
   u32 probes = 1024;       // health checks at once
+  u32 mirrors = 256;       // copies of requests at once
   http::H2EngineConfig h2;  // HTTP/2 connections of both sides, and their streams
   u64 seed = 1;            // of request ids
   u32 send_budget_bytes = 262'144;  // of the TCP engine
@@ -167,6 +169,27 @@ class Relay {
   u64 wait_for_token(const contract::Admission& admission, contract::Source source);
   bool admit_tunnel(u32 session, u32 service);
 
+  // actions.cc: what routes do beside choosing a service
+  [[gnu::cold]] bool answer_by_route(u32 session, u32 stream, const route::Match& match);
+  [[gnu::cold]] bool begin_actions(u32 exchange, const route::Match& match, const http::RequestHead& head);
+  void end_delay(u32 exchange);
+  void abort_by_fault(u32 exchange);
+  [[gnu::cold]] bool prepare(u32 exchange, const http::RequestHead& head);
+  void fill_edits(const Exchange& x, const contract::FieldChanges& changes, const http::RequestHead* request,
+                  std::string_view request_id);
+  [[gnu::cold]] void edit_request(const Exchange& x, const http::RequestHead& head, http::RequestEdit& edit);
+  [[gnu::cold]] bool edit_response(u32 exchange, http::ResponseEdit& edit);
+  bool keeps_head(const Exchange& x) const;
+  bool draw(u32 share);
+
+  // mirror.cc: copies of requests for another service
+  [[gnu::cold]] void begin_mirror(u32 exchange, const http::RequestHead& head);
+  mbuf::Chain mirror_head(const Exchange& x, const http::RequestHead& head, u32 service, u32 endpoint);
+  [[gnu::cold]] void copy_to_mirror(Exchange& x, const mbuf::Chain& bytes, bool end);
+  void part_from_mirror(Exchange& x);
+  void on_mirror(u32 index, const tcp::AppEvent& event);
+  void end_mirror(u32 index, bool dropped);
+
   // h2_session.cc: clients that speak HTTP/2
   enum class Preface : u8 { no, partly, yes };
   Preface preface_of(const mbuf::Chain& in) const;
@@ -266,7 +289,7 @@ class Relay {
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
   void response_end(u32 exchange);
-  void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
+  void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag, i32 grpc_status = -1);
   void abort_exchange(u32 exchange, http::H2Error error = http::H2Error::internal_error);
   void time_out(u32 exchange);
   bool endpoint_is_late(const Exchange& exchange) const;
@@ -320,6 +343,7 @@ class Relay {
   }
   u32 upstream_timer_id(u32 index) const { return config_.sessions + index; }
   u32 probe_timer_id(u32 index) const { return config_.sessions + config_.upstreams + index; }
+  u32 mirror_timer_id(u32 index) const { return config_.sessions + config_.upstreams + config_.probes + index; }
 
   RelayConfig config_;
   tcp::Engine& engine_;
@@ -337,7 +361,8 @@ class Relay {
   Slab<Upstream> upstreams_;
   Slab<Exchange> exchanges_;
   Slab<Probe> probes_;
-  Wheel wheel_;  // ids: sessions, then upstreams, then probes
+  Slab<Mirror> mirrors_;
+  Wheel wheel_;  // ids: sessions, then upstreams, then probes, then mirrors
   std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
   struct Pending {
@@ -363,6 +388,13 @@ class Relay {
   mbuf::Chain stream_head_;  // of the request in `request_head_`, when it came on a stream
   std::unique_ptr<u8[]> gathered_;  // a head that spans packets, in one piece
   std::unique_ptr<u8[]> written_;   // the head as it goes out
+  // Of actions, for one step.
+  std::unique_ptr<u8[]> target_;         // a target or a location that a route made
+  std::unique_ptr<u8[]> request_again_;  // a request's head, while its answer is written
+  std::string_view rewritten_target_;    // in `target_`; empty: as it came
+  rewrite::Sources sources_;
+  http::RouteEdit route_edit_;
+  std::array<char, 36> request_id_{};
 };
 
 // The address from which core `core` reaches `endpoint`, of the same family: that of the port whose network holds it, else

@@ -113,7 +113,7 @@ void Relay::answer(u32 index, const http::LocalAnswer& answer) {
 
 // The same on a stream, which ends by it.
 void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool grpc) {
-  if (grpc) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
+  if (grpc && answer.grpc_status < 0) answer.grpc_status = static_cast<i32>(http::grpc_status_of(answer.status));
   const bool sent = h2_.send_local_answer(stream, answer);
   count_answer(sessions_[index], answer.status);
   h2_.release(stream, sent ? http::H2Error::no_error : http::H2Error::internal_error);
@@ -124,9 +124,7 @@ void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool 
 void Relay::count_answer(const Session& s, u16 status) {
   page().count(contract::Counter::local_answers);
   page().recorder.note<EventKind::answered>({.half = status, .conn = s.conn.generation});
-  page().count(status >= 500   ? contract::Counter::responses_5xx
-               : status >= 400 ? contract::Counter::responses_4xx
-                               : contract::Counter::responses_2xx);
+  page().count(static_cast<contract::Counter>(static_cast<u32>(contract::Counter::responses_2xx) + (status / 100 - 2u)));
 }
 
 // The request in `request_head_` goes no further than this answer.
@@ -188,6 +186,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   if (plan_->ingress_acl != nullptr && outstays(s)) [[unlikely]] return show_out(index, stream);
   const contract::Listener* listener = find_listener(s);
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
+  if (match.actions != kNone32 && answer_by_route(index, stream, match)) return;
   if (match.service == kNone32) {
     if (listener != nullptr && !listener->health_path.empty()) return answer_health(index, stream, *listener);
     page().count(contract::Counter::no_route_found);
@@ -232,6 +231,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
     x.head = engine_.take(s.conn, head.bytes);  // the bytes stay where they are: `head` goes on pointing at them
   }
   if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
+  if (match.actions != kNone32 && !begin_actions(exchange, match, head)) return;
   dispatch(exchange, head);
 }
 
@@ -270,6 +270,7 @@ void Relay::pump_request(u32 index) {
       keep_body(x, moved.bytes);
       stats_.services[x.plan->services[x.service].slot].bytes_in.add(moved.bytes.bytes());
     }
+    if (x.mirror != kNone32) [[unlikely]] copy_to_mirror(x, moved.bytes, moved.end);
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
       if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once

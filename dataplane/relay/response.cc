@@ -124,6 +124,8 @@ void Relay::begin_response(u32 index, bool ended) {
     const TryEnd end{TryEnd::Kind::answered, head.status, ended && grpc_status ? static_cast<i32>(*grpc_status) : -1};
     if (answered_badly(index, end, ended)) return;
   }
+  http::ResponseEdit edit{.via = x.plan->via};
+  if (x.actions != kNone32 && !edit_response(index, edit)) return;
   note_latency(x);
 
   x.status = head.status;
@@ -146,7 +148,6 @@ void Relay::begin_response(u32 index, bool ended) {
   x.ends_by_close = !to_h2 && (head.framing == http::Framing::until_close || chunked_to_1_0);
   x.close_client = !to_h2 && (!x.client_keep_alive || draining_ || said_all(s) || !x.request_done || x.ends_by_close ||
                               (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection));
-  http::ResponseEdit edit{.via = x.plan->via};
   edit.from_h2 = from_h2;
   edit.close = x.close_client;
   edit.keep_alive_1_0 = !x.close_client && x.client_minor == 0;
@@ -277,7 +278,7 @@ void Relay::count_status(const Exchange& x, u16 status) {
 }
 
 // Ends an exchange that has no response yet with one of our own.
-void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::string_view flag) {
+void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::string_view flag, i32 grpc_status) {
   Exchange& x = exchanges_[index];
   const u32 session = x.session;
   if (x.tunnel || x.response_started) return abort_exchange(index);
@@ -288,6 +289,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
                           .head_only = x.method == http::Method::head, .overloaded = flag == "UO"};
   if (const u32 stream = std::exchange(x.stream, kNone32); stream != kNone32) {
     const bool grpc = x.grpc;
+    if (grpc) reply.grpc_status = grpc_status;
     end_exchange(index);
     return answer_stream(session, stream, reply, grpc);
   }
@@ -317,6 +319,7 @@ bool Relay::endpoint_is_late(const Exchange& x) const {
 // A deadline has passed (exchange_deadline).
 void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
+  if (x.held_until_us != 0 && x.held_until_us <= now_us_) return end_delay(index);
   if (endpoint_is_late(x)) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::timed_out);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   if (x.tunnel) return time_out_tunnel(index);
@@ -329,6 +332,9 @@ void Relay::time_out(u32 index) {
 TimeUs Relay::exchange_deadline(const Exchange& x) const {
   const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
   TimeUs deadline = ~TimeUs{0};
+  if (x.held_until_us != 0) [[unlikely]] {
+    return x.grpc_timeout_us == 0 ? x.held_until_us : std::min(x.held_until_us, x.started_us + x.grpc_timeout_us);
+  }
   if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
   if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
     deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
@@ -344,6 +350,7 @@ void Relay::end_exchange(u32 index) {
   end_retry(x);
   note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
+  if (x.mirror != kNone32) end_mirror(x.mirror, true);  // the rest of its body will not come
   stats_.services[x.plan->services[x.service].slot].active.sub();
   Session& s = sessions_[x.session];
   if (s.state == SessionState::multiplexing) {

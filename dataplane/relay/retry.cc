@@ -23,7 +23,7 @@ bool Relay::is_whole(const Exchange& x) const { return x.tunnel ? !x.body_starte
 // From here on the request cannot be repeated.
 void Relay::forget_request(Exchange& x) {
   x.body_started = true;
-  x.head.clear();
+  if (!keeps_head(x)) x.head.clear();
   x.kept.clear();
 }
 
@@ -130,6 +130,7 @@ void Relay::read_again(Exchange& x) {
     return;
   }
   if (!x.kept.empty()) {
+    if (x.mirror != kNone32) end_mirror(x.mirror, true);  // it has had them
     x.request_done = false;
     x.request_body.chunks = {};
     x.request_body.again = std::move(x.kept);

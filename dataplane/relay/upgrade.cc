@@ -52,7 +52,7 @@ void Relay::ask_waiting(u32 u) {
     const u32 index = static_cast<u32>(h2_.user(stream));
     const u32 session = exchanges_[index].session;
     read_again(exchanges_[index]);
-    ask(index, request_head_);
+    if (exchanges_[index].actions == kNone32 || prepare(index, request_head_)) ask(index, request_head_);
     if (sessions_.used(session)) make_runnable(session);  // not now: what it does might end a stream of this walk
   }
 }
@@ -71,6 +71,7 @@ void Relay::begin_upgrade(u32 index) {
     return fail_exchange(index, 502, "the endpoint did not read the key of the WebSocket handshake", "UPE");
   }
   if (from_h2) edit.websocket_accept = accept.text();
+  if (x.actions != kNone32 && !edit_response(index, edit)) return;
   count_status(x, 101);
   x.tunnel = true;
   send_response_head(index, edit, false);

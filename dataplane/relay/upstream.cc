@@ -36,6 +36,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   const contract::Plan& plan = *x.plan;
   const bool h2 = plan.services[x.service].multiplexed();
+  if (x.actions != kNone32 && !prepare(index, head)) return;
   const u32 tries = plan.services[x.service].retry.retries + 1;
   while (x.attempts < tries) {
     const route::Pick pick = router_.pick(plan, x.service, head, client_ip(s), s.tuple.remote_port,
@@ -98,6 +99,7 @@ bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   edit.fallback_host = x.plan->services[x.service].discovery_name;
   edit.from_h2 = x.stream != kNone32;
   edit.websocket_key = x.websocket_key.text();
+  if (x.actions != kNone32) edit_request(x, head, edit);
   const Leg to = endpoint_leg(x);
   if (to.h2()) {
     const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done && !x.wants_upgrade);

@@ -134,8 +134,16 @@ Explanation Explainer::explain(const Plan& plan, const contract::Listener& liste
   }
   out.match = router_->find_route(plan, listener, head);
   tell_match(plan, listener, out);
-  if (out.match.service == kNone32 || !tell_access(plan, head, client, out)) return out;
+  if (out.match.service != kNone32) {
+    if (!tell_access(plan, head, client, out)) return out;
+    explain_pick(plan, head, client, client_port, out);
+  }
+  if (out.match.actions != kNone32) tell_actions(plan, listener, head, client, client_port, out);
+  return out;
+}
 
+void Explainer::explain_pick(const Plan& plan, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
+                             Explanation& out) {
   const Service& service = plan.services[out.match.service];
   LookTrace trace{plan, board_, stats_, out.looks};
   if (Router::in_turn(service)) {
@@ -148,7 +156,6 @@ Explanation Explainer::explain(const Plan& plan, const contract::Listener& liste
     if (service.endpoint_count > 0) out.pick = router_->pick_maglev(plan, service, key.hash, {}, trace);
   }
   tell_pick(plan, out);
-  return out;
 }
 
 }  // namespace ringway::route

@@ -36,6 +36,7 @@ struct Explanation {
   std::vector<Look> looks;
   std::string endpoint;    // Endpoint::id of the pick; empty: none
   std::string outcome;     // one sentence: where the request goes, or which status answers it
+  std::vector<std::string> actions;  // what happens to it and to its response, a few words each
 };
 
 class Explainer {
@@ -50,7 +51,11 @@ class Explainer {
  private:
   void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;
   bool tell_access(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, Explanation& out) const;
+  void explain_pick(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
+                    Explanation& out);
   void tell_pick(const contract::Plan& plan, Explanation& out) const;
+  void tell_actions(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head,
+                    const wire::Ip& client, u16 client_port, Explanation& out) const;
 
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;

@@ -31,6 +31,7 @@ Match Router::match(const Plan& plan, const contract::Listener& listener, const 
 Match Router::find_route(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {
   Match out;
   out.service = listener.service;
+  out.actions = listener.actions;
   if (listener.route_table == kNone32) return out;
   const contract::RouteTable& table = plan.route_tables[listener.route_table];
   MatchWalk walk(plan, table, core_, head);
@@ -39,7 +40,10 @@ Match Router::find_route(const Plan& plan, const contract::Listener& listener, c
   if (rule == kNone32) return out;
   out.route_table = listener.route_table;
   out.rule = rule;
-  out.service = choose_backend(table.routes[table.rules[rule].route]);
+  const contract::Route& route = table.routes[table.rules[rule].route];
+  const contract::Backend* const backend = choose_backend(route);
+  out.service = backend == nullptr ? kNone32 : backend->service;
+  out.actions = backend == nullptr ? route.actions : backend->actions;
   return out;
 }
 
@@ -58,12 +62,12 @@ bool Router::goes_to_green(const Plan& plan, const Service& service, const http:
 }
 
 // Each request draws anew: the split is right in the long run and does not follow keys, clients or connections.
-u32 Router::choose_backend(const contract::Route& route) {
-  if (route.weight_sum == 0) return kNone32;
+const contract::Backend* Router::choose_backend(const contract::Route& route) {
+  if (route.weight_sum == 0) return nullptr;
   const u64 draw = route.backends.size() == 1 ? 0 : reduce(mix(++draws_ ^ mix(core_)), route.weight_sum);
   for (const auto& backend : route.backends)
-    if (draw < backend.weight_end) return backend.service;
-  return kNone32;
+    if (draw < backend.weight_end) return &backend;
+  return nullptr;
 }
 
 void Router::count_endpoints(const Plan& plan, const Service& service) {

@@ -20,11 +20,16 @@ struct Match {
   u32 service = kNone32;      // index into plan.services; kNone32: no route (404), or with a rule: see below
   u32 route_table = kNone32;  // where the rule stands; kNone32: the listener's own service
   u32 rule = kNone32;         // index into the route table's rules
+  u32 actions = kNone32;      // index into plan.actions: what else happens to the request; kNone32: nothing
   bool scanned = false;       // Hyperscan was asked
   bool green = false;         // the service is the version that is being brought in
 
   // A rule matched, but every backend of it has weight 0: the Gateway API asks for status 500.
   bool no_backend() const { return service == kNone32 && rule != kNone32; }
+  // Bytes of the path that the rule's prefix covers.
+  u32 prefix_bytes(const contract::Plan& plan) const {
+    return rule == kNone32 ? 0 : plan.route_tables[route_table].rules[rule].prefix_bytes;
+  }
 };
 
 struct Pick {
@@ -55,7 +60,7 @@ class Router {
 
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
   bool goes_to_green(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head);
-  u32 choose_backend(const contract::Route& route);
+  const contract::Backend* choose_backend(const contract::Route& route);
 
   // A service without a table is served in turn, whatever its policy says.
   static bool in_turn(const contract::Service& service) {

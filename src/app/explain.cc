@@ -146,7 +146,7 @@ Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& re
           {"caller", e.caller}, {"access", e.access},
           {"policy", e.policy}, {"hash_input", e.hash_input}, {"hash", hash},
           {"slot", e.pick.slot == kNone32 ? Json(nullptr) : Json(e.pick.slot)}, {"walked", e.pick.walked},
-          {"panic", e.pick.panic}, {"looks", looks}, {"endpoint", e.endpoint}, {"outcome", e.outcome},
+          {"panic", e.pick.panic}, {"looks", looks}, {"actions", e.actions}, {"endpoint", e.endpoint}, {"outcome", e.outcome},
           {"plan_generation", plan.generation}};
 }
 

@@ -64,6 +64,17 @@ inline constexpr u32 kMaglevSlotsMax = 5'000'011;
 inline constexpr u32 kBoundPercentDefault = 125;
 inline constexpr u32 kPickWalkMax = 64;  // slots looked at before any healthy endpoint is taken
 
+// Actions of routes.
+inline constexpr u32 kFieldChangesMax = 32;         // names in one list of one place: set, add, remove
+inline constexpr u32 kFieldValueBytesMax = 4096;    // of a value as configured
+inline constexpr u32 kAnswerBodyBytesMax = 4096;    // Envoy: 4 KiB
+inline constexpr u32 kRewritePatternBytesMax = 512;
+inline constexpr u32 kRewriteCodeBytesMax = 16'384;  // of an expression, compiled
+inline constexpr u32 kRewriteGroupsMax = 9;          // \1 to \9
+inline constexpr u32 kRewriteMatchesMax = 16;        // replaced in one path
+inline constexpr u32 kRewriteStepsMax = 10'000;      // of the matcher, for one match
+inline constexpr u32 kFaultDelayMsMax = 300'000;
+
 // Flight recorder: events kept per core, 32 bytes each.
 inline constexpr u32 kRecorderEventsDefault = 16'384;
 inline constexpr u32 kRecorderEventsMax = 4'194'304;

@@ -15,6 +15,7 @@
 #include "src/base/cacheline.h"
 #include "src/base/types.h"
 #include "src/contract/access.h"
+#include "src/contract/actions.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
 #include "src/contract/outlier.h"
@@ -97,6 +98,7 @@ struct Listener {
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
+  u32 actions = kNone32;      // index into actions: of the default service
   std::string name = {};      // "auth-service:4000"
   std::string health_path = {};  // not empty: answers 200 here while the gateway is ready, 503 when it is not, 404 elsewhere
   // Front ends whose connections begin with a PROXY header that names the client; IPv4 networks as ::ffff:0:0/96 and more.
@@ -185,6 +187,8 @@ struct Plan {
   std::vector<u32> access_pieces;    // indexes into PatternDb::pieces that access rules look at; empty: no scan
   Ingress ingress;
   std::shared_ptr<const IngressAcl> ingress_acl;  // null when `ingress` refuses nobody
+  std::vector<Actions> actions;
+  std::shared_ptr<const SubstitutionDb> substitutions;  // null when no path is rewritten by an expression
   const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field

@@ -49,6 +49,7 @@ struct Condition {
 struct Rule {
   u32 route = 0;         // index into RouteTable::routes
   u32 path_pattern = kNone32;
+  u32 prefix_bytes = 0;  // of the path that its prefix covers, without a last slash
   std::string method;    // case-sensitive; empty is any
   std::vector<Condition> headers;
   std::vector<Condition> query;
@@ -58,12 +59,14 @@ struct Backend {
   u32 service = kNone32;  // index into plan.services
   u32 weight = 1;         // 0 gets nothing
   u64 weight_end = 1;     // sum of the weights up to and with this one
+  u32 actions = kNone32;  // index into plan.actions: all that happens to a request that goes there
 };
 
 struct Route {
   std::string name;
   std::vector<Backend> backends;
-  u64 weight_sum = 0;  // 0: the route matches and answers 500
+  u64 weight_sum = 0;     // 0: the route matches and answers 500, unless its actions answer
+  u32 actions = kNone32;  // index into plan.actions: of a route that answers by itself
 };
 
 // A run of rules with the same host and the same path.

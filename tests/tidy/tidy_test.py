@@ -65,6 +65,11 @@ class Includes(unittest.TestCase):
         self.assertNoBreach([f"{path} includes <{name}>" for path in files(*CODE) if not path.startswith(allowed)
                              for _, name in includes(path) if re.match(r"hs(/|\.h|_)", name)])
 
+    def test_pcre2_headers_stay_in_their_rooms(self):
+        allowed = ("dataplane/rewrite/", "control/compile/", "tests/")
+        self.assertNoBreach([f"{path} includes <{name}>" for path in files(*CODE) if not path.startswith(allowed)
+                             for _, name in includes(path) if name.startswith("pcre2")])
+
     def test_headers_have_pragma_once(self):
         self.assertNoBreach([path for path in files(".h") if "#pragma once" not in text(path)])
 

@@ -191,6 +191,7 @@ std::string explain_text(const Json& j) {
     say("looked at", plain(look["endpoint"]) + (look["maglev_slot"].is_null() ? "" : " in slot " + plain(look["maglev_slot"])) +
                          ": " + plain(look["outcome"]));
   say("endpoint", plain(j["endpoint"]));
+  for (const Json& action : j.value("actions", Json::array())) say("action", plain(action));
   say("outcome", plain(j["outcome"]));
   const std::string text = t.text();
   return text.substr(text.find('\n') + 1);

@@ -1,5 +1,5 @@
-// Replaces the global operator new of this test program by one that counts. In a file of its own, so that no call of it
-// is inlined next to a call of free.
+// Replaces the global operator new of this test program by one that counts, and malloc for libraries written in C. In a file of
+// its own, so that no call of it is inlined next to a call of free.
 
 #include <cstdlib>
 #include <new>
@@ -7,6 +7,14 @@
 namespace ringway::test {
 std::size_t allocations = 0;
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern "C" void* __libc_malloc(std::size_t bytes);
+extern "C" void* malloc(std::size_t bytes) noexcept {
+  ++ringway::test::allocations;
+  return __libc_malloc(bytes);
+}
+#endif
 
 void* operator new(std::size_t bytes) {
   ++ringway::test::allocations;

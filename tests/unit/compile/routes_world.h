@@ -94,9 +94,12 @@ class RouteWorld {
     ASSERT_TRUE(routes.has_value()) << routes.error()[0].message;
     world.plan.route_tables = std::move(routes->tables);
     world.plan.patterns = routes->patterns;
+    world.plan.actions = std::move(routes->actions);
+    world.plan.substitutions = routes->substitutions;
     listener.name = "shared";
     listener.route_table = routes->table_of[0];
     listener.service = config_.listeners[0].service;
+    listener.actions = listener.service >= routes->actions_of.size() ? kNone32 : routes->actions_of[listener.service];
     compiled_ = true;
   }
 

@@ -57,6 +57,9 @@ std::string service(const std::string& line) { return kGood + "    " + line + "\
 std::string gateway(const std::string& line) { return kGateway + "  " + line + "\n" + kServices; }  // line 5
 const std::string kRoutes = "listeners:\n  - name: edge\n    port: 8080\n    routes:\n      - ";  // 11..15
 std::string route(const std::string& line) { return kGood + kRoutes + line + "\n"; }
+// A route that does this and forwards, or answers.
+std::string act(const std::string& line) { return route(line + "\n        backends: [ { service: auth-service } ]"); }
+std::string answer(const std::string& line) { return route(line); }
 
 const Bad kBad[] = {
     {"Empty", "", "f.yaml:1:1: file is empty\n"},
@@ -131,6 +134,36 @@ const Bad kBad[] = {
     {"RouteToNowhere", route("backends: [ { service: auth-servce } ]"), "f.yaml:15:32: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"RouteWeightsZero", route("backends: [ { service: auth-service, weight: 0 } ]"), "f.yaml:15:19: backends: the weights are all zero\n"},
     {"RouteHostPort", route("{ hosts: [\"a:80\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"a:80\" is neither a host name nor \"*.\" and one; no port belongs here\n"},
+    {"RouteDoesNothing", route("{ matches: [] }"), "f.yaml:15:9: route needs backends, redirect or directResponse\n"},
+    {"RouteAnswersAndForwards", act("redirect: { scheme: https }"), "f.yaml:16:19: backends: has no effect in a route that answers itself\n"},
+    {"RouteAnswersTwice", answer("redirect: { scheme: https }\n        directResponse: { status: 200 }"), "f.yaml:16:25: directResponse: the route redirects already\n"},
+    {"RedirectStatus", answer("redirect: { status: 304 }"), "f.yaml:15:29: status: must be 301, 302, 303, 307 or 308\n"},
+    {"RedirectHostPort", answer("redirect: { host: \"a:80\" }"), "f.yaml:15:27: host: \"a:80\" is no host name; the port has a key of its own\n"},
+    {"AnswerBodyOf204", answer("directResponse: { status: 204, body: x }"), "f.yaml:15:46: body: an answer of status 204 has none\n"},
+    {"AnswerBodyTooLong", answer("directResponse: { status: 200, body: \"" + std::string(4097, 'x') + "\" }"), "f.yaml:15:46: body: must be at most 4096 bytes\n"},
+    {"RewriteTwoWays", act("rewrite: { replaceFullPath: /a, replacePrefixMatch: /b }"), "f.yaml:15:18: rewrite: one of replacePrefixMatch, replaceFullPath and regex\n"},
+    {"RewriteNothing", act("rewrite: {}"), "f.yaml:15:18: rewrite: says nothing\n"},
+    {"RewriteNoSlash", act("rewrite: { replaceFullPath: a }"), "f.yaml:15:37: replaceFullPath: must begin with '/', without spaces, '?' and '#', of at most 4096 characters\n"},
+    {"RewriteSpace", act("rewrite: { replacePrefixMatch: \"/a b\" }"), "f.yaml:15:40: replacePrefixMatch: must begin with '/', without spaces, '?' and '#', of at most 4096 characters\n"},
+    {"RewriteQuery", act("rewrite: { regex: { pattern: a, substitution: \"b?c\" } }"), "f.yaml:15:55: substitution: no spaces, '?' and '#', at most 4096 characters\n"},
+    {"RewriteHost", act("rewrite: { host: \"a b\" }"), "f.yaml:15:26: host: \"a b\" is no host, with or without a port\n"},
+    {"RewritePortRange", act("rewrite: { host: \"a:70000\" }"), "f.yaml:15:26: host: \"a:70000\" is no host, with or without a port\n"},
+    {"RewritePrefixOfExact", act("rewrite: { replacePrefixMatch: /b }\n        matches: [ { path: { type: exact, value: /a } } ]"), "f.yaml:15:40: replacePrefixMatch: a match of this route has a path that is no prefix\n"},
+    {"FieldHost", act("requestHeaders: { set: [ { name: Host, value: a } ] }"), "f.yaml:15:42: name: \"Host\" belongs to the gateway and cannot be changed; see rewrite.host\n"},
+    {"FieldLength", act("responseHeaders: { remove: [Content-Length] }"), "f.yaml:15:37: name: \"Content-Length\" belongs to the gateway and cannot be changed\n"},
+    {"FieldCoding", act("requestHeaders: { add: [ { name: transfer-encoding, value: a } ] }"), "f.yaml:15:42: name: \"transfer-encoding\" belongs to the gateway and cannot be changed\n"},
+    {"FieldPseudo", act("requestHeaders: { set: [ { name: \":path\", value: a } ] }"), "f.yaml:15:42: name: must be a token of 1 to 255 characters (RFC 9110 5.6.2)\n"},
+    {"FieldTwice", act("requestHeaders: { set: [ { name: X-A, value: a } ], remove: [x-a] }"), "f.yaml:15:42: name: \"X-A\" is changed twice\n"},
+    {"FieldValueLine", act("requestHeaders: { set: [ { name: x, value: \"a\\r\\nb\" } ] }"), "f.yaml:15:52: value: must be 1 to 4096 characters without control characters, and not begin or end with a space\n"},
+    {"FieldVariable", act("requestHeaders: { set: [ { name: x, value: \"%ROUTE_NAM%\" } ] }"), "f.yaml:15:52: value: %ROUTE_NAM% is no variable; did you mean %ROUTE_NAME%?\n"},
+    {"FieldVariableOpen", act("requestHeaders: { set: [ { name: x, value: \"10 %\" } ] }"), "f.yaml:15:52: value: a variable has no second percent sign; a percent sign is written %%\n"},
+    {"FieldVariableField", act("requestHeaders: { set: [ { name: x, value: \"%REQ(a b)%\" } ] }"), "f.yaml:15:52: value: %REQ(a b)%: a field name or :method, :path, :authority, :scheme belongs in REQ()\n"},
+    {"FieldOfService", service("requestHeaders: { remove: [te] }"), "f.yaml:11:32: name: \"te\" belongs to the gateway and cannot be changed\n"},
+    {"FaultNothing", act("fault: { header: x }"), "f.yaml:15:16: fault: needs delay or abort\n"},
+    {"FaultAbortNothing", act("fault: { abort: { percent: 1 } }"), "f.yaml:15:25: abort: needs status or grpcStatus\n"},
+    {"FaultPercent", act("fault: { delay: { milliseconds: 5, percent: 101 } }"), "f.yaml:15:53: percent: 101 is not within 0 to 100\n"},
+    {"MirrorOfHttp2", with(act("mirror: { service: auth-service }"), "appProtocol: http", "appProtocol: http2"), "f.yaml:15:28: service: a mirror speaks HTTP/1.1, and the appProtocol of \"auth-service\" is not http\n"},
+    {"MirrorNowhere", act("mirror: { service: auth-servce }"), "f.yaml:15:28: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"CoreAddressOutside", with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.1.5"), "f.yaml:2:71: coreAddresses: 10.80.1.5 to 10.80.1.5 is not all in the port's network\n"},
     {"CoreAddressesRunOut", with(with(kGood, "10.80.0.1/24", "10.80.0.1/24, coreAddresses: 10.80.0.254"), "[1]", "[1, 2]"), "f.yaml:2:71: coreAddresses: 10.80.0.254 to 10.80.0.255 is not all in the port's network\n"},
     {"CoreAddressIsPorts", with(with(kGood, "10.80.0.1/24", "10.80.0.2/24, coreAddresses: 10.80.0.1"), "[1]", "[1, 2]"), "f.yaml:2:71: coreAddresses: 10.80.0.1 to 10.80.0.2 contains the port's own address, its next hop or the address of gateway.dns\n"},
@@ -252,6 +285,30 @@ TEST(Load, Regex_KeepsItsPlaceForTheCompiler) {
   ASSERT_TRUE(config) << listing(config.error());
   EXPECT_EQ(config->listeners[0].routes[0].matches[0].path->mark, (Mark{15, 52}));
   EXPECT_EQ(config->listeners[0].routes[0].backends[0].service, 0u);
+}
+
+TEST(Load, Values_AreCutIntoTheirParts) {
+  const auto config = parse(act("requestHeaders: { add: [ { name: X, value: \"a%%b %REQ(X-In)%%REQ(:path)%c %PROTOCOL%\" } ] }"), "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  using contract::Variable;
+  std::string shown;
+  for (const auto& piece : config->listeners[0].routes[0].actions.request.add.at(0).value) {
+    shown += std::to_string(static_cast<int>(piece.what)) + piece.text + "|";
+  }
+  const auto number = [](Variable v) { return std::to_string(static_cast<int>(v)); };
+  EXPECT_EQ(shown, number(Variable::text) + "a%b |" + number(Variable::request_field) + "x-in|" + number(Variable::request_field) + ":path|" +
+                       number(Variable::text) + "c |" + number(Variable::protocol) + "|");
+}
+
+TEST(Load, Shares_AreMillionths) {
+  const auto config = parse(act("fault: { delay: { milliseconds: 5, percent: 0.01 }, abort: { grpcStatus: 14 } }"), "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  const contract::Fault& fault = *config->listeners[0].routes[0].actions.fault;
+  EXPECT_EQ(fault.delay_share, 100u);
+  EXPECT_EQ(fault.delay_us, 5000u);
+  EXPECT_EQ(fault.abort_share, contract::kShareOfAll);
+  EXPECT_EQ(fault.abort_grpc, 14);
+  EXPECT_EQ(fault.abort_status, 503);
 }
 
 TEST(Load, Examples_HaveNoProblemAndNoWarning) {
