@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 #include <set>
 
 #include "control/trace/document.h"
@@ -36,6 +37,16 @@ template <class Get>
 Json classes(const std::vector<const CoreStats*>& cores, Get get) {
   Json out = Json::object();
   for (u32 c = 0; c < 6; c++) out[kClassNames[c]] = sum(cores, [&](const CoreStats& s) { return get(s)[c].get(); });
+  return out;
+}
+
+// "2026-01-02T03:04:05Z"
+std::string utc_text(u64 unix_s) {
+  const time_t seconds = static_cast<time_t>(unix_s);
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  char out[32];
+  std::strftime(out, sizeof(out), "%FT%TZ", &parts);
   return out;
 }
 
@@ -136,33 +147,43 @@ Json Admin::services() const {
   return out;
 }
 
+std::string Admin::wall_clock(TimeUs at_us) const {
+  const TimeUs now_us = s_.now_us ? s_.now_us() : 0;
+  const u64 unix_us = s_.unix_us ? s_.unix_us() : 0;
+  return utc_text((unix_us + at_us - now_us) / 1'000'000);
+}
+
+Json Admin::endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const {
+  const auto number = [&](auto get) {
+    return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
+  };
+  const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
+  Json events = Json::object();
+  for (u32 o = 0; o < contract::kOutcomeCount; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
+  return {{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
+          {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
+          {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
+          {"checks", report.checks}, {"check_failures", report.failures},
+          {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
+          {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
+          {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+          {"active", number([](const auto& s) -> auto& { return s.active; })},
+          {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
+          {"connections", number([](const auto& s) -> auto& { return s.connections; })},
+          {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
+          {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events},
+          {"ejections", report.ejection.times},
+          {"ejection_cause", report.ejection.times == 0 ? Json(nullptr) : Json(health::kEjectionCauseNames[static_cast<u32>(report.ejection.cause)])},
+          {"ejected_until", report.ejection.out ? Json(wall_clock(report.ejection.until_us)) : Json(nullptr)}};
+}
+
 Json Admin::endpoints() const {
   Json out = Json::array();
   const auto plan = s_.plan();
   if (plan == nullptr) return out;
-  for (const contract::Service& service : plan->services) {
-    for (u32 e = 0; e < service.endpoint_count; e++) {
-      const contract::Endpoint& endpoint = plan->endpoints[service.first_endpoint + e];
-      const auto number = [&](auto get) {
-        return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
-      };
-      const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
-      Json events = Json::object();
-      for (u32 o = 0; o < 6; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
-      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
-                     {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
-                     {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
-                     {"checks", report.checks}, {"check_failures", report.failures},
-                     {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
-                     {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
-                     {"requests", number([](const auto& s) -> auto& { return s.requests; })},
-                     {"active", number([](const auto& s) -> auto& { return s.active; })},
-                     {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
-                     {"connections", number([](const auto& s) -> auto& { return s.connections; })},
-                     {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
-                     {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events}});
-    }
-  }
+  for (const contract::Service& service : plan->services)
+    for (u32 e = 0; e < service.endpoint_count; e++)
+      out.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
   return out;
 }
 
@@ -277,9 +298,9 @@ Response Admin::answer_record(const Request& request) const {
 }
 
 Response Admin::answer(const Request& request) const {
-  const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
-                                    "/counters", "/histograms", "/hosts", "/explain", "/trace", "/shifts"};
-  const std::set<std::string> changes{"/reload", "/drain", "/record", "/shift"};
+  const std::set<std::string> reads{"/status", "/ready", "/services", "/service", "/endpoints", "/connections", "/counters",
+                                    "/histograms", "/hosts", "/explain", "/trace", "/shifts"};
+  const std::set<std::string> changes{"/reload", "/drain", "/record", "/healthcheck", "/shift"};
   const bool writes = changes.contains(request.path);
   if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
   if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
@@ -304,6 +325,10 @@ Response Admin::answer(const Request& request) const {
     const auto at = request.query.find(name);
     return at == request.query.end() ? std::string(otherwise) : at->second;
   };
+  if (request.path == "/service") {
+    const Json out = service(value("name", ""));
+    return json(out, out.contains("error") ? 404 : 200);
+  }
   if (request.path == "/explain") {
     const std::string url = value("url", "");
     if (url.empty()) return sentence(400, "explain wants url=, for example http://auth-service:4000/validate");
@@ -313,6 +338,12 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/reload") {
     const ReloadAnswer out = s_.reload();
     return json({{"applied", out.applied}, {"problems", out.problems}, {"warnings", out.warnings}}, out.applied ? 200 : 409);
+  }
+  if (request.path == "/healthcheck") {
+    const std::string answer = value("answer", "");
+    if (answer != "fail" && answer != "ok") return sentence(400, "healthcheck wants answer=fail or answer=ok");
+    s_.answer_health(answer == "ok");
+    return json({{"healthcheck", answer}});
   }
   const std::string endpoint = value("endpoint", "");
   if (endpoint.empty()) {

@@ -98,6 +98,7 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     out.deployment = in.deployment;
     if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);
+    out.outlier = in.outlier;
     out.policy = in.balancing.policy;
     out.hash_on = in.balancing.hash_on;
     out.hash_name = in.balancing.hash_name;
@@ -110,6 +111,20 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
   }
 }
 
+void fill_health_endpoint(const config::GatewayConfig& gateway, contract::Plan& plan) {
+  const config::HealthEndpointConfig& in = gateway.health_endpoint;
+  if (in.port == 0) return;
+  std::vector<wire::Ip> addresses;
+  if (in.address) addresses.push_back(*in.address);
+  for (const config::PortConfig& port : gateway.ports) {
+    if (!in.address && port.address.v != 0) addresses.push_back(port.address);
+    if (!in.address && port.address6 != wire::Ip6{}) addresses.push_back(port.address6);
+  }
+  for (const wire::Ip& ip : addresses) {
+    plan.listeners.push_back({.ip = ip, .port = in.port, .name = "health:" + std::to_string(in.port), .health_path = in.path});
+  }
+}
+
 // Two listeners may end on one (address, port) only here: by an explicit VIP that another name was given.
 void fill_listeners(const config::Config& config, const VipMap& vips, const std::vector<u32>& table_of, contract::Plan& plan) {
   for (u32 i = 0; i < config.services.size(); ++i) {
@@ -117,7 +132,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), alias.proxies});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
       }
     }
   }
@@ -126,9 +141,10 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), in.proxies});
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}, in.proxies});
     }
   }
+  fill_health_endpoint(config.gateway, plan);
   std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });
 }
 

@@ -324,6 +324,16 @@ void check_vips(Reader& reader, const Config& config) {
       vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark);
     }
   }
+  const HealthEndpointConfig& health = config.gateway.health_endpoint;
+  if (health.port == 0) return;
+  const auto is_port = [&](const PortConfig& port) { return is_port_address(port, *health.address); };
+  if (health.address && std::ranges::none_of(config.gateway.ports, is_port)) {
+    vips.claim(*health.address, "gateway.healthEndpoint", health.mark);
+  }
+  for (const auto& [where, mark] : own) {
+    if (where.second != health.port || (health.address && *health.address != where.first)) continue;
+    reader.problem(health.mark, "healthEndpoint: " + to_string(where.first, where.second) + " is used by a listener" + at_line(mark));
+  }
 }
 
 void warn_reach(Reader& reader, const Config& config) {

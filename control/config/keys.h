@@ -27,7 +27,7 @@ inline constexpr bool kRequired = true;
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
@@ -46,8 +46,9 @@ inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerC
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
     {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
+inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
-                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
+                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
                                        {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
 inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
@@ -67,6 +68,15 @@ inline constexpr Key kRollbackList[] = {{"errorPercent"}, {"latencyP99Ms"}, {"mi
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
+inline constexpr Key kOutlierList[] = {
+#define RW_OUTLIER_SWITCH(field, key, value) {key},
+#define RW_OUTLIER_COUNT(field, key, value, least, most) {key},
+#define RW_OUTLIER_SECONDS(field, key, value, least, most) {key},
+#include "src/contract/outlier.def"
+#undef RW_OUTLIER_SWITCH
+#undef RW_OUTLIER_COUNT
+#undef RW_OUTLIER_SECONDS
+};
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
@@ -92,6 +102,7 @@ inline constexpr ObjectKeys kRecorder{"gateway.recorder", kRecorderList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
+inline constexpr ObjectKeys kHealthEndpoint{"gateway.healthEndpoint", kHealthEndpointList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
 inline constexpr ObjectKeys kAliasProxy{"services[].clientAliases[].acceptProxyProtocol", kAcceptProxyList};
@@ -108,6 +119,7 @@ inline constexpr ObjectKeys kTestTraffic{"services[].deployment.testTraffic", kT
 inline constexpr ObjectKeys kRollback{"services[].deployment.rollback", kRollbackList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
+inline constexpr ObjectKeys kOutlier{"services[].outlierDetection", kOutlierList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
@@ -120,8 +132,8 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
+    kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

@@ -442,6 +442,7 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
   check_head_fits(reader, budget_mark, head_mark, out);
   if (const auto recorder = map.get("recorder")) read_recorder(reader, *recorder, out.recorder);
   read_tap(reader, map, out);
+  read_health_endpoint(reader, map, out.health_endpoint);
 }
 
 }  // namespace ringway::config

@@ -239,6 +239,7 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_timeouts(reader, map, out);
   read_endpoints(reader, map, out);
   read_health(reader, map, out.health_check);
+  read_outlier(reader, map, out.outlier);
   read_balancing(reader, map, out);
   read_proxy_protocol(reader, map, out);
   read_resilience(reader, map, out);

@@ -32,8 +32,8 @@ tcp::EngineConfig engine_config(const WorkerConfig& c, lookup::AddressBook& book
 
 relay::RelayConfig relay_config(const WorkerConfig& c, lookup::AddressBook& book) {
   return {.core = c.core, .sessions = c.tcp.connections, .upstreams = c.tcp.connections, .probes = 1024, .h2 = c.h2, .seed = c.seed,
-          .send_budget_bytes = c.tcp.send_budget_bytes, .book = &book, .cores = std::max<u32>(1, static_cast<u32>(c.all_stats.size())),
-          .all_stats = c.all_stats};
+          .send_budget_bytes = c.tcp.send_budget_bytes, .book = &book, .board = c.board,
+          .cores = std::max<u32>(1, static_cast<u32>(c.all_stats.size())), .all_stats = c.all_stats};
 }
 
 bool same_address(const contract::Listener& a, const contract::Listener& b) { return a.ip == b.ip && a.port == b.port; }
@@ -199,6 +199,8 @@ u32 Worker::read_mail(TimeUs now_us) {
         adopt(*mail.plan, now_us);
         break;
       case contract::MailKind::probe: relay_.probe(mail.probe, *mail.plan, now_us); break;
+      case contract::MailKind::endpoint_left: relay_.endpoint_left(mail.endpoint_slot, mail.incarnation, now_us); break;
+      case contract::MailKind::endpoint_over: relay_.endpoint_over(mail.endpoint_slot, mail.incarnation, now_us); break;
       case contract::MailKind::drain: begin_drain(now_us + mail.drain_us); break;
       case contract::MailKind::stop: stopped_ = true; break;
       default: RW_ASSERT(false);  // the other kinds go from core to control

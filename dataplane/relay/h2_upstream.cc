@@ -169,6 +169,7 @@ void Relay::stream_broke(u32 index, const http::H2Event& event) {
   const bool malformed = !event.by_peer && event.error == http::H2Error::protocol_error;
   if (malformed) page().count(contract::Counter::bad_responses);
   if (malformed && !exchanges_[index].response_started) {
+    tell_control(exchanges_[index].plan->endpoints[exchanges_[index].endpoint], contract::Outcome::bad_response);
     return fail_exchange(index, 502, "the endpoint sent a malformed response", "UPE");
   }
   upstream_failed(index, contract::Outcome::reset,

@@ -6,6 +6,7 @@ namespace ringway::relay {
 
 namespace {
 
+constexpr u32 kPlacesPerPoll = 256;           // of connections to endpoints that are over
 constexpr u32 kHeadsPerStep = 16;             // pipelined requests of one session handled at a stretch
 constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is waited for
 
@@ -19,10 +20,12 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
       pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
+      failed_here_(contract::kEndpointsMax), over_(contract::kEndpointsMax),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
   run_queue_.reserve(config.sessions);
   freed_.reserve(contract::kServicesMax);
+  over_slots_.reserve(contract::kEndpointsMax);
 }
 
 Relay::~Relay() { abort_all(); }
@@ -34,12 +37,17 @@ u64 Relay::random() {  // xorshift64*: request ids need to differ, not to be sec
   return random_state_ * 0x2545'f491'4f6c'dd1dull;
 }
 
-void Relay::adopt(const contract::Plan& plan) { plan_ = &plan; }
+void Relay::adopt(const contract::Plan& plan) {
+  // The plan may have an endpoint again that is over now.
+  while (!over_slots_.empty()) end_over(~u32{0});
+  plan_ = &plan;
+}
 
 u32 Relay::run(TimeUs now_us) {
   now_us_ = now_us;
   h2_.bear(engine_.packet_share());
   u32 events = 0;
+  if (!over_slots_.empty()) [[unlikely]] end_over(kPlacesPerPoll);
   if (!run_queue_.empty()) {
     // Sessions that are made runnable meanwhile wait for the next poll.
     const u32 count = static_cast<u32>(run_queue_.size());

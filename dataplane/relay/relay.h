@@ -46,6 +46,7 @@ struct RelayConfig {
   u64 seed = 1;            // of request ids
   u32 send_budget_bytes = 262'144;  // of the TCP engine
   lookup::AddressBook* book = nullptr;  // the core's
+  const contract::HealthBoard* board = nullptr;
   u32 cores = 1;
   std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits over all of them; empty: this one
 };
@@ -64,6 +65,10 @@ class Relay {
   void adopt(const contract::Plan& plan);
   // Starts a health check; the outcome is mailed as probe_done.
   void probe(const contract::ProbeRef& ref, const contract::Plan& plan, TimeUs now_us);
+  // The endpoint takes no new exchanges: its idle connections end.
+  void endpoint_left(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
+  // And its drain time is over: the others end as well, in the polls that follow.
+  void endpoint_over(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
   // No new requests: idle sessions are closed, the others after their response (`Connection: close`).
   void drain();
   // Closes what is left, at the end of a drain.
@@ -141,6 +146,7 @@ class Relay {
   bool head_may_be_complete(const mbuf::Chain& in, u32 seen) const;
   Exchange& open_exchange(u32 session, u32 stream, u32 service);
   void begin_exchange(u32 session, u32 stream, bool ended);
+  void answer_health(u32 session, u32 stream, const contract::Listener& listener);
   void pump_request(u32 exchange);
   [[gnu::cold]] void note_request(const Session& session);
   void refuse(u32 session, http::Reject reject);
@@ -181,7 +187,17 @@ class Relay {
   void upstream_failed(u32 exchange, contract::Outcome outcome, Failure failure = Failure::connection);
   u64 expected_us(const Exchange& exchange) const;
   bool try_at_once(Exchange& exchange, bool processed);
-  void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome);
+  // For outlier detection. Successes are of interest only after a failure; of who is ejected nothing is.
+  void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+    if (outcome == contract::Outcome::success && !config_.board->suspected(endpoint.slot) && failed_here_[endpoint.slot] == 0) [[likely]] {
+      return;
+    }
+    mail_outcome(endpoint, outcome);
+  }
+  [[gnu::cold]] void mail_outcome(const contract::Endpoint& endpoint, contract::Outcome outcome);
+
+  // removed.cc: endpoints that have left
+  void end_over(u32 most);
 
   // retry.cc: another try
   bool is_whole(const Exchange& exchange) const;
@@ -242,6 +258,7 @@ class Relay {
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
   void abort_exchange(u32 exchange, http::H2Error error = http::H2Error::internal_error);
   void time_out(u32 exchange);
+  bool endpoint_is_late(const Exchange& exchange) const;
   void end_exchange(u32 exchange);
   void count_status(const Exchange& exchange, u16 status);
   TimeUs exchange_deadline(const Exchange& exchange) const;
@@ -320,6 +337,10 @@ class Relay {
   std::vector<u32> freed_;        // service slots where somebody may go on
   std::unique_ptr<ConcurrencyLimit[]> concurrency_;          // by service slot
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
+  std::vector<u8> failed_here_;  // by endpoint slot: control was told of a failure, and of no success since
+  std::vector<u32> over_;        // by endpoint slot: the incarnation whose exchanges end; 0: none
+  std::vector<contract::EndpointSlot> over_slots_;  // those that are not 0 there
+  u32 over_place_ = 0;           // the connection to look at next
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
   u32 exchanges_begun_ = 0;

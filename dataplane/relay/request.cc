@@ -124,7 +124,9 @@ void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool 
 void Relay::count_answer(const Session& s, u16 status) {
   page().count(contract::Counter::local_answers);
   page().recorder.note<EventKind::answered>({.half = status, .conn = s.conn.generation});
-  page().count(status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
+  page().count(status >= 500   ? contract::Counter::responses_5xx
+               : status >= 400 ? contract::Counter::responses_4xx
+                               : contract::Counter::responses_2xx);
 }
 
 // The request in `request_head_` goes no further than this answer.
@@ -139,6 +141,16 @@ void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, 
   reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;
   engine_.discard(s.conn, head.bytes);
   answer(index, reply);
+}
+
+// The gateway's own health, for whoever balances over gateways.
+void Relay::answer_health(u32 index, u32 stream, const contract::Listener& listener) {
+  const http::RequestHead& head = request_head_;
+  if (head.path_text() != listener.health_path) return turn_away(index, stream, 404, "health is not told here", {}, {});
+  if (head.method != http::Method::get && head.method != http::Method::head) {
+    return turn_away(index, stream, 501, "GET and HEAD ask for health", {}, {});
+  }
+  config_.board->ready() ? turn_away(index, stream, 200, "ok", {}, {}) : turn_away(index, stream, 503, "draining", {}, {});
 }
 
 // `stream`: the client's, kNone32 with HTTP/1.1.
@@ -178,6 +190,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);
   if (match.service == kNone32) {
+    if (listener != nullptr && !listener->health_path.empty()) return answer_health(index, stream, *listener);
     page().count(contract::Counter::no_route_found);
     if (match.no_backend()) return turn_away(index, stream, 500, "every backend of the route has weight 0", "flag", "NR");
     return turn_away(index, stream, 404, "no route matches this request", "flag", "NR");

@@ -10,6 +10,28 @@ namespace ringway::relay {
 using contract::EventKind;
 using Fields = contract::EventFields;
 
+namespace {
+
+constexpr TimeUs kLateUs = 1'000'000;  // an endpoint that took longer is late, whoever set the deadline
+
+}  // namespace
+
+namespace {
+
+// What an answer says of its endpoint's health. `grpc_status`: -1 when there is none.
+contract::Outcome outcome_of_answer(u16 status, i32 grpc_status) {
+  using contract::Outcome;
+  if (grpc_status >= 0 && status < 500) {
+    const u32 code = static_cast<u32>(grpc_status);
+    if (!http::is_grpc_failure(code)) return Outcome::success;
+    return http::is_grpc_gateway_failure(code) ? Outcome::gateway_error : Outcome::bad_status;
+  }
+  if (status < 500) return Outcome::success;
+  return status >= 502 && status <= 504 ? Outcome::gateway_error : Outcome::bad_status;
+}
+
+}  // namespace
+
 // Reads response heads from an HTTP/1.1 endpoint until the final one: interim ones pass, 101 makes a tunnel.
 void Relay::read_response(u32 index) {
   while (true) {
@@ -108,7 +130,7 @@ void Relay::begin_response(u32 index, bool ended) {
   count_status(x, head.status);
   note<EventKind::response>(x, [&] { return Fields{.half = head.status, .x = x.plan->endpoints[x.endpoint].slot}; });
   if (head.status >= 500) {
-    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+    tell_control(x.plan->endpoints[x.endpoint], outcome_of_answer(head.status, -1));
   } else if (grpc_status) {
     note_grpc_status(x, *grpc_status);
   } else if (!x.grpc) {
@@ -154,8 +176,9 @@ void Relay::begin_response(u32 index, bool ended) {
 
 // What a call came to, for the endpoint's health and for the counters.
 void Relay::note_grpc_status(const Exchange& x, u32 status) {
-  const bool failure = http::is_grpc_failure(status);
-  tell_control(x.plan->endpoints[x.endpoint], failure ? contract::Outcome::bad_status : contract::Outcome::success);
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  if (http::is_grpc_failure(status)) stats_.endpoints[endpoint.slot].grpc_failures.add();
+  tell_control(endpoint, outcome_of_answer(200, static_cast<i32>(status)));
   page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
 }
 
@@ -175,7 +198,7 @@ bool Relay::answered_badly(u32 index, const TryEnd& end, bool ended) {
   if (clean && !from.h2()) engine_.discard(from.conn, static_cast<u32>(ended ? head.bytes : whole));
   retry_after(index, *wait_us, clean ? After::keep : After::abort);
   stats_.endpoints[endpoint.slot].responses[std::min<u32>(end.status / 100, 5)].add();
-  tell_control(endpoint, contract::Outcome::bad_status);
+  tell_control(endpoint, outcome_of_answer(end.status, end.grpc_status));
   return true;
 }
 
@@ -282,9 +305,19 @@ void Relay::abort_exchange(u32 index, http::H2Error error) {
   end_exchange(index);
 }
 
+// Whether a deadline speaks against the endpoint: it has the whole request and said nothing. A deadline of the caller's own
+// does so only if it left some time, or callers could take endpoints out of rotation.
+bool Relay::endpoint_is_late(const Exchange& x) const {
+  if (x.endpoint == kNone32 || x.upstream == kNone32 || x.tunnel || !x.request_done || x.response_started) return false;
+  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
+  const bool callers_own = x.grpc_timeout_us != 0 && (timeouts.per_request_us == 0 || x.grpc_timeout_us < timeouts.per_request_us);
+  return !callers_own || now_us_ - x.attempt_started_us >= kLateUs;
+}
+
 // A deadline has passed (exchange_deadline).
 void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
+  if (endpoint_is_late(x)) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::timed_out);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   if (x.tunnel) return time_out_tunnel(index);
   page().count(contract::Counter::request_timeouts);

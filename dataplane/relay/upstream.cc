@@ -258,7 +258,15 @@ void Relay::upstream_timer(u32 index) {
   free_upstream(index, false);
 }
 
-void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+// The numbers that outlier detection sweeps over, and the mail that it decides by at once.
+void Relay::mail_outcome(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+  using contract::Outcome;
+  const bool broken = outcome == Outcome::connect_failed || outcome == Outcome::timed_out || outcome == Outcome::reset;
+  auto& numbers = stats_.endpoints[endpoint.slot];
+  if (outcome != Outcome::success) (broken ? numbers.broken : numbers.bad_answers).add();
+  // What comes from one that is out decides nothing, and may be much: nobody else may be left.
+  if ((config_.board->word(endpoint.slot) & contract::kHealthEjected) != 0) return;
+  failed_here_[endpoint.slot] = outcome == Outcome::success ? 0 : 1;
   contract::Mail mail;
   mail.kind = contract::MailKind::endpoint_event;
   mail.outcome = outcome;

@@ -4,7 +4,8 @@
 // Brings the dataplane up (EAL, Gateway), publishes the first plan, then turns a loop: signals, file changes, requests
 // of the admin server, mail from the cores, health checks. Reload is one function whoever asks for it: SIGHUP, a
 // changed file, `ringwayctl reload`; a file with problems changes nothing. SIGTERM or SIGINT drains: no new
-// connections, `Connection: close`, a deadline; a second one stops at once.
+// connections, `Connection: close`, a deadline; a second one stops at once. With a health endpoint that fails first, for as
+// long as whoever balances over gateways needs to see it.
 //
 // The caller's thread becomes the control thread (EAL's main lcore). The admin server's thread only posts to it.
 
@@ -43,6 +44,8 @@ class Lifecycle {
 
   bool start();
   bool publish_plan(const config::Config& config, std::vector<config::Problem>& problems);
+  void make_checker();
+  void make_shifter();
   void open_control();
   bool open_admin();
   void loop();
@@ -55,6 +58,8 @@ class Lifecycle {
 
   admin::ReloadAnswer reload(const char* why);
   void begin_drain(const char* why);
+  void close_connections();
+  void say_ready();
   void begin_stop();
   bool drain_endpoint(const std::string& id, bool undo);
   admin::Json status() const;
@@ -92,6 +97,9 @@ class Lifecycle {
 
   std::atomic<bool> all_adopted_{false};
   u64 anchored_ns_ = 0;
+  bool told_to_fail_ = false;     // by an operator: the health endpoint
+  TimeUs close_at_us_ = 0;        // draining: when connections are told to close; 0: they have been
+  u64 drain_owed_ = 0;            // cores whose inbox had no room for it
   u32 drained_cores_ = 0;
   TimeUs drain_deadline_us_ = 0;
 };

@@ -16,6 +16,7 @@
 #include "src/base/types.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/outlier.h"
 #include "src/contract/resilience.h"
 #include "src/contract/routes.h"
 #include "src/contract/shift.h"
@@ -71,6 +72,7 @@ struct Service {
   CircuitBreakers breakers;
   Deployment deployment;
   HealthCheck health_check;
+  OutlierDetection outlier;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
   std::string hash_name;         // of the header (lower case), cookie or query parameter
@@ -86,15 +88,17 @@ struct Service {
   bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };
 
-// Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
+// Where clients connect: a VIP of an alias, or a shared listener with a route table, or the gateway's own health endpoint.
+// One for each family.
 struct Listener {
   wire::Ip ip;
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
-  std::string name;           // "auth-service:4000"
+  std::string name = {};      // "auth-service:4000"
+  std::string health_path = {};  // not empty: answers 200 here while the gateway is ready, 503 when it is not, 404 elsewhere
   // Front ends whose connections begin with a PROXY header that names the client; IPv4 networks as ::ffff:0:0/96 and more.
-  std::vector<wire::Ip6Prefix> proxies;
+  std::vector<wire::Ip6Prefix> proxies = {};
 
   bool is_proxy(const wire::Ip& peer) const {
     for (const wire::Ip6Prefix& p : proxies) {

@@ -70,6 +70,9 @@ struct EndpointStats {
   Cell requests, responses[6];
   Cell active;                  // exchanges now: what bounded load reads
   Cell connections, connect_failures, resets;
+  // What outlier detection counts against it: answers that are failures, and what broke before an answer. The third: of
+  // the first, those that stand among `responses` as 2xx.
+  Cell bad_answers, broken, grpc_failures;
 };
 
 struct RW_CACHE_ALIGNED CorePage {

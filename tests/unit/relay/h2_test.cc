@@ -49,10 +49,10 @@ TEST_F(H2RelayTest, RetriesOfManyStreamsEachBeginAtTheirTime) {
   plan->services[0].retry.budget_percent = 100;
   world->server_app = [this] { run_h2_server(); };
   adopt(2);
-  u32 asked = 0;
+  plan->services[0].retry.attempt_count = true;
   respond = [&](Peer& peer, u32 stream, Message& message) {
     if (!message.ended) return;
-    const bool busy = ++asked <= 20;
+    const bool busy = message.head.find("x-envoy-attempt-count: 1") != std::string::npos;
     respond_with(stream, busy ? "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" : kOk, busy ? "" : "hello");
     server_side->h2.release(stream, http::H2Error::no_error);
     peer.streams.erase(stream);
