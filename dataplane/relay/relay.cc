@@ -238,8 +238,6 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
   if ((event.bits & tcp::kConnected) != 0) {
     u.state = UpstreamState::busy;
     stats_.endpoints[u.slot].connections.add();
-    // All that can be said of an endpoint of a TCP service.
-    if (exchanges_[x].tunnel) tell_control(exchanges_[x].plan->endpoints[exchanges_[x].endpoint], contract::Outcome::success);
   }
   if (closed && exchanges_[x].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(x);
   const bool opened = u.state == UpstreamState::busy;

@@ -50,14 +50,11 @@ void Relay::pump_tunnel(u32 index) {
     }
     return moved;
   };
+  const bool fresh = !x.body_started;
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
   numbers.bytes_in.add(move(client, endpoint, x.request_done));
-  const u32 answered = move(endpoint, client, x.response_done);
-  numbers.bytes_out.add(answered);
-  if (answered > 0 && !x.response_started) {
-    x.response_started = true;
-    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
-  }
+  numbers.bytes_out.add(move(endpoint, client, x.response_done));
+  if (fresh && x.body_started) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
   if (short_of_memory) {
     page().count(contract::Verdict::no_mbuf);
     return abort_exchange(index);

@@ -147,7 +147,7 @@ TEST_F(OutcomeTest, AnAnswerOnAStreamThatLacksItsContentIsToldAsBad) {
   EXPECT_EQ(told(), Outcomes{Outcome::bad_response});
 }
 
-TEST_F(OutcomeTest, OfATcpServiceConnectionsAreTold) {
+TEST_F(OutcomeTest, OfATcpServiceConnectionsAreToldThatFailedAndThoseThatServe) {
   start(1, contract::AppProtocol::tcp);
   world->server.tcp().unlisten(test::World::endpoint_ip(0), 8080);
   plan->services[0].retry.retries = 0;
@@ -155,8 +155,10 @@ TEST_F(OutcomeTest, OfATcpServiceConnectionsAreTold) {
   world->run_for(2000);
   EXPECT_EQ(told(), Outcomes{Outcome::connect_failed});
   world->server.tcp().listen(test::World::endpoint_ip(0), 8080, 0);
-  connect();
+  const u32 c = connect();
   world->run_for(2000);
+  EXPECT_EQ(told(), Outcomes{}) << "it may still be reset";
+  say(c, "the first byte");
   EXPECT_EQ(told(), Outcomes{Outcome::success});
 }
 
