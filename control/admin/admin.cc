@@ -127,12 +127,17 @@ Json Admin::services() const {
     Json listeners = Json::array();
     for (const auto& l : plan->listeners)
       if (l.service == i) listeners.push_back({{"name", l.name}, {"address", to_string(l.ip)}, {"port", l.port}});
-    u32 healthy = 0;
-    for (u32 e = 0; e < service.endpoint_count; e++)
-      healthy += s_.board->may_pick(plan->endpoints[service.first_endpoint + e].slot) ? 1u : 0u;
+    u32 healthy = 0, ejected = 0;
+    u64 ejections = 0;
+    for (u32 e = 0; e < service.endpoint_count; e++) {
+      const contract::EndpointSlot slot = plan->endpoints[service.first_endpoint + e].slot;
+      healthy += s_.board->may_pick(slot) ? 1u : 0u;
+      ejected += (s_.board->word(slot) & contract::kHealthEjected) != 0 ? 1u : 0u;
+      ejections += s_.health ? s_.health(slot).ejection.times : 0u;
+    }
     out.push_back({{"service", service.discovery_name}, {"port_name", service.port_name},
                    {"protocol", protocol_name(service.app_protocol)}, {"listeners", listeners},
-                   {"endpoints", service.endpoint_count}, {"healthy", healthy},
+                   {"endpoints", service.endpoint_count}, {"healthy", healthy}, {"ejected", ejected}, {"ejections", ejections},
                    {"requests", number([](const auto& s) -> auto& { return s.requests; })},
                    {"active", number([](const auto& s) -> auto& { return s.active; })},
                    {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.services[service.slot].responses; })},

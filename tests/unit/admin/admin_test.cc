@@ -215,6 +215,9 @@ TEST_F(Served, Endpoints_SayHowOftenAndUntilWhenTheyAreEjected) {
   EXPECT_EQ(j[1]["ejections"], 0);
   EXPECT_EQ(j[1]["ejection_cause"], nullptr);
   EXPECT_EQ(j[1]["ejected_until"], nullptr);
+  gateway.board.set(4, contract::kHealthEjected);
+  EXPECT_EQ(get("/services")[0]["ejected"], 1);
+  EXPECT_EQ(get("/services")[0]["ejections"], 1);
 }
 
 TEST_F(Served, Healthcheck_IsToldByPostWhatToAnswer) {
