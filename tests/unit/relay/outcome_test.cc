@@ -1,5 +1,7 @@
 // What a core tells of its endpoints: failures always, successes when somebody waits for one. See fixture.h.
 
+#include <algorithm>
+
 #include "tests/unit/relay/h2_fixture.h"
 
 namespace ringway {
@@ -118,10 +120,9 @@ TEST_F(OutcomeTest, GrpcStatusesThatHttpWouldCall5xxAreFailures) {
   std::string failures;
   for (code = 0; code <= 16; ++code) {
     ask_h2(kGrpcCall + "Transfer-Encoding: chunked\r\n\r\n", "question");
-    for (const Outcome outcome : told()) {
-      if (outcome == Outcome::bad_status) failures += std::to_string(code) + " ";
-      if (outcome == Outcome::gateway_error) failures += std::to_string(code) + "g ";
-    }
+    const Outcomes outcomes = told();  // several where it was tried again
+    if (std::ranges::count(outcomes, Outcome::bad_status) > 0) failures += std::to_string(code) + " ";
+    if (std::ranges::count(outcomes, Outcome::gateway_error) > 0) failures += std::to_string(code) + "g ";
   }
   // UNKNOWN 500, DEADLINE_EXCEEDED 504, UNIMPLEMENTED 501, INTERNAL 500, UNAVAILABLE 503, DATA_LOSS 500.
   EXPECT_EQ(failures, "2 4g 12 13 14g 15 ");
@@ -153,7 +154,9 @@ TEST_F(OutcomeTest, OfATcpServiceConnectionsAreToldThatFailedAndThoseThatServe) 
   plan->services[0].retry.retries = 0;
   connect();
   world->run_for(2000);
-  EXPECT_EQ(told(), Outcomes{Outcome::connect_failed});
+  const Outcomes failures = told();  // several when it is tried again
+  EXPECT_FALSE(failures.empty());
+  for (const Outcome outcome : failures) EXPECT_EQ(outcome, Outcome::connect_failed);
   world->server.tcp().listen(test::World::endpoint_ip(0), 8080, 0);
   const u32 c = connect();
   world->run_for(2000);
