@@ -39,6 +39,7 @@ bool Relay::read_announcement(u32 index) {
     s.tuple.remote = config_.book->name(header.ends->source);
     s.tuple.remote_port = header.ends->source_port;
     config_.book->hold(s.tuple.remote);
+    s.source = contract::kNoSource;  // that of the front end
   }
   s.state = SessionState::reading_head;
   s.waiting_since_us = now_us_;
