@@ -347,6 +347,7 @@ void check(Reader& reader, Config& config) {
   check_vip_range6(reader, config);
   check_endpoints(reader, config);
   check_vips(reader, config);
+  check_balancing(reader, config);
   warn_reach(reader, config);
 }
 

@@ -26,7 +26,7 @@ inline constexpr bool kRequired = true;
 
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
-    {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
+    {"name"}, {"namespace"}, {"zone"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
@@ -51,11 +51,15 @@ inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"
                                        {"balancing"}, {"drainSeconds"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
-inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
+inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}, {"priority"}, {"labels"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
-inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
-inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
+inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"minRingSize"}, {"maxRingSize"}, {"choiceCount"},
+                                         {"slowStart"}, {"zoneAware"}, {"subset"}, {"panicPercent"}};
+inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}, {"ttlSeconds"}, {"path"}};
+inline constexpr Key kSlowStartList[] = {{"seconds", kRequired}, {"aggression"}, {"minWeightPercent"}};
+inline constexpr Key kZoneAwareList[] = {{"enabled"}, {"minEndpoints"}, {"forceLocalZone"}};
+inline constexpr Key kSubsetList[] = {{"header", kRequired}, {"label", kRequired}, {"fallback"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
                                         {"routes"}};
 inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"backends", kRequired}};
@@ -86,6 +90,9 @@ inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
+inline constexpr ObjectKeys kSlowStart{"services[].balancing.slowStart", kSlowStartList};
+inline constexpr ObjectKeys kZoneAware{"services[].balancing.zoneAware", kZoneAwareList};
+inline constexpr ObjectKeys kSubset{"services[].balancing.subset", kSubsetList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
 inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
 inline constexpr ObjectKeys kMatch{"listeners[].routes[].matches[]", kMatchList};
@@ -96,7 +103,7 @@ inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackend
 
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kHealth, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

@@ -15,13 +15,19 @@ std::vector<Problem> read(std::string_view text, std::string file, Config& confi
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
+void read_balancing(Reader& reader, const Map& map, ServiceConfig& service);
+// priority and labels of services[].endpoints[].
+void read_place(Reader& reader, const Map& map, EndpointConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
+void check_balancing(Reader& reader, const Config& config);
 
 // ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
 bool valid_dns_name(std::string_view name);
 // RFC 9110 5.6.2 token.
 bool valid_token(std::string_view text);
 std::string lower_case(std::string_view text);
+// Visible ASCII, no blank.
+bool printable(std::string_view text);
 
 }  // namespace ringway::config

@@ -278,6 +278,16 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
 }
 
 template <class W>
+[[gnu::noinline, gnu::cold]] void write_cookie(W& w, const SetCookie& cookie) {
+  w.literal("Set-Cookie: ");
+  w.text(cookie.name);
+  w.literal("=");
+  w.text(cookie.value);
+  w.text(cookie.attributes);
+  w.literal("\r\n");
+}
+
+template <class W>
 u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
@@ -303,6 +313,7 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
+  if (!edit.cookie.name.empty()) write_cookie(w, edit.cookie);
   write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
@@ -322,7 +333,8 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
+  const std::size_t cookie = edit.cookie.name.size() + edit.cookie.value.size() + edit.cookie.attributes.size();
+  if (out.size() >= head.bytes + edit.via.size() + cookie + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
   return put_response(Writer<false>(out), head, edit);
 }
 

@@ -132,6 +132,7 @@ struct Exchange {
   TimeUs attempt_started_us = 0;
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
+  u64 cookie = 0;                 // the client gets it with the response; 0: none
 };
 
 struct Probe {

@@ -21,6 +21,7 @@
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/mbuf/pools.h"
 #include "dataplane/relay/objects.h"
+#include "dataplane/route/key.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/slab.h"
@@ -194,6 +195,7 @@ class Relay {
   void read_response(u32 exchange);
   void begin_response(u32 exchange, bool ended);
   void forward_interim(u32 exchange);
+  [[gnu::cold]] http::SetCookie cookie_of(const Exchange& exchange, std::array<char, route::kCookieBytes>& text) const;
   void send_response_head(u32 exchange, const http::ResponseEdit& edit, bool end);
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void bad_response(u32 exchange, http::Reject reject);

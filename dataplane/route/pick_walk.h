@@ -2,7 +2,8 @@
 // The walk from a first choice to an endpoint that may be picked: the body of Router::pick, open to a trace.
 //
 // Included by router.cc (with a trace that is nothing) and explain.cc (with one that writes down each look), so that
-// an explanation runs the very code that it explains. On the thread of the Router.
+// an explanation runs the very code that it explains. On the thread of the Router. Picks of services with pools use the
+// same walk: pick_pool.h.
 //
 // Order of preference: healthy, below the bound and not to be avoided; then healthy but over the bound; then to be
 // avoided. Below the panic threshold "healthy" reads "proven and not draining". The walk goes slot by slot, at most
@@ -19,22 +20,38 @@
 namespace ringway::route {
 
 // Why a look did not end in a pick.
-enum class Passed : u8 { taken, unhealthy, avoided, over_bound, not_its_turn };
+enum class Passed : u8 { taken, unhealthy, avoided, over_bound, not_its_turn, drawn, slow_start };
 
+// A trace hears of everything that decides; this one of nothing.
 struct NoTrace {
-  void look(u32 /*endpoint*/, u32 /*maglev_slot*/, Passed) {}
+  void look(u32 /*endpoint*/, u32 /*slot*/, Passed) {}
   void restart() {}
+  void key(const contract::Service&, contract::HashOn /*used*/, std::string_view /*text*/) {}
+  void new_cookie(std::string_view /*value*/) {}
+  void subset(const contract::Service&, const contract::Subset*, std::string_view /*value*/) {}
+  void level(const contract::EndpointPool&, const Census&, u32 /*percent*/) {}
+  void zone(const contract::EndpointPool&, u32 /*zone*/) {}
 };
 
-template <class Trace>
+// `pooled`: what is looked at is the pools of `levels`, one after the other, instead of the service as a whole.
+template <class Trace, bool pooled>
 class Router::Walk {
  public:
   Walk(Router& router, const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
-       bool bounded, Trace& trace)
-      : r_(router), plan_(plan), service_(service), avoid_(avoid), bounded_(bounded), trace_(trace),
-        census_(router.census_[service.slot]), service_active_(router.stats_.services[service.slot].active.get()) {
+       bool bounded, Trace& trace, std::span<const contract::EndpointPool> levels = {})
+      : r_(router), plan_(plan), service_(service), avoid_(avoid), bounded_(bounded), trace_(trace), levels_(levels),
+        census_(&router.census_[pooled ? levels[0].slot : service.slot]), counted_(census_),
+        service_active_(router.stats_.services[service.slot].active.get()) {
     const u32 refresh = std::max(service.endpoint_count, 64u);
-    if (census_.generation != plan.generation || ++census_.age > refresh) r_.count_endpoints(plan, service);
+    const bool grows = pooled && census_->slow_starting && r_.board_.now_us() != census_->counted_us;
+    if (census_->generation != plan.generation || ++census_->age > refresh || grows) renew();
+  }
+
+  // From now on it is about this pool.
+  void enter(const contract::EndpointPool& pool) {
+    census_ = &r_.census_[pool.slot];
+    panic_known_ = false;
+    out.panic = false;
   }
 
   // Looks at the endpoint of that index within the service; true: it is to be picked.
@@ -51,6 +68,11 @@ class Router::Walk {
     ++out.walked;
     return false;
   }
+  // The same without taking it.
+  Passed consider(u32 index) {
+    const u32 id = service_.first_endpoint + index;
+    return judge(id, plan_.endpoints[id]);
+  }
 
   // Nobody stood every test: the best of who was passed over.
   void settle() {
@@ -65,14 +87,17 @@ class Router::Walk {
 
   // Nothing at all was found on a count that was not made just now: the board may have changed since.
   bool worth_another_walk() {
-    if (out.endpoint != kNone32 || out.panic || census_.age == 0) return false;
-    r_.count_endpoints(plan_, service_);
-    out.panic = in_panic(census_, service_.panic_percent);
+    if (out.endpoint != kNone32 || out.panic || counted_->age == 0) return false;
+    renew();
+    out.panic = census_->panic;
+    if constexpr (pooled) {
+      for (const contract::EndpointPool& pool : levels_) out.panic = out.panic || r_.census_[pool.slot].panic;
+    }
     if (out.panic) trace_.restart();
     return out.panic;
   }
 
-  const Census& census() const { return census_; }
+  const Census& census() const { return *census_; }
 
   Pick out;
 
@@ -85,7 +110,7 @@ class Router::Walk {
       return Passed::avoided;
     }
     if (bounded_ && over_bound(r_.stats_.endpoints[endpoint.slot].active.get(), service_active_, endpoint.weight,
-                               out.panic ? census_.proven_weight : census_.healthy_weight, service_.bound_percent)) {
+                               census_->bound_weight, service_.bound_percent)) {
       if (over_ == kNone32) over_ = id;
       return Passed::over_bound;
     }
@@ -97,11 +122,21 @@ class Router::Walk {
   bool panic_now() {
     if (!panic_known_) {
       panic_known_ = true;
-      if (census_.age * 8 >= service_.endpoint_count || census_.healthy == service_.endpoint_count)
-        r_.count_endpoints(plan_, service_);
-      out.panic = in_panic(census_, service_.panic_percent);
+      if (counted_->age * 8 >= service_.endpoint_count || everybody_healthy()) renew();
+      out.panic = census_->panic;
     }
     return out.panic;
+  }
+  bool everybody_healthy() const {
+    if constexpr (pooled) return census_->healthy == census_->proven;
+    return census_->healthy == service_.endpoint_count;
+  }
+  void renew() {
+    if constexpr (pooled) {
+      r_.count_pools(plan_, service_, levels_);
+    } else {
+      r_.count_endpoints(plan_, service_);
+    }
   }
 
   Router& r_;
@@ -110,7 +145,9 @@ class Router::Walk {
   std::span<const u32> avoid_;
   const bool bounded_;
   Trace& trace_;
-  Census& census_;
+  std::span<const contract::EndpointPool> levels_;
+  Census* census_;   // of what is looked at
+  Census* counted_;  // that says how old the count is
   const u64 service_active_;
   bool panic_known_ = false;
   u32 over_ = kNone32;     // first of each kind that was passed over
@@ -120,7 +157,7 @@ class Router::Walk {
 template <class Trace>
 Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash,
                          std::span<const u32> avoid, Trace& trace) {
-  Walk<Trace> walk(*this, plan, service, avoid, true, trace);
+  Walk<Trace, false> walk(*this, plan, service, avoid, true, trace);
   const u32 slots = static_cast<u32>(service.maglev.size());
   const u32 first = lookup::maglev_slot(hash, slots);
   walk.out.hash = hash;
@@ -141,7 +178,7 @@ Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& se
 template <class Trace>
 Pick Router::pick_in_turn(const contract::Plan& plan, const contract::Service& service, std::span<const u32> avoid,
                           Trace& trace) {
-  Walk<Trace> walk(*this, plan, service, avoid, false, trace);
+  Walk<Trace, false> walk(*this, plan, service, avoid, false, trace);
   const u32 count = service.endpoint_count;
   u32& next = next_in_turn_[service.slot];
   // Cores begin at different endpoints, or all of them would call on the first one first.
