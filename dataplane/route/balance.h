@@ -25,6 +25,7 @@ struct Census {
   u64 healthy_weight = 0;
   u64 proven_weight = 0;
   u64 bound_weight = 0;      // whose share of the service's exchanges the bound is measured by
+  u64 active = 0;            // exchanges of this core, when it was counted
   TimeUs counted_us = 0;     // by the board's clock
   u32 weight_max = 1;        // of the healthy ones, in panic of the proven ones
   u32 age = 0;               // picks since
@@ -67,7 +68,7 @@ inline u32 scaled_weight(u32 weight, u32 share) {
   return std::max(1u, static_cast<u32>(u64{weight} * share >> 4));
 }
 
-// 2^32 / (active + 1), exact to a thousandth: from a table up to 1023, above it by the leading ten bits.
+// 2^32 / (active + 1), exact to two thousandths: from a table up to 1023, above it by the leading ten bits.
 inline u64 reciprocal(u64 active) {
   static constexpr std::array<u32, 1024> kTable = [] {
     std::array<u32, 1024> table{};

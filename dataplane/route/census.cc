@@ -73,14 +73,18 @@ void Router::count_pool(const Plan& plan, const Service& service, const Endpoint
       c.slow_starting = c.slow_starting || weight_now(service, endpoint) < endpoint.weight * kWeightScale;
     }
   }
-  // The bound is measured by the exchanges of the whole service: of these the pool has so large a part.
-  const u64 service_active = stats_.services[service.slot].active.get();
-  const bool whole = service.pools.levels == 1 && !pool.of_subset;
-  c.bound_weight = c.healthy_weight;
-  if (!whole && active < service_active) {
-    c.bound_weight = std::min(kBoundWeightMax, c.healthy_weight * (service_active + 1) / (active + 1));
-  }
+  c.active = active;
   census_[pool.slot] = c;
+}
+
+// The bound is measured by the exchanges of the whole service, of which the pool has a part: what it has now, but at least
+// what its load, and of a subset its weight, make it worth, or a pool whose part grows would be over the bound.
+static u64 bound_weight(const Service& service, const EndpointPool& pool, const Census& c, u32 load_percent, u64 service_active) {
+  const u64 weight = c.panic ? c.proven_weight : c.healthy_weight;
+  const u64 worth = pool.of_subset ? std::max(weight, service.weight_sum) : weight;
+  const u64 most = std::min(kBoundWeightMax, worth * 100 / std::max(load_percent, 1u));
+  const u64 now = weight * (service_active + 1) / (std::min(c.active, service_active) + 1);
+  return std::clamp(now, weight, std::max(weight, most));
 }
 
 void Router::count_pools(const Plan& plan, const Service& service, std::span<const EndpointPool> levels) {
@@ -96,11 +100,8 @@ void Router::count_pools(const Plan& plan, const Service& service, std::span<con
     Census& c = census_[levels[l].slot];
     c.load_end = loads[l].load_end;
     c.panic = loads[l].panic;
-    if (c.panic && c.healthy_weight != 0) {
-      c.bound_weight = std::min(kBoundWeightMax, c.bound_weight * c.proven_weight / c.healthy_weight);
-    } else if (c.panic) {
-      c.bound_weight = c.proven_weight;
-    }
+    const u32 load = loads[l].load_end - (l == 0 ? 0 : loads[l - 1].load_end);
+    c.bound_weight = bound_weight(service, levels[l], c, load, stats_.services[service.slot].active.get());
     weigh_zones(plan, service, levels[l]);
   }
 }

@@ -52,6 +52,7 @@ class Router::Walk {
     census_ = &r_.census_[pool.slot];
     panic_known_ = false;
     out.panic = false;
+    if (census_->generation != plan_.generation) renew();  // another plan has counted in its place
   }
 
   // Looks at the endpoint of that index within the service; true: it is to be picked.

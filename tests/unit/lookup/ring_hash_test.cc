@@ -65,7 +65,7 @@ TEST(Ring, Points_AreHashesOfNameAndNumber) {
   const MaglevEndpoint two[] = {{"a", 1}, {"b", 1}};
   const Ring ring = build_ring(two, 4, 4);
   std::vector<std::pair<u64, u16>> expected;
-  for (const u16 e : {0, 1})
+  for (const u16 e : {u16{0}, u16{1}})
     for (const char* n : {"_0", "_1"}) expected.emplace_back(hash_bytes(std::string(two[e].identity) + n, 0), e);
   std::sort(expected.begin(), expected.end());
   ASSERT_EQ(ring.size(), 4u);
@@ -110,8 +110,11 @@ TEST(Ring, EndpointLeavesOrComes_OnlyItsOwnKeysMove) {
     const u64 hash = random();
     const auto owner = all.endpoints[before.owners[before.find(hash)]].identity;
     const auto heir = fewer[after.owners[after.find(hash)]].identity;
-    if (owner == all.endpoints[4].identity) ++moved;
-    else ASSERT_EQ(heir, owner);
+    if (owner == all.endpoints[4].identity) {
+      ++moved;
+    } else {
+      ASSERT_EQ(heir, owner);
+    }
   }
   EXPECT_NEAR(moved, kKeys / 10.0, kKeys / 10.0 * 0.25);  // its share: 200 arcs, 7 % standard deviation
 }
