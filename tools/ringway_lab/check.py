@@ -127,11 +127,12 @@ def in_the_lab(program, *runs):
 
 def e2e():
     """The gateway in namespaces with curl, wrk, nginx, dig and a raw-socket abuser."""
-    def share(name, core):
-        return f"e2e-{name}", ["--share", name], core
+    def share(name, core, *more):
+        return "-".join(["e2e", name, *more[1:]]), ["--share", name, *more], core
     last = os.cpu_count() - 1
     count = in_the_lab("tests/e2e/run.py", share("alone", last))
-    count.add(in_the_lab("tests/e2e/run.py", share("working", last), share("waiting", 0)))
+    waiting = [share("waiting", 0, "--family", family) for family in ("4", "6")]
+    count.add(in_the_lab("tests/e2e/run.py", share("working", last), *waiting))
     return count
 
 
