@@ -82,8 +82,12 @@ class Router::PoolPick {
       trace_.level(pool, walk_.census(), walk_.census().load_end - better);
     }
     switch (service_.policy) {
-      case contract::BalancePolicy::maglev: return try_table(pool, hash) || try_members(pool, hash);
-      case contract::BalancePolicy::ring_hash: return try_ring(pool, hash) || try_members(pool, hash);
+      case contract::BalancePolicy::maglev: {
+        const u32 slot = lookup::maglev_slot(hash, static_cast<u32>(pool.maglev.size()));
+        return try_owners(pool.maglev, slot) || try_members(pool, hash);
+      }
+      case contract::BalancePolicy::ring_hash:
+        return try_owners(pool.ring.owners, pool.ring.find(hash)) || try_members(pool, hash);
       default: break;
     }
     const Range all{0, static_cast<u32>(pool.members.size())};
@@ -112,57 +116,28 @@ class Router::PoolPick {
 
   // ---- by hash
 
-  bool try_table(const contract::EndpointPool& pool, u64 hash) {
-    const u32 slots = static_cast<u32>(pool.maglev.size());
-    const u32 first = lookup::maglev_slot(hash, slots);
+  bool try_owners(const std::vector<u16>& owners, u32 first) {
     if (walk_.out.slot == kNone32) walk_.out.slot = first;
-    const u32 steps = std::min(contract::kPickWalkMax, slots);
-    for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
-      if (walk_.take(pool.maglev[slot], slot)) return true;
-    return false;
-  }
-  bool try_ring(const contract::EndpointPool& pool, u64 hash) {
-    const u32 points = pool.ring.size();
-    const u32 first = pool.ring.find(hash);
-    if (walk_.out.slot == kNone32) walk_.out.slot = first;
-    const u32 steps = std::min(contract::kPickWalkMax, points);
-    for (u32 step = 0, point = first; step < steps; ++step, point = point + 1 == points ? 0 : point + 1)
-      if (walk_.take(pool.ring.owners[point], point)) return true;
-    return false;
+    return walk_owners(walk_, owners, first);
   }
   bool try_members(const contract::EndpointPool& pool, u64 hash) {
-    const u32 count = static_cast<u32>(pool.members.size());
-    u32 at = static_cast<u32>(reduce(mix(hash), count));
-    for (u32 step = 0; step < count; ++step, at = at + 1 == count ? 0 : at + 1)
-      if (walk_.take(pool.members[at], kNone32)) return true;
-    return false;
+    return walk_members(walk_, hash, static_cast<u32>(pool.members.size()), [&](u32 at) { return pool.members[at]; });
   }
 
   // ---- in turn
 
   bool try_turns(const contract::EndpointPool& pool, Range range, Turns& turns) {
-    // Cores begin at different endpoints, or all of them would call on the first one first.
-    if (turns.next == kNone32) turns.next = static_cast<u32>(reduce(r_.core_ * kGolden, range.count));
+    begin_turns(turns.next, range.count, r_.core_);
     const auto advance = [&] {
       if (turns.next >= range.count) turns.next = 0;
       return pool.members[range.first + turns.next++];
     };
     const u32 credits = pool.of_subset ? contract::kEndpointsMax : 0;
-    // The heaviest healthy endpoint has a turn in every lap, so two laps are enough unless it cannot be taken.
-    for (u32 visit = 0; visit < 2 * range.count; ++visit) {
-      const u32 index = advance();
+    const auto waits = [&](u32 index) {
       const contract::Endpoint& endpoint = endpoint_of(index);
-      // Who cannot be taken earns nothing meanwhile, or its return would begin with a burst.
-      if ((r_.board_.word(endpoint.slot) == 0 || walk_.out.panic) &&
-          !earns_turn(r_.credit_[credits + endpoint.slot], r_.weight_now(service_, endpoint), turns.weight_max)) {
-        trace_.look(service_.first_endpoint + index, kNone32, Passed::not_its_turn);
-        continue;
-      }
-      if (walk_.take(index, kNone32)) return true;
-    }
-    for (u32 visit = 0; visit < range.count; ++visit)
-      if (walk_.take(advance(), kNone32)) return true;
-    return false;
+      return walk_.waits(index, r_.credit_[credits + endpoint.slot], r_.weight_now(service_, endpoint), turns.weight_max);
+    };
+    return walk_turns(walk_, range.count, advance, waits);
   }
 
   // ---- by draws

@@ -69,7 +69,15 @@ class Router::Walk {
     ++out.walked;
     return false;
   }
-  // The same without taking it.
+  // Its weight earns it no turn. Who cannot be taken earns nothing meanwhile, or its return would begin with a burst.
+  bool waits(u32 index, u32& credit, u32 weight, u32 weight_max) {
+    const u32 id = service_.first_endpoint + index;
+    if (r_.board_.word(plan_.endpoints[id].slot) != 0 && !out.panic) return false;
+    if (earns_turn(credit, weight, weight_max)) return false;
+    trace_.look(id, kNone32, Passed::not_its_turn);
+    return true;
+  }
+  // A look without taking it.
   Passed consider(u32 index) {
     const u32 id = service_.first_endpoint + index;
     return judge(id, plan_.endpoints[id]);
@@ -155,22 +163,53 @@ class Router::Walk {
   u32 avoided_ = kNone32;
 };
 
+// The owners of slots, or points, from `first` on and going round, at most kPickWalkMax of them.
+template <class Walk>
+bool walk_owners(Walk& walk, const std::vector<u16>& owners, u32 first) {
+  const u32 slots = static_cast<u32>(owners.size());
+  const u32 steps = std::min(contract::kPickWalkMax, slots);
+  for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
+    if (walk.take(owners[slot], slot)) return true;
+  return false;
+}
+
+// All of `count` endpoints, from a point that the hash gives. `member(i)`: index of the one at place i.
+template <class Walk, class Member>
+bool walk_members(Walk& walk, u64 hash, u32 count, Member member) {
+  u32 at = static_cast<u32>(reduce(mix(hash), count));
+  for (u32 step = 0; step < count; ++step, at = at + 1 == count ? 0 : at + 1)
+    if (walk.take(member(at), kNone32)) return true;
+  return false;
+}
+
+// Cores begin at different endpoints, or all of them would call on the first one first.
+inline void begin_turns(u32& next, u32 count, u32 core) {
+  if (next == kNone32) next = static_cast<u32>(reduce(core * kGolden, count));
+}
+
+// Laps over `count` endpoints. `next()`: index of the one whose turn it is; `waits(index)`: its weight earns it none yet.
+template <class Walk, class Next, class Waits>
+bool walk_turns(Walk& walk, u32 count, Next next, Waits waits) {
+  // The heaviest healthy endpoint has a turn in every lap, so two laps are enough unless it cannot be taken.
+  for (u32 visit = 0; visit < 2 * count; ++visit) {
+    const u32 index = next();
+    if (!waits(index) && walk.take(index, kNone32)) return true;
+  }
+  for (u32 visit = 0; visit < count; ++visit)
+    if (walk.take(next(), kNone32)) return true;
+  return false;
+}
+
 template <class Trace>
 Pick Router::pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash,
                          std::span<const u32> avoid, Trace& trace) {
   Walk<Trace, false> walk(*this, plan, service, avoid, true, trace);
-  const u32 slots = static_cast<u32>(service.maglev.size());
-  const u32 first = lookup::maglev_slot(hash, slots);
+  const u32 first = lookup::maglev_slot(hash, static_cast<u32>(service.maglev.size()));
   walk.out.hash = hash;
   walk.out.slot = first;
   do {
-    const u32 steps = std::min(contract::kPickWalkMax, slots);
-    for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
-      if (walk.take(service.maglev[slot], slot)) return walk.out;
-    const u32 count = service.endpoint_count;
-    u32 index = static_cast<u32>(reduce(mix(hash), count));
-    for (u32 step = 0; step < count; ++step, index = index + 1 == count ? 0 : index + 1)
-      if (walk.take(index, kNone32)) return walk.out;
+    if (walk_owners(walk, service.maglev, first)) return walk.out;
+    if (walk_members(walk, hash, service.endpoint_count, [](u32 at) { return at; })) return walk.out;
     walk.settle();
   } while (walk.worth_another_walk());
   return walk.out;
@@ -182,28 +221,17 @@ Pick Router::pick_in_turn(const contract::Plan& plan, const contract::Service& s
   Walk<Trace, false> walk(*this, plan, service, avoid, false, trace);
   const u32 count = service.endpoint_count;
   u32& next = next_in_turn_[service.slot];
-  // Cores begin at different endpoints, or all of them would call on the first one first.
-  if (next == kNone32) next = static_cast<u32>(reduce(core_ * kGolden, count));
+  begin_turns(next, count, core_);
   const auto advance = [&] {
     if (next >= count) next = 0;
     return next++;
   };
+  const auto waits = [&](u32 index) {
+    const contract::Endpoint& endpoint = plan.endpoints[service.first_endpoint + index];
+    return walk.waits(index, credit_[endpoint.slot], endpoint.weight, walk.census().weight_max);
+  };
   do {
-    // The heaviest healthy endpoint has a turn in every lap, so two laps are enough unless it cannot be taken.
-    for (u32 visit = 0; visit < 2 * count; ++visit) {
-      const u32 index = advance();
-      const contract::Endpoint& endpoint = plan.endpoints[service.first_endpoint + index];
-      const u32 word = board_.word(endpoint.slot);
-      // Who cannot be taken earns nothing meanwhile, or its return would begin with a burst.
-      if ((word == 0 || walk.out.panic) &&
-          !earns_turn(credit_[endpoint.slot], endpoint.weight, walk.census().weight_max)) {
-        trace.look(service.first_endpoint + index, kNone32, Passed::not_its_turn);
-        continue;
-      }
-      if (walk.take(index, kNone32)) return walk.out;
-    }
-    for (u32 visit = 0; visit < count; ++visit)
-      if (walk.take(advance(), kNone32)) return walk.out;
+    if (walk_turns(walk, count, advance, waits)) return walk.out;
     walk.settle();
   } while (walk.worth_another_walk());
   return walk.out;
