@@ -313,7 +313,7 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
-  if (!edit.cookie.name.empty()) write_cookie(w, edit.cookie);
+  if (edit.cookie != nullptr) [[unlikely]] write_cookie(w, *edit.cookie);
   write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
@@ -333,8 +333,8 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  const std::size_t cookie = edit.cookie.name.size() + edit.cookie.value.size() + edit.cookie.attributes.size();
-  if (out.size() >= head.bytes + edit.via.size() + cookie + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
+  const bool roomy = out.size() >= head.bytes + edit.via.size() + kAddedBytesMax && edit.cookie == nullptr;
+  if (roomy) return put_response(Writer<true>(out), head, edit);
   return put_response(Writer<false>(out), head, edit);
 }
 

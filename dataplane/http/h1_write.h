@@ -26,9 +26,7 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 
 // A Set-Cookie field of the gateway's own: "name=value" and the attributes behind, "; Path=/" (RFC 6265 4.1.1).
 struct SetCookie {
-  std::string_view name = {};  // empty: there is none
-  std::string_view value = {};
-  std::string_view attributes = {};
+  std::string_view name, value, attributes;
 };
 
 // What the gateway changes on the way to the client. `chunked_to_close`: the client speaks HTTP/1.0, the body is
@@ -41,7 +39,7 @@ struct ResponseEdit {
   bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
-  SetCookie cookie = {};          // beside those of the response; not with an interim one
+  const SetCookie* cookie = nullptr;  // beside those of the response; not with an interim one
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 

@@ -167,7 +167,7 @@ u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const Respon
   if (edit.upstream_service_ms != ~u64{0} && head.status >= 200) {
     block.number(FieldId::x_envoy_upstream_service_time, "x-envoy-upstream-service-time", edit.upstream_service_ms);
   }
-  if (!edit.cookie.name.empty()) put_cookie(block, edit.cookie);
+  if (edit.cookie != nullptr) put_cookie(block, *edit.cookie);
   put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
   return block.written();
 }

@@ -59,9 +59,10 @@ void Relay::bad_response(u32 index, http::Reject reject) {
 }
 
 // The cookie that brings the client back to the endpoint it was given by.
-http::SetCookie Relay::cookie_of(const Exchange& x, std::array<char, route::kCookieBytes>& text) const {
+const http::SetCookie* Relay::cookie_of(const Exchange& x) {
   const contract::Service& service = x.plan->services[x.service];
-  return {service.hash_name, route::cookie_text(x.cookie, text), service.pools.cookie_attributes};
+  cookie_ = {service.hash_name, route::cookie_text(x.cookie, cookie_text_), service.pools.cookie_attributes};
+  return &cookie_;
 }
 
 // Sends the head in `response_head_` as the client shall see it, without a body. The head may then be let go.
@@ -132,8 +133,7 @@ void Relay::begin_response(u32 index, bool ended) {
   edit.keep_alive_1_0 = !x.close_client && x.client_minor == 0;
   edit.chunked_to_close = chunked_to_1_0;
   edit.upstream_service_ms = (now_us_ - x.attempt_started_us) / 1000;
-  std::array<char, route::kCookieBytes> cookie;
-  if (x.cookie != 0) [[unlikely]] edit.cookie = cookie_of(x, cookie);
+  if (x.cookie != 0) [[unlikely]] edit.cookie = cookie_of(x);
 
   if (to_h2) {
     send_response_head(index, edit, ended);

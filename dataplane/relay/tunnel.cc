@@ -19,8 +19,7 @@ void Relay::begin_upgrade(u32 index) {
   count_status(x, 101);
   x.tunnel = true;
   http::ResponseEdit edit{.via = x.plan->via, .upgrade = true};
-  std::array<char, route::kCookieBytes> cookie;
-  if (x.cookie != 0) edit.cookie = cookie_of(x, cookie);
+  if (x.cookie != 0) edit.cookie = cookie_of(x);
   send_response_head(index, edit, false);
   if (!exchanges_.used(index)) return;
   engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);

@@ -63,10 +63,13 @@ class Router {
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
   u32 choose_backend(const contract::Route& route);
 
-  // The production of a pick, for `pick` and for explanations.
+  // What `pick` does, open to a trace.
   template <class Trace>
   Pick pick_by(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
                const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace);
+  template <class Trace>
+  [[gnu::noinline]] Pick pick_pooled(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
+                                     const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace);
   // Of services without pools. One without a table is served in turn, whatever its policy says.
   static bool in_turn(const contract::Service& service) {
     return service.policy == contract::BalancePolicy::round_robin || service.maglev.empty();

@@ -29,17 +29,17 @@ class CookieAffinity(LabCase):
         return body.split(" ")[0], cookies, head.split(" ")[0]
 
     def affinity(self, service, *words):
-        served = set()
-        for _ in range(12):
+        served = {}
+        while len(served) < 3:  # new cookies fall to each of the three tasks sooner or later
+            self.assertLess(sum(served.values()), 40, served)
             who, cookies, protocol = self.ask(service, *words)
             self.assertEqual(len(cookies), 1, cookies)
             self.assertRegex(cookies[0], r"^sid=[0-9a-f]{16}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax$")
-            served.add(who)
+            served[who] = served.get(who, 0) + 1
             pair = cookies[0].split(";")[0]
             for _ in range(3):
                 again, more, _ = self.ask(service, *words, "-H", f"Cookie: theme=dark; {pair}")
                 self.assertEqual((again, more), (who, []))
-        self.assertEqual(len(served), 3, "twelve new cookies all fell to some of three tasks")
         return protocol
 
     def test_http1_client(self):

@@ -213,7 +213,8 @@ TEST(WriteResponse, UpstreamServiceTimeIsTheGatewaysOwn) {
 
 TEST(WriteResponse, CookieStandsBesideThoseOfTheResponse) {
   ResponseEdit edit;
-  edit.cookie = {"sid", "0123", "; Path=/; HttpOnly"};
+  const SetCookie cookie{"sid", "0123", "; Path=/; HttpOnly"};
+  edit.cookie = &cookie;
   EXPECT_EQ(sent_response("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n", edit),
             "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nSet-Cookie: sid=0123; Path=/; HttpOnly\r\nVia: 1.1 gw\r\n\r\n");
 }
@@ -221,7 +222,8 @@ TEST(WriteResponse, CookieStandsBesideThoseOfTheResponse) {
 TEST(WriteResponse, LongCookieIsWrittenWholeOrNotAtAll) {
   const std::string name(255, 'n'), attributes = "; Path=/" + std::string(254, 'p') + "; Max-Age=31536000; HttpOnly; SameSite=Lax";
   ResponseEdit edit;
-  edit.cookie = {name, "0123456789abcdef", attributes};
+  const SetCookie cookie{name, "0123456789abcdef", attributes};
+  edit.cookie = &cookie;
   const std::string whole = sent_response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", edit);
   EXPECT_NE(whole.find("\r\nSet-Cookie: " + name + "=0123456789abcdef" + attributes + "\r\n"), std::string::npos);
   const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

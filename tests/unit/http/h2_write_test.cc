@@ -222,7 +222,8 @@ TEST(H2WriteResponse, UpstreamServiceTimeIsTheGatewaysOwnAndNotOfInterimAnswers)
 }
 
 TEST(H2WriteResponse, CookieStandsBesideThoseOfTheResponseAndIsNeverIndexed) {
-  const ResponseEdit edit{.cookie = {"sid", "0123", "; Path=/; HttpOnly"}};
+  const SetCookie cookie{"sid", "0123", "; Path=/; HttpOnly"};
+  const ResponseEdit edit{.cookie = &cookie};
   const FieldList list = sent_response("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n", edit);
   EXPECT_EQ(list, (FieldList{{":status", "200"}, {"set-cookie", "a=b"}, {"content-length", "0"},
                              {"set-cookie", "sid=0123; Path=/; HttpOnly", true}, {"via", "1.1 gw"}}));
