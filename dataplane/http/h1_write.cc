@@ -39,6 +39,7 @@ constexpr std::array<std::array<char, 4>, 256> kOctets = make_octets();
 template <bool roomy>
 class Writer {
  public:
+  static constexpr bool kRoomy = roomy;
   explicit Writer(MutBytes out) : begin_(out.data()), at_(begin_), end_(begin_ + out.size()) {}
 
   template <std::size_t N>
@@ -278,7 +279,7 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
 }
 
 template <class W>
-[[gnu::noinline, gnu::cold]] void write_cookie(W& w, const SetCookie& cookie) {
+void write_cookie(W& w, const SetCookie& cookie) {
   w.literal("Set-Cookie: ");
   w.text(cookie.name);
   w.literal("=");
@@ -313,10 +314,16 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
-  if (edit.cookie != nullptr) [[unlikely]] write_cookie(w, *edit.cookie);
+  if constexpr (!W::kRoomy) {
+    if (edit.cookie != nullptr) write_cookie(w, *edit.cookie);
+  }
   write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
+}
+
+[[gnu::noinline]] u32 put_response_with_care(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  return put_response(Writer<false>(out), head, edit);
 }
 
 // More than the literals, numbers and addresses that a forwarded head can gain. Every byte of a head is written at most
@@ -333,9 +340,10 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 }
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
-  const bool roomy = out.size() >= head.bytes + edit.via.size() + kAddedBytesMax && edit.cookie == nullptr;
-  if (roomy) return put_response(Writer<true>(out), head, edit);
-  return put_response(Writer<false>(out), head, edit);
+  // A cookie of the gateway's own is seldom, and not in what `kAddedBytesMax` covers.
+  if (edit.cookie != nullptr) [[unlikely]] return put_response_with_care(head, edit, out);
+  if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
+  return put_response_with_care(head, edit, out);
 }
 
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {

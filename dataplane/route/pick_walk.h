@@ -165,7 +165,7 @@ class Router::Walk {
 
 // The owners of slots, or points, from `first` on and going round, at most kPickWalkMax of them.
 template <class Walk>
-bool walk_owners(Walk& walk, const std::vector<u16>& owners, u32 first) {
+[[gnu::always_inline]] inline bool walk_owners(Walk& walk, const std::vector<u16>& owners, u32 first) {
   const u32 slots = static_cast<u32>(owners.size());
   const u32 steps = std::min(contract::kPickWalkMax, slots);
   for (u32 step = 0, slot = first; step < steps; ++step, slot = slot + 1 == slots ? 0 : slot + 1)
@@ -175,7 +175,7 @@ bool walk_owners(Walk& walk, const std::vector<u16>& owners, u32 first) {
 
 // All of `count` endpoints, from a point that the hash gives. `member(i)`: index of the one at place i.
 template <class Walk, class Member>
-bool walk_members(Walk& walk, u64 hash, u32 count, Member member) {
+[[gnu::always_inline]] inline bool walk_members(Walk& walk, u64 hash, u32 count, Member member) {
   u32 at = static_cast<u32>(reduce(mix(hash), count));
   for (u32 step = 0; step < count; ++step, at = at + 1 == count ? 0 : at + 1)
     if (walk.take(member(at), kNone32)) return true;
@@ -189,7 +189,7 @@ inline void begin_turns(u32& next, u32 count, u32 core) {
 
 // Laps over `count` endpoints. `next()`: index of the one whose turn it is; `waits(index)`: its weight earns it none yet.
 template <class Walk, class Next, class Waits>
-bool walk_turns(Walk& walk, u32 count, Next next, Waits waits) {
+[[gnu::always_inline]] inline bool walk_turns(Walk& walk, u32 count, Next next, Waits waits) {
   // The heaviest healthy endpoint has a turn in every lap, so two laps are enough unless it cannot be taken.
   for (u32 visit = 0; visit < 2 * count; ++visit) {
     const u32 index = next();
