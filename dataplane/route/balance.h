@@ -24,7 +24,7 @@ struct Census {
   u32 proven = 0;            // neither unproven nor draining: who may be used in panic
   u64 healthy_weight = 0;
   u64 proven_weight = 0;
-  u64 bound_weight = 0;      // whose share of the service's exchanges the bound is measured by
+  u64 bound_weight = 0;      // a hundredfold: whose share of the service's exchanges the bound is measured by
   u64 active = 0;            // exchanges of this core, when it was counted
   TimeUs counted_us = 0;     // by the board's clock
   u32 weight_max = 1;        // of the healthy ones, in panic of the proven ones
@@ -43,11 +43,11 @@ inline bool usable_in_panic(u32 health_word) {
 inline bool in_panic(u32 healthy, u32 proven, u32 panic_percent) { return u64{healthy} * 100 < u64{panic_percent} * proven; }
 
 // True when one more exchange would put the endpoint above its share: active >= ceil(bound * (total + 1) * w / sum).
-// For whole numbers that is active >= bound * (total + 1) * w / sum, and needs no division.
+// For whole numbers that is active >= bound * (total + 1) * w / sum, and needs no division. `sum_hundredfold` is sum * 100.
 inline constexpr u64 kBoundWeightMax = u64{1} << 33;
-inline bool over_bound(u64 active, u64 service_active, u32 weight, u64 weight_sum, u32 bound_percent) {
+inline bool over_bound(u64 active, u64 service_active, u32 weight, u64 sum_hundredfold, u32 bound_percent) {
   if (bound_percent == 0) return false;
-  return active * 100 * weight_sum >= u64{bound_percent} * (service_active + 1) * weight;
+  return active * sum_hundredfold >= u64{bound_percent} * (service_active + 1) * weight;
 }
 
 // Round robin with weights: each visit of an endpoint earns it `weight`; a whole `weight_max` buys one exchange. Over

@@ -35,7 +35,7 @@ void Router::count_endpoints(const Plan& plan, const Service& service) {
   }
   c.panic = in_panic(c.healthy, c.proven, service.panic_percent);
   c.weight_max = c.panic ? heaviest_proven : heaviest_healthy;
-  c.bound_weight = c.panic ? c.proven_weight : c.healthy_weight;
+  c.bound_weight = 100 * (c.panic ? c.proven_weight : c.healthy_weight);
   census_[service.slot] = c;
 }
 
@@ -101,7 +101,7 @@ void Router::count_pools(const Plan& plan, const Service& service, std::span<con
     c.load_end = loads[l].load_end;
     c.panic = loads[l].panic;
     const u32 load = loads[l].load_end - (l == 0 ? 0 : loads[l - 1].load_end);
-    c.bound_weight = bound_weight(service, levels[l], c, load, stats_.services[service.slot].active.get());
+    c.bound_weight = 100 * bound_weight(service, levels[l], c, load, stats_.services[service.slot].active.get());
     weigh_zones(plan, service, levels[l]);
   }
 }

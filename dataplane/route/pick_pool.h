@@ -239,11 +239,13 @@ class Router::PoolPick {
 template <class Trace>
 Pick Router::pick_by(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
                      const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace) {
-  if (!service.pools.list.empty()) [[unlikely]] return pick_pooled(plan, service, head, client, client_port, avoid, trace);
-  if (in_turn(service)) return pick_in_turn(plan, service, avoid, trace);
-  const Key key = key_of(service, head, client, client_port);
-  trace.key(service, key.from, key.text);
-  return pick_maglev(plan, service, key.hash, avoid, trace);
+  if (service.policy == contract::BalancePolicy::maglev && !service.maglev.empty()) {
+    const Key key = key_of(service, head, client, client_port);
+    trace.key(service, key.from, key.text);
+    return pick_maglev(plan, service, key.hash, avoid, trace);
+  }
+  if (!service.pools.list.empty()) return pick_pooled(plan, service, head, client, client_port, avoid, trace);
+  return pick_in_turn(plan, service, avoid, trace);  // whatever its policy says: there is no table
 }
 
 template <class Trace>

@@ -70,10 +70,6 @@ class Router {
   template <class Trace>
   [[gnu::noinline]] Pick pick_pooled(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
                                      const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace);
-  // Of services without pools. One without a table is served in turn, whatever its policy says.
-  static bool in_turn(const contract::Service& service) {
-    return service.policy == contract::BalancePolicy::round_robin || service.maglev.empty();
-  }
   template <class Trace>
   Pick pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash, std::span<const u32> avoid,
                    Trace& trace);
