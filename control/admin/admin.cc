@@ -1,7 +1,9 @@
 #include "control/admin/admin.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 #include <set>
 
 #include "control/trace/document.h"
@@ -38,6 +40,16 @@ Json classes(const std::vector<const CoreStats*>& cores, Get get) {
   return out;
 }
 
+// "2026-01-02T03:04:05Z"
+std::string utc_text(u64 unix_s) {
+  const time_t seconds = static_cast<time_t>(unix_s);
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  char out[32];
+  std::strftime(out, sizeof(out), "%FT%TZ", &parts);
+  return out;
+}
+
 Json percentiles(const HistSnapshot& h) {
   return {{"count", h.count()}, {"mean", h.mean()}, {"p50", h.percentile(50)}, {"p90", h.percentile(90)},
           {"p99", h.percentile(99)}, {"p999", h.percentile(99.9)}, {"max", h.max()}};
@@ -47,6 +59,23 @@ HistSnapshot latency(const std::vector<const CoreStats*>& cores, u32 service_slo
   HistSnapshot out;
   for (const CoreStats* core : cores) out.add(core->services[service_slot].latency_us);
   return out;
+}
+
+// What is under way against what may be; null where there is no limit.
+Json breakers(const std::vector<const CoreStats*>& cores, const contract::Service& service) {
+  const auto number = [&](auto get) { return sum(cores, [&](const CoreStats& s) { return get(s.services[service.slot]).get(); }); };
+  const auto against = [](u64 now, u64 limit) {
+    return Json{{"now", now}, {"limit", limit == 0 ? Json(nullptr) : Json(limit)},
+                {"remaining", limit == 0 ? Json(nullptr) : Json(limit - std::min(now, limit))}};
+  };
+  const contract::CircuitBreakers& limits = service.breakers;
+  return {{"connections", against(number([](const auto& s) -> auto& { return s.upstreams; }), limits.connections)},
+          {"pending", against(number([](const auto& s) -> auto& { return s.pending; }), limits.pending)},
+          {"requests", against(number([](const auto& s) -> auto& { return s.active; }), limits.requests)},
+          {"retries", against(number([](const auto& s) -> auto& { return s.retrying; }), limits.retries)},
+          {"concurrency", limits.adaptive ? Json(number([](const auto& s) -> auto& { return s.concurrency; })) : Json(nullptr)},
+          {"overflows", number([](const auto& s) -> auto& { return s.overflows; })},
+          {"retries_denied", number([](const auto& s) -> auto& { return s.retries_denied; })}};
 }
 
 const char* protocol_name(contract::AppProtocol p) {
@@ -110,6 +139,7 @@ Json Admin::services() const {
                    {"retries", number([](const auto& s) -> auto& { return s.retries; })},
                    {"timeouts", number([](const auto& s) -> auto& { return s.timeouts; })},
                    {"no_endpoint", number([](const auto& s) -> auto& { return s.no_endpoint; })},
+                   {"breakers", breakers(s_.cores, service)},
                    {"bytes_in", number([](const auto& s) -> auto& { return s.bytes_in; })},
                    {"bytes_out", number([](const auto& s) -> auto& { return s.bytes_out; })},
                    {"latency_us", percentiles(latency(s_.cores, service.slot))}});
@@ -117,33 +147,43 @@ Json Admin::services() const {
   return out;
 }
 
+std::string Admin::wall_clock(TimeUs at_us) const {
+  const TimeUs now_us = s_.now_us ? s_.now_us() : 0;
+  const u64 unix_us = s_.unix_us ? s_.unix_us() : 0;
+  return utc_text((unix_us + at_us - now_us) / 1'000'000);
+}
+
+Json Admin::endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const {
+  const auto number = [&](auto get) {
+    return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
+  };
+  const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
+  Json events = Json::object();
+  for (u32 o = 0; o < contract::kOutcomeCount; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
+  return {{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
+          {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
+          {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
+          {"checks", report.checks}, {"check_failures", report.failures},
+          {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
+          {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
+          {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+          {"active", number([](const auto& s) -> auto& { return s.active; })},
+          {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
+          {"connections", number([](const auto& s) -> auto& { return s.connections; })},
+          {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
+          {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events},
+          {"ejections", report.ejection.times},
+          {"ejection_cause", report.ejection.times == 0 ? Json(nullptr) : Json(health::kEjectionCauseNames[static_cast<u32>(report.ejection.cause)])},
+          {"ejected_until", report.ejection.out ? Json(wall_clock(report.ejection.until_us)) : Json(nullptr)}};
+}
+
 Json Admin::endpoints() const {
   Json out = Json::array();
   const auto plan = s_.plan();
   if (plan == nullptr) return out;
-  for (const contract::Service& service : plan->services) {
-    for (u32 e = 0; e < service.endpoint_count; e++) {
-      const contract::Endpoint& endpoint = plan->endpoints[service.first_endpoint + e];
-      const auto number = [&](auto get) {
-        return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
-      };
-      const health::EndpointReport report = s_.health ? s_.health(endpoint.slot) : health::EndpointReport{};
-      Json events = Json::object();
-      for (u32 o = 0; o < 6; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
-      out.push_back({{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
-                     {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
-                     {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
-                     {"checks", report.checks}, {"check_failures", report.failures},
-                     {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
-                     {"last_status", report.last_status}, {"last_rtt_us", report.last_rtt_us},
-                     {"requests", number([](const auto& s) -> auto& { return s.requests; })},
-                     {"active", number([](const auto& s) -> auto& { return s.active; })},
-                     {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.endpoints[endpoint.slot].responses; })},
-                     {"connections", number([](const auto& s) -> auto& { return s.connections; })},
-                     {"connect_failures", number([](const auto& s) -> auto& { return s.connect_failures; })},
-                     {"resets", number([](const auto& s) -> auto& { return s.resets; })}, {"events", events}});
-    }
-  }
+  for (const contract::Service& service : plan->services)
+    for (u32 e = 0; e < service.endpoint_count; e++)
+      out.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
   return out;
 }
 
@@ -258,9 +298,9 @@ Response Admin::answer_record(const Request& request) const {
 }
 
 Response Admin::answer(const Request& request) const {
-  const std::set<std::string> reads{"/status", "/ready", "/services", "/endpoints", "/connections",
-                                    "/counters", "/histograms", "/hosts", "/explain", "/trace"};
-  const std::set<std::string> changes{"/reload", "/drain", "/record"};
+  const std::set<std::string> reads{"/status", "/ready", "/services", "/service", "/endpoints", "/connections", "/counters",
+                                    "/histograms", "/hosts", "/explain", "/trace", "/shifts"};
+  const std::set<std::string> changes{"/reload", "/drain", "/record", "/healthcheck", "/shift"};
   const bool writes = changes.contains(request.path);
   if (!writes && !reads.contains(request.path)) return sentence(404, "there is nothing at " + request.path);
   if (writes ? request.method != "POST" : request.method != "GET" && request.method != "HEAD")
@@ -274,6 +314,8 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/histograms") return json(histograms());
   if (request.path == "/trace") return answer_trace(request);
   if (request.path == "/record") return answer_record(request);
+  if (request.path == "/shifts") return json(shifts());
+  if (request.path == "/shift") return answer_shift(request);
   if (request.path == "/hosts") return {.body = hosts(), .content_type = "text/plain"};
   if (request.path == "/ready") {
     const bool ready = s_.ready();
@@ -283,6 +325,10 @@ Response Admin::answer(const Request& request) const {
     const auto at = request.query.find(name);
     return at == request.query.end() ? std::string(otherwise) : at->second;
   };
+  if (request.path == "/service") {
+    const Json out = service(value("name", ""));
+    return json(out, out.contains("error") ? 404 : 200);
+  }
   if (request.path == "/explain") {
     const std::string url = value("url", "");
     if (url.empty()) return sentence(400, "explain wants url=, for example http://auth-service:4000/validate");
@@ -292,6 +338,12 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/reload") {
     const ReloadAnswer out = s_.reload();
     return json({{"applied", out.applied}, {"problems", out.problems}, {"warnings", out.warnings}}, out.applied ? 200 : 409);
+  }
+  if (request.path == "/healthcheck") {
+    const std::string answer = value("answer", "");
+    if (answer != "fail" && answer != "ok") return sentence(400, "healthcheck wants answer=fail or answer=ok");
+    s_.answer_health(answer == "ok");
+    return json({{"healthcheck", answer}});
   }
   const std::string endpoint = value("endpoint", "");
   if (endpoint.empty()) {

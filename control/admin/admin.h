@@ -1,9 +1,11 @@
 #pragma once
 // Admin: answers the administrator's questions as JSON, from what the cores publish.
 //
-// GET /status /ready /services /endpoints /connections /counters /histograms /hosts /explain?method=&url=&source=&fields=
+// GET /status /ready /services /service?name= /endpoints /connections /counters /histograms /hosts /shifts
+// GET /explain?method=&url=&source=&fields=
 // GET /trace[?conn=N][&core=N][&last=N]
-// POST /reload  /drain  /drain?endpoint=ID[&undo=1]  /record?groups=NAMES
+// POST /reload  /drain  /drain?endpoint=ID[&undo=1]  /record?groups=NAMES  /healthcheck?answer=fail|ok
+// POST /shift?service=NAME&do=start|advance|pause|resume|rollback
 //
 // Called on the admin server's thread. It reads shared pages (contract/stats.h, connections.h), the health board and
 // a share of the current plan; it never asks a core and waits. What needs the control thread or the dataplane's code
@@ -20,6 +22,7 @@
 
 #include "control/admin/unix_http.h"
 #include "control/health/checker.h"
+#include "control/shift/shifter.h"
 #include "control/trace/trace.h"
 #include "src/contract/connections.h"
 #include "src/contract/health.h"
@@ -59,14 +62,19 @@ struct Sources {
   std::function<void(u32 groups)> record;
   std::function<std::shared_ptr<const contract::Plan>()> plan;  // null before the first
   std::function<health::EndpointReport(contract::EndpointSlot)> health;
-  std::function<TimeUs()> now_us;
+  std::function<TimeUs()> now_us;  // the clock of health reports
+  std::function<u64()> unix_us;    // the clock on the wall, at the same moment
   std::function<Json()> status;  // what only the program knows: version, uptime, ports, steering, state
-  std::function<bool()> ready;   // every core works with a plan and the gateway is not draining
+  std::function<bool()> ready;   // every core works with a plan, the gateway is not draining, nobody told it to fail
   std::function<std::vector<PortNumbers>()> xstats;
   std::function<ReloadAnswer()> reload;
   std::function<void()> drain;
+  std::function<void(bool ok)> answer_health;  // what the health endpoint says while the gateway serves
   // Null: no such endpoint.
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
+  std::function<std::vector<shift::Report>()> shifts;
+  // Empty when done, else why not.
+  std::function<std::string(const std::string& service, shift::Shifter::Verb)> shift;
   // {"error": sentence} when there is nothing to explain.
   std::function<Json(const ExplainRequest&)> explain;
 };
@@ -78,7 +86,10 @@ class Admin {
 
   // The documents, for telemetry as well.
   Json status() const;
+  Json shifts() const;
   Json services() const;
+  // {"error": sentence} when no service has that discoveryName.
+  Json service(const std::string& name) const;
   Json endpoints() const;
   Json connections() const;
   Json counters() const;
@@ -87,6 +98,9 @@ class Admin {
   Json trace(const trace::Filter& filter) const;
 
  private:
+  Response answer_shift(const Request& request) const;
+  std::string wall_clock(TimeUs at_us) const;
+  Json endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const;
   Response answer_trace(const Request& request) const;
   Response answer_record(const Request& request) const;
   Sources s_;

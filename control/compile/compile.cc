@@ -87,9 +87,10 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
   std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
 }
 
-void fill_services(const config::Config& config, registry::Registry& registry, u64 generation, contract::Plan& plan,
+void fill_services(const config::Config& config, registry::Registry& registry, const CompileContext& context, contract::Plan& plan,
                    Problems& problems) {
   PoolSlots pools;
+  const u64 generation = context.generation;
   for (const config::ServiceConfig& in : config.services) {
     contract::Service out;
     const auto slot = registry.service_slot_of(generation, in.discovery_name);
@@ -99,10 +100,29 @@ void fill_services(const config::Config& config, registry::Registry& registry, u
     out.discovery_name = in.discovery_name;
     out.app_protocol = in.app_protocol;
     out.timeouts = in.timeouts;
+    out.retry = in.retry;
+    out.breakers = in.breakers;
+    out.deployment = in.deployment;
+    if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);
+    out.outlier = in.outlier;
     out.drain_us = in.drain_us;
     fill_endpoints(config, in, registry, generation, plan, pools, out, problems);
     plan.services.push_back(std::move(out));
+  }
+}
+
+void fill_health_endpoint(const config::GatewayConfig& gateway, contract::Plan& plan) {
+  const config::HealthEndpointConfig& in = gateway.health_endpoint;
+  if (in.port == 0) return;
+  std::vector<wire::Ip> addresses;
+  if (in.address) addresses.push_back(*in.address);
+  for (const config::PortConfig& port : gateway.ports) {
+    if (!in.address && port.address.v != 0) addresses.push_back(port.address);
+    if (!in.address && port.address6 != wire::Ip6{}) addresses.push_back(port.address6);
+  }
+  for (const wire::Ip& ip : addresses) {
+    plan.listeners.push_back({.ip = ip, .port = in.port, .name = "health:" + std::to_string(in.port), .health_path = in.path});
   }
 }
 
@@ -113,7 +133,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port)});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}});
       }
     }
   }
@@ -122,9 +142,10 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port)});
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}});
     }
   }
+  fill_health_endpoint(config.gateway, plan);
   std::ranges::sort(plan.listeners, {}, [](const contract::Listener& l) { return std::pair(l.ip, l.port); });
 }
 
@@ -183,7 +204,7 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   Problems problems;
   auto plan = std::make_unique<contract::Plan>();
   plan->generation = context.generation;
-  fill_services(config, registry, context.generation, *plan, problems);
+  fill_services(config, registry, context, *plan, problems);
   auto vips = assign_vips(config, context.previous_vips);
   if (!vips) std::ranges::move(vips.error(), std::back_inserter(problems));
   auto routes = compile_routes(config, context.cores);

@@ -23,6 +23,7 @@ struct CompileContext {
   u64 generation = 1;    // not used before with this registry
   u32 cores = 1;         // scan rooms of the pattern database
   VipMap previous_vips;  // of the plan in force; empty at start
+  const contract::ShiftBoard* shifts = nullptr;  // outlives every plan
 };
 
 std::expected<std::unique_ptr<contract::Plan>, std::vector<config::Problem>> compile(const config::Config& config,

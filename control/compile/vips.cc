@@ -109,6 +109,9 @@ std::expected<VipMap, std::vector<config::Problem>> assign_vips(const config::Co
       (listener.address->is4() ? out[vip_name(listener)].v4 : out[vip_name(listener)].v6) = *listener.address;
     }
   }
+  if (const auto& health = config.gateway.health_endpoint; health.address && !is_port_address(config.gateway, *health.address)) {
+    (health.address->is4() ? out["listener/gateway.healthEndpoint"].v4 : out["listener/gateway.healthEndpoint"].v6) = *health.address;
+  }
   std::vector<config::Problem> problems;
   for (const Range& range : {range4(config.gateway), range6(config.gateway)}) {
     if (range.hosts != 0) fill(config, range, open, previous, out, problems);

@@ -84,6 +84,16 @@ class References {
 
 void resolve(Reader& reader, Config& config) {
   const References references(reader, config);
+  for (ServiceConfig& service : config.services) {
+    service.deployment.green = references.find(service.green_name, service.green_mark);
+    if (service.deployment.green == kNone32) continue;
+    const ServiceConfig& green = config.services[service.deployment.green];
+    if (&green == &service || !green.green_name.empty()) {
+      reader.problem(service.green_mark, "green: must be another service, without a deployment of its own");
+    } else if (green.app_protocol == contract::AppProtocol::tcp) {
+      reader.problem(service.green_mark, "green: " + green.discovery_name + " is a TCP service");
+    }
+  }
   std::size_t routes = 0;
   for (ListenerConfig& listener : config.listeners) {
     listener.service = references.find(listener.service_name, listener.service_mark);
@@ -313,6 +323,16 @@ void check_vips(Reader& reader, const Config& config) {
     } else {
       vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark);
     }
+  }
+  const HealthEndpointConfig& health = config.gateway.health_endpoint;
+  if (health.port == 0) return;
+  const auto is_port = [&](const PortConfig& port) { return is_port_address(port, *health.address); };
+  if (health.address && std::ranges::none_of(config.gateway.ports, is_port)) {
+    vips.claim(*health.address, "gateway.healthEndpoint", health.mark);
+  }
+  for (const auto& [where, mark] : own) {
+    if (where.second != health.port || (health.address && *health.address != where.first)) continue;
+    reader.problem(health.mark, "healthEndpoint: " + to_string(where.first, where.second) + " is used by a listener" + at_line(mark));
   }
 }
 

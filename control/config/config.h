@@ -128,6 +128,15 @@ struct RecorderConfig {
   std::string file;           // where the events stay after a crash; empty: nowhere
 };
 
+// gateway.healthEndpoint; there is none when `port` is 0.
+struct HealthEndpointConfig {
+  Mark mark;
+  u16 port = 0;
+  std::string path = "/health";
+  std::optional<wire::Ip> address;   // every address of the ports when not said
+  u64 drain_delay_us = 5'000'000;    // from failing to the first connection that is told to close
+};
+
 struct GatewayConfig {
   Mark mark;
   std::string name;                // Via pseudonym; "ringway" when not said
@@ -149,6 +158,7 @@ struct GatewayConfig {
   Http2Config http2;
   contract::Limits limits;
   u64 drain_us = 20'000'000;       // limits.drainSeconds: how long SIGTERM waits for exchanges
+  HealthEndpointConfig health_endpoint;
   std::string admin_socket = "/run/ringway/admin.sock";
   RecorderConfig recorder;
   std::string kernel_tap;          // name of the interface for punted packets; empty: such packets are dropped
@@ -221,7 +231,13 @@ struct ServiceConfig {
   contract::Timeouts timeouts;
   std::vector<EndpointConfig> endpoints;    // may be empty: 503 until there is one
   HealthCheckConfig health_check;
+  contract::OutlierDetection outlier;
   BalancingConfig balancing;
+  contract::RetryPolicy retry;
+  contract::CircuitBreakers breakers;
+  contract::Deployment deployment;
+  std::string green_name;         // deployment.green: a discoveryName; empty: no deployment
+  Mark green_mark;
   u64 drain_us = 20'000'000;
 };
 

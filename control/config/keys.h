@@ -27,7 +27,7 @@ inline constexpr bool kRequired = true;
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}};
 inline constexpr Key kGatewayList[] = {
     {"name"}, {"namespace"}, {"zone"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
-    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}};
+    {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
 inline constexpr Key kPathMtuList[] = {{"prefix", kRequired}, {"mtu", kRequired}};
@@ -45,15 +45,37 @@ inline constexpr Key kMinRtoList[] = {{"client"}, {"backend"}};
 inline constexpr Key kHttp2List[] = {{"connections"}, {"streams"}, {"streamsPerConnection"}, {"streamWindowBytes"}, {"connectionWindowBytes"}, {"maxAgeSeconds"}};
 inline constexpr Key kLimitsList[] = {
     {"headBytes"}, {"fields"}, {"targetBytes"}, {"requestBodyBytes"}, {"headerTimeoutSeconds"}, {"clientIdleSeconds"},
-    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"attempts"}, {"drainSeconds"}};
+    {"upstreamIdleSeconds"}, {"upstreamIdlePerEndpoint"}, {"requestsPerConnection"}, {"drainSeconds"}};
+inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
-                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"},
-                                       {"balancing"}, {"drainSeconds"}};
+                                       {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}};
 inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
+inline constexpr Key kRetryList[] = {{"retries"}, {"on"}, {"statusCodes"}, {"nonIdempotent"}, {"perTryTimeoutSeconds"}, {"backoffMs"},
+                                     {"respectRetryAfter"}, {"budget"}, {"bodyBytes"}, {"attemptCount"}};
+inline constexpr Key kBackoffList[] = {{"base"}, {"max"}};
+inline constexpr Key kBudgetList[] = {{"percent"}, {"min"}};
+inline constexpr Key kBreakersList[] = {{"maxConnections"}, {"maxPendingRequests"}, {"maxRequests"}, {"maxRetries"}, {"adaptiveConcurrency"}};
+inline constexpr Key kAdaptiveList[] = {{"enabled"}, {"min"}};
+inline constexpr Key kDeploymentList[] = {{"green", kRequired}, {"strategy"}, {"canaryConfiguration"}, {"linearConfiguration"},
+                                          {"bakeTimeInMinutes"}, {"start"}, {"testTraffic"}, {"rollback"}};
+inline constexpr Key kCanaryList[] = {{"canaryPercent"}, {"canaryBakeTimeInMinutes"}};
+inline constexpr Key kLinearList[] = {{"stepPercent"}, {"stepBakeTimeInMinutes"}};
+inline constexpr Key kTestTrafficList[] = {{"header"}, {"value"}};
+inline constexpr Key kRollbackList[] = {{"errorPercent"}, {"latencyP99Ms"}, {"minimumRequests"}};
 inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}, {"priority"}, {"labels"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
+inline constexpr Key kOutlierList[] = {
+#define RW_OUTLIER_SWITCH(field, key, value) {key},
+#define RW_OUTLIER_COUNT(field, key, value, least, most) {key},
+#define RW_OUTLIER_SECONDS(field, key, value, least, most) {key},
+#include "src/contract/outlier.def"
+#undef RW_OUTLIER_SWITCH
+#undef RW_OUTLIER_COUNT
+#undef RW_OUTLIER_SECONDS
+};
 inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"minRingSize"}, {"maxRingSize"}, {"choiceCount"},
                                          {"slowStart"}, {"zoneAware"}, {"subset"}, {"panicPercent"}};
 inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}, {"ttlSeconds"}, {"path"}};
@@ -83,11 +105,23 @@ inline constexpr ObjectKeys kRecorder{"gateway.recorder", kRecorderList};
 inline constexpr ObjectKeys kMinRto{"gateway.tcp.minRtoMs", kMinRtoList};
 inline constexpr ObjectKeys kHttp2{"gateway.http2", kHttp2List};
 inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
+inline constexpr ObjectKeys kHealthEndpoint{"gateway.healthEndpoint", kHealthEndpointList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
+inline constexpr ObjectKeys kRetry{"services[].retry", kRetryList};
+inline constexpr ObjectKeys kBackoff{"services[].retry.backoffMs", kBackoffList};
+inline constexpr ObjectKeys kBudget{"services[].retry.budget", kBudgetList};
+inline constexpr ObjectKeys kBreakers{"services[].circuitBreakers", kBreakersList};
+inline constexpr ObjectKeys kAdaptive{"services[].circuitBreakers.adaptiveConcurrency", kAdaptiveList};
+inline constexpr ObjectKeys kDeployment{"services[].deployment", kDeploymentList};
+inline constexpr ObjectKeys kCanary{"services[].deployment.canaryConfiguration", kCanaryList};
+inline constexpr ObjectKeys kLinear{"services[].deployment.linearConfiguration", kLinearList};
+inline constexpr ObjectKeys kTestTraffic{"services[].deployment.testTraffic", kTestTrafficList};
+inline constexpr ObjectKeys kRollback{"services[].deployment.rollback", kRollbackList};
 inline constexpr ObjectKeys kEndpoint{"services[].endpoints[]", kEndpointList};
 inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
+inline constexpr ObjectKeys kOutlier{"services[].outlierDetection", kOutlierList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
 inline constexpr ObjectKeys kSlowStart{"services[].balancing.slowStart", kSlowStartList};
@@ -102,8 +136,8 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kTimeout, kEndpoint,
+    kHealth, kOutlier, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

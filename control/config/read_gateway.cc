@@ -307,7 +307,6 @@ std::optional<Mark> read_limits(Reader& reader, const Value& value, GatewayConfi
   map.seconds("upstreamIdleSeconds", limits.upstream_idle_us, 0.1, kWeekSeconds);
   map.integer("upstreamIdlePerEndpoint", limits.upstream_idle_per_endpoint, 0, 65'535);
   map.integer("requestsPerConnection", limits.requests_per_connection, 0, kU32Max);
-  map.integer("attempts", limits.attempts, 1, 10);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   return head_mark;
 }
@@ -445,6 +444,7 @@ void read_gateway(Reader& reader, const Value& value, GatewayConfig& out) {
   check_head_fits(reader, budget_mark, head_mark, out);
   if (const auto recorder = map.get("recorder")) read_recorder(reader, *recorder, out.recorder);
   read_tap(reader, map, out);
+  read_health_endpoint(reader, map, out.health_endpoint);
 }
 
 }  // namespace ringway::config

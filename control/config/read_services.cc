@@ -177,7 +177,10 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_timeouts(reader, map, out);
   read_endpoints(reader, map, out);
   read_health(reader, map, out.health_check);
+  read_outlier(reader, map, out.outlier);
   read_balancing(reader, map, out);
+  read_resilience(reader, map, out);
+  read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);
   return out;
 }

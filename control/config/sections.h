@@ -18,6 +18,12 @@ void read_services(Reader& reader, const Map& root, std::string_view namespace_n
 void read_balancing(Reader& reader, const Map& map, ServiceConfig& service);
 // priority and labels of services[].endpoints[].
 void read_place(Reader& reader, const Map& map, EndpointConfig& out);
+// Retries and circuit breakers of a service.
+void read_resilience(Reader& reader, const Map& map, ServiceConfig& out);
+// How a new version of a service is brought in.
+void read_deployment(Reader& reader, const Map& map, ServiceConfig& out);
+void read_outlier(Reader& reader, const Map& service, contract::OutlierDetection& out);
+void read_health_endpoint(Reader& reader, const Map& gateway, HealthEndpointConfig& out);
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
 void check_balancing(Reader& reader, const Config& config);

@@ -15,8 +15,10 @@ using contract::MailKind;
 using contract::Outcome;
 using contract::Plan;
 
-Checker::Checker(contract::HealthBoard& board, u32 cores, Send send, u64 seed, Tell tell)
-    : board_(board), cores_(cores), send_(std::move(send)), tell_(std::move(tell)), random_state_(seed) {
+Checker::Checker(contract::HealthBoard& board, u32 cores, Send send, u64 seed, Tell tell,
+                 std::vector<const contract::CoreStats*> stats)
+    : board_(board), cores_(cores), send_(std::move(send)), tell_(std::move(tell)), random_state_(seed),
+      ejector_(board, std::move(stats), seed, [this](EndpointSlot slot, const Ejection& e) { on_ejection(slot, e); }) {
   RW_ASSERT(cores_ > 0);
 }
 
@@ -51,9 +53,13 @@ void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
         std::lock_guard lock(reports_mutex_);
         reports_[endpoint.slot] = EndpointReport{.since_us = now_us};
       }
+      known.plans++;
       known.index = i;
       known.service = s;
       known.removed = false;
+      known.drain_us = service.drain_us;
+      over_.erase({known.over_us, endpoint.slot});
+      known.over_us = 0;
       if (!checked) {
         unschedule(endpoint.slot, known);
         known.state.take_as_healthy();
@@ -64,26 +70,70 @@ void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
         schedule(endpoint.slot, known, next_check_us(known, now_us));
       }
       known.checked_before = checked;
-      write(endpoint.slot, known);
     }
   }
-  for (auto& [slot, known] : endpoints_)
-    if (known.index == kNone32) unschedule(slot, known);
+  ejector_.adopt(*plan_, now_us);
+  for (auto& [slot, known] : endpoints_) {
+    if (known.index == kNone32) {
+      unschedule(slot, known);
+      continue;
+    }
+    write(slot, known);
+    std::lock_guard lock(reports_mutex_);
+    reports_[slot].ejection = *ejector_.ejection(slot);
+  }
 }
 
-void Checker::drain_removed() {
+void Checker::drain_removed(TimeUs now_us) {
   for (auto& [slot, known] : endpoints_)
     if (known.index == kNone32 && !known.removed) {
       known.removed = true;
+      known.over_us = std::max<TimeUs>(now_us + known.drain_us, 1);
+      over_.insert({known.over_us, slot});
       write(slot, known);
+      mail_cores(MailKind::endpoint_left, slot, known);
     }
+}
+
+void Checker::mail_cores(MailKind kind, EndpointSlot slot, const Known& known) {
+  Mail mail;
+  mail.kind = kind;
+  mail.endpoint_slot = slot;
+  mail.incarnation = known.incarnation;
+  for (u32 core = 0; core < cores_; core++) {
+    mail.core = static_cast<u16>(core);
+    if (!unsent_.empty() || !send_(core, mail)) unsent_.emplace_back(core, mail);
+  }
+}
+
+// Ends the exchanges of removed endpoints whose time is over, and delivers what inboxes had no room for. Returns when to
+// come back.
+TimeUs Checker::end_drains(TimeUs now_us) {
+  while (!over_.empty() && over_.begin()->first <= now_us) {
+    const EndpointSlot slot = over_.begin()->second;
+    over_.erase(over_.begin());
+    Known& known = endpoints_.at(slot);
+    known.over_us = 0;
+    mail_cores(MailKind::endpoint_over, slot, known);
+  }
+  while (!unsent_.empty()) {
+    const auto& [core, mail] = unsent_.front();
+    // An endpoint that has come back meanwhile keeps its connections.
+    const auto known = endpoints_.find(mail.endpoint_slot);
+    const bool gone = known != endpoints_.end() && known->second.removed && known->second.incarnation == mail.incarnation;
+    if (gone && !send_(core, mail)) return now_us + 1;
+    unsent_.pop_front();
+  }
+  return over_.empty() ? now_us + kFarUs : over_.begin()->first;
 }
 
 void Checker::forget(const Plan& gone) {
   for (const Endpoint& endpoint : gone.endpoints) {
     const auto at = endpoints_.find(endpoint.slot);
-    if (at == endpoints_.end() || at->second.incarnation != endpoint.incarnation || at->second.index != kNone32) continue;
+    if (at == endpoints_.end() || at->second.incarnation != endpoint.incarnation) continue;
+    if (--at->second.plans > 0) continue;
     unschedule(endpoint.slot, at->second);
+    over_.erase({at->second.over_us, endpoint.slot});
     endpoints_.erase(at);
     board_.store(endpoint.slot, contract::kHealthUnproven);
     std::lock_guard lock(reports_mutex_);
@@ -100,9 +150,23 @@ bool Checker::drain(EndpointSlot slot, bool on) {
 }
 
 void Checker::write(EndpointSlot slot, const Known& known) {
-  const u32 kept = board_.word(slot) & contract::kHealthEjected;
+  const Ejection* ejection = ejector_.ejection(slot);
+  const u32 ejected = ejection != nullptr && ejection->out ? contract::kHealthEjected : 0u;
   const u32 draining = known.removed || known.drained_by_operator ? contract::kHealthDraining : 0u;
-  board_.store(slot, kept | known.state.bits() | draining);
+  board_.store(slot, ejected | known.state.bits() | draining);
+}
+
+void Checker::on_ejection(EndpointSlot slot, const Ejection& ejection) {
+  const Known& known = endpoints_.at(slot);
+  write(slot, known);
+  EndpointReport report;
+  {
+    std::lock_guard lock(reports_mutex_);
+    EndpointReport& kept = reports_[slot];
+    kept.ejection = ejection;
+    report = kept;
+  }
+  if (tell_) tell_(plan_->endpoints[known.index], ejection.out ? Transition::ejected : Transition::returned, report);
 }
 
 void Checker::schedule(EndpointSlot slot, Known& known, TimeUs at_us) {
@@ -171,15 +235,19 @@ TimeUs Checker::poll(TimeUs now_us) {
     if (!send_probe(slot, endpoints_.at(slot), now_us)) break;
   }
   if (!due_.empty()) next_us = std::min(next_us, std::max(due_.begin()->first, now_us + 1));
-  return next_us;
+  next_us = std::min(next_us, end_drains(now_us));
+  return std::min(next_us, ejector_.poll(now_us));
 }
 
 bool Checker::on_mail(const Mail& mail, TimeUs now_us) {
   board_.at(now_us);
   if (mail.kind == MailKind::endpoint_event) {
-    std::lock_guard lock(reports_mutex_);
-    const auto report = reports_.find(mail.endpoint_slot);
-    if (report != reports_.end()) report->second.events[static_cast<u32>(mail.outcome)]++;
+    {
+      std::lock_guard lock(reports_mutex_);
+      const auto report = reports_.find(mail.endpoint_slot);
+      if (report != reports_.end()) report->second.events[static_cast<u32>(mail.outcome)]++;
+    }
+    ejector_.on_outcome(mail.endpoint_slot, mail.outcome, now_us);
     return true;
   }
   if (mail.kind != MailKind::probe_done) return false;
@@ -201,6 +269,7 @@ void Checker::on_result(const Mail& mail, TimeUs now_us) {
   const Transition change = known.state.on_result(ok, {check.healthy_threshold, check.unhealthy_threshold});
   write(slot, known);
   schedule(slot, known, next_check_us(known, now_us));
+  if (ok && known.state.healthy()) ejector_.on_check(slot, known.began_us);
 
   EndpointReport report;
   {

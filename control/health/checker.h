@@ -9,8 +9,12 @@
 //
 // An endpoint lives as long as its slot and incarnation: over a reload it keeps its state. One that the current plan
 // lacks is marked draining when every core has adopted that plan, and forgotten at `forget`, when no plan names it.
-// It is the only writer of the board. Control thread only; time is a value; all randomness comes from `seed`.
+// The cores close idle connections to it at once, and what is left of its exchanges when its service's drain time is over.
+//
+// Outlier detection (ejector.h) says who is out beside that. The Checker is the only writer of the board. Control thread
+// only; time is a value; all randomness comes from `seed`.
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "control/health/ejector.h"
 #include "control/health/state.h"
 #include "src/base/types.h"
 #include "src/contract/mail.h"
@@ -35,7 +40,8 @@ struct EndpointReport {
   u16 last_status = 0;
   u32 last_rtt_us = 0;
   bool checked = false;     // there was a result
-  u64 events[6] = {};       // endpoint_event mails by Outcome
+  u64 events[contract::kOutcomeCount] = {};  // endpoint_event mails by Outcome
+  Ejection ejection;        // the last one
   TimeUs since_us = 0;      // when it last became healthy or unhealthy
 };
 
@@ -46,13 +52,15 @@ class Checker {
   // Tells people: endpoint id, what happened.
   using Tell = std::function<void(const contract::Endpoint&, Transition, const EndpointReport&)>;
 
-  Checker(contract::HealthBoard& board, u32 cores, Send send, u64 seed, Tell tell = {});
+  // `stats`: the cores' pages, for outlier detection's sweeps.
+  Checker(contract::HealthBoard& board, u32 cores, Send send, u64 seed, Tell tell = {},
+          std::vector<const contract::CoreStats*> stats = {});
 
   // `plan` is the current one from now on. New endpoints start unproven and are checked at once.
   void adopt(std::shared_ptr<const contract::Plan> plan, TimeUs now_us);
-  // Every core has adopted the current plan: endpoints that it lacks are drained.
-  void drain_removed();
-  // No core holds `gone` any more: its endpoints that the current plan lacks are forgotten.
+  // Every core has adopted the current plan: endpoints that it lacks are drained, for as long as their service said.
+  void drain_removed(TimeUs now_us);
+  // No core holds `gone` any more: its endpoints that no plan names now are forgotten.
   void forget(const contract::Plan& gone);
   // An operator takes an endpoint out of rotation or puts it back; holds over reloads. False: no such endpoint.
   bool drain(contract::EndpointSlot slot, bool on);
@@ -61,6 +69,9 @@ class Checker {
   bool on_mail(const contract::Mail& mail, TimeUs now_us);
   // Sends what is due. Returns when to call again at the latest.
   TimeUs poll(TimeUs now_us);
+
+  // The next mail may take an endpoint out of rotation, or keep it in: it should not lie for long.
+  bool in_suspense() const { return ejector_.suspects(); }
 
   // Any thread.
   EndpointReport report(contract::EndpointSlot slot) const;
@@ -77,8 +88,11 @@ class Checker {
     u32 incarnation = 0;
     u32 index = kNone32;    // in plan_->endpoints; kNone32: the plan lacks it
     u32 service = kNone32;  // in plan_->services
+    u32 plans = 0;          // alive that name it
     HealthState state;
     bool removed = false;
+    u64 drain_us = 0;       // of its service
+    TimeUs over_us = 0;     // removed: when its exchanges end; 0: they have been told
     bool drained_by_operator = false;
     bool checked_before = false;  // its service had a check in the last plan
     TimeUs due_us = 0;      // 0: not scheduled
@@ -97,6 +111,9 @@ class Checker {
   bool send_probe(contract::EndpointSlot slot, Known& known, TimeUs now_us);
   void on_result(const contract::Mail& mail, TimeUs now_us);
   void write(contract::EndpointSlot slot, const Known& known);
+  void on_ejection(contract::EndpointSlot slot, const Ejection& ejection);
+  void mail_cores(contract::MailKind kind, contract::EndpointSlot slot, const Known& known);
+  TimeUs end_drains(TimeUs now_us);
   u64 random();
 
   contract::HealthBoard& board_;
@@ -110,6 +127,9 @@ class Checker {
   std::map<u64, Flight> in_flight_;  // by probe id
   u64 next_probe_ = 1;
   u32 next_core_ = 0;
+  std::set<std::pair<TimeUs, contract::EndpointSlot>> over_;  // by Known::over_us
+  std::deque<std::pair<u32, contract::Mail>> unsent_;         // mail that found a core's inbox full
+  Ejector ejector_;
   mutable std::mutex reports_mutex_;
   std::unordered_map<contract::EndpointSlot, EndpointReport> reports_;
 };

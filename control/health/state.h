@@ -10,7 +10,8 @@
 
 namespace ringway::health {
 
-enum class Transition : u8 { none, became_healthy, became_unhealthy };
+// The last two are told by outlier detection.
+enum class Transition : u8 { none, became_healthy, became_unhealthy, ejected, returned };
 
 struct Thresholds {
   u32 healthy = 1;

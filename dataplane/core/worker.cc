@@ -32,7 +32,8 @@ tcp::EngineConfig engine_config(const WorkerConfig& c, lookup::AddressBook& book
 
 relay::RelayConfig relay_config(const WorkerConfig& c, lookup::AddressBook& book) {
   return {.core = c.core, .sessions = c.tcp.connections, .upstreams = c.tcp.connections, .probes = 1024, .h2 = c.h2, .seed = c.seed,
-          .send_budget_bytes = c.tcp.send_budget_bytes, .book = &book};
+          .send_budget_bytes = c.tcp.send_budget_bytes, .book = &book, .board = c.board,
+          .cores = std::max<u32>(1, static_cast<u32>(c.all_stats.size())), .all_stats = c.all_stats};
 }
 
 bool same_address(const contract::Listener& a, const contract::Listener& b) { return a.ip == b.ip && a.port == b.port; }
@@ -49,7 +50,10 @@ Worker::Worker(const WorkerConfig& config, TimeUs now_us)
       relay_(relay_config(config, book_), engine_, *config.pools, router_, *config.stats, *config.outbox, now_us),
       out_(std::make_unique<tcp::OutBatch>()), shuffle_state_(config.seed | 1) {
   old_plans_.reserve(kOldPlansMax);
-  router_.watch(config.other_stats);
+  std::vector<const contract::CoreStats*> others;
+  for (const contract::CoreStats* each : config.all_stats)
+    if (each != config.stats) others.push_back(each);
+  router_.watch(std::move(others));
 }
 
 Worker::~Worker() = default;
@@ -199,6 +203,8 @@ u32 Worker::read_mail(TimeUs now_us) {
         adopt(*mail.plan, now_us);
         break;
       case contract::MailKind::probe: relay_.probe(mail.probe, *mail.plan, now_us); break;
+      case contract::MailKind::endpoint_left: relay_.endpoint_left(mail.endpoint_slot, mail.incarnation, now_us); break;
+      case contract::MailKind::endpoint_over: relay_.endpoint_over(mail.endpoint_slot, mail.incarnation, now_us); break;
       case contract::MailKind::drain: begin_drain(now_us + mail.drain_us); break;
       case contract::MailKind::stop: stopped_ = true; break;
       default: RW_ASSERT(false);  // the other kinds go from core to control

@@ -25,8 +25,8 @@ inline constexpr std::array<std::string_view, kIds> kNames{
     "http2-settings", "keep-alive",    "proxy-connection", "retry-after",
     "sec-websocket-accept",            "sec-websocket-key",
     "server",        "te",             "trailer",         "transfer-encoding",
-    "upgrade",       "user-agent",     "via",             "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-upstream-service-time",   "x-forwarded-for", "x-forwarded-proto", "x-request-id"};
+    "upgrade",       "user-agent",     "via",             "x-envoy-attempt-count",
+    "x-envoy-expected-rq-timeout-ms",  "x-envoy-upstream-service-time",   "x-forwarded-for", "x-forwarded-proto", "x-request-id"};
 
 inline constexpr u32 kSlots = 128;
 

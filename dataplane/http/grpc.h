@@ -45,6 +45,9 @@ constexpr bool is_grpc_failure(u32 status) {
   return status == 2 || status == 4 || status == 12 || status == 13 || status == 14 || status == 15;
 }
 
+// One that HTTP would call 503 or 504: UNAVAILABLE, DEADLINE_EXCEEDED.
+constexpr bool is_grpc_gateway_failure(u32 status) { return status == 4 || status == 14; }
+
 // A decimal of one or two digits, as grpc-status carries it.
 constexpr std::optional<u32> read_grpc_status(std::string_view text) {
   if (text.empty() || text.size() > 2) return std::nullopt;

@@ -273,6 +273,11 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
     w.number(edit.expected_timeout_ms);
     w.literal("\r\n");
   }
+  if (edit.attempt != 0) {
+    w.literal("X-Envoy-Attempt-Count: ");
+    w.number(edit.attempt);
+    w.literal("\r\n");
+  }
   write_via(w, head, edit.via, edit.from_h2);
   w.literal("\r\n");
   return w.written();
@@ -380,6 +385,7 @@ u32 write_local_answer(const LocalAnswer& answer, MutBytes out) {
     w.text(answer.flag_value);
     w.literal("\r\n");
   }
+  if (answer.overloaded) w.literal("x-envoy-overloaded: true\r\n");
   if (status == 426) w.literal("Upgrade: HTTP/1.1\r\n");  // RFC 9110 15.5.22
   if (status >= 200 && (answer.close || status == 426)) {
     w.literal("Connection: ");

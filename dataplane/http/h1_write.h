@@ -18,6 +18,7 @@ struct RequestEdit {
   std::string_view forwarded_proto = "http";  // X-Forwarded-Proto where the request has none
   std::string_view request_id = {};  // X-Request-Id where the request has none; empty leaves it out
   u64 expected_timeout_ms = 0;     // X-Envoy-Expected-Rq-Timeout-Ms; 0 leaves it out
+  u32 attempt = 0;                 // X-Envoy-Attempt-Count; 0 leaves it out
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
   bool from_h2 = false;            // the request came by HTTP/2: Via says so
@@ -52,6 +53,7 @@ struct LocalAnswer {
   std::string_view date = {};        // Date, as RFC 9110 5.6.7 writes it; empty leaves it out
   bool head_only = false;       // answers HEAD
   bool close = true;
+  bool overloaded = false;      // send x-envoy-overloaded: true
   i32 grpc_status = -1;         // from 0 on: the request is gRPC, its answer is HTTP 200 with grpc-status and grpc-message
 };
 u32 write_local_answer(const LocalAnswer& answer, MutBytes out);

@@ -152,6 +152,7 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
   if (edit.expected_timeout_ms != 0) {
     block.number(FieldId::x_envoy_expected_rq_timeout_ms, "x-envoy-expected-rq-timeout-ms", edit.expected_timeout_ms);
   }
+  if (edit.attempt != 0) block.number(FieldId::x_envoy_attempt_count, "x-envoy-attempt-count", edit.attempt);
   put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
   return block.written();
 }
@@ -216,6 +217,7 @@ u32 write_local_head(HpackEncoder& encoder, const LocalAnswer& answer, MutBytes 
     name.add(answer.flag);
     block.field(FieldId::other, name.text(), answer.flag_value);
   }
+  if (answer.overloaded) block.field(FieldId::other, "x-envoy-overloaded", "true");
   return block.written();
 }
 

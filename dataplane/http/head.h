@@ -25,8 +25,8 @@ struct Stretch {
 enum class FieldId : u8 {
   other, accept, accept_encoding, authorization, connection, content_length, content_type, cookie, date, expect,
   forwarded, host, http2_settings, keep_alive, proxy_connection, retry_after, sec_websocket_accept, sec_websocket_key,
-  server, te, trailer, transfer_encoding, upgrade, user_agent, via, x_envoy_expected_rq_timeout_ms,
-  x_envoy_upstream_service_time, x_forwarded_for, x_forwarded_proto, x_request_id,
+  server, te, trailer, transfer_encoding, upgrade, user_agent, via, x_envoy_attempt_count,
+  x_envoy_expected_rq_timeout_ms, x_envoy_upstream_service_time, x_forwarded_for, x_forwarded_proto, x_request_id,
   count_
 };
 

@@ -17,7 +17,8 @@ namespace ringway::http::head_edit {
 // Fields of a request that are left out; those of them that still hold are written anew.
 inline u32 own_fields(const RequestHead& head) {
   u32 own = kHopByHop | bit(FieldId::host) | bit(FieldId::content_length) | bit(FieldId::via) |
-            bit(FieldId::x_forwarded_for) | bit(FieldId::x_envoy_expected_rq_timeout_ms);
+            bit(FieldId::x_forwarded_for) | bit(FieldId::x_envoy_expected_rq_timeout_ms) |
+            bit(FieldId::x_envoy_attempt_count);
   // An HTTP/1.0 client cannot take the 100 that an Expect would bring (RFC 9110 10.1.1); trailers need chunks.
   if (head.minor_version == 0) own |= bit(FieldId::expect);
   if (head.framing != Framing::chunked) own |= bit(FieldId::trailer);

@@ -232,8 +232,9 @@ void Relay::multiplexed_timer(u32 index) {
   for (u32 stream = h2_.first_stream(s.h2), next; stream != kNone32; stream = next) {
     next = h2_.next_stream(s.h2, stream);
     const u32 x = static_cast<u32>(h2_.user(stream));
-    if (exchange_deadline(exchanges_[x]) <= now_us_) time_out(x);
+    if (next_due(exchanges_[x]) <= now_us_) exchange_timer(x);
   }
+  arm_session(index);  // one of them may have armed it for itself alone
   settle(index);
 }
 
@@ -246,7 +247,7 @@ TimeUs Relay::multiplexed_deadline(const Session& s) const {
   }
   if (draining_ && !s.goaway_sent) deadline = std::min(deadline, draining_since_us_ + kLastStreamsUs);
   for (u32 stream = h2_.first_stream(s.h2); stream != kNone32; stream = h2_.next_stream(s.h2, stream)) {
-    deadline = std::min(deadline, exchange_deadline(exchanges_[static_cast<u32>(h2_.user(stream))]));
+    deadline = std::min(deadline, next_due(exchanges_[static_cast<u32>(h2_.user(stream))]));
   }
   return deadline;
 }

@@ -69,6 +69,7 @@ void Relay::stream_released(u32 u) {
   flush_h2(up.h2, up.conn);
   if (up.state == UpstreamState::connecting) return;
   up.reused = true;
+  note_free(up.service_slot);
   if (h2_.streams(up.h2) > 0) return;
   up.idle_since_us = now_us_;
   up.armed_us = now_us_ + (up.listed && !draining_ ? plan_->limits.upstream_idle_us : 0);
@@ -166,6 +167,7 @@ void Relay::stream_broke(u32 index, const http::H2Event& event) {
   const bool malformed = !event.by_peer && event.error == http::H2Error::protocol_error;
   if (malformed) page().count(contract::Counter::bad_responses);
   if (malformed && !exchanges_[index].response_started) {
+    tell_control(exchanges_[index].plan->endpoints[exchanges_[index].endpoint], contract::Outcome::bad_response);
     return fail_exchange(index, 502, "the endpoint sent a malformed response", "UPE");
   }
   upstream_failed(index, contract::Outcome::reset,

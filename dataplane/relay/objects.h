@@ -22,7 +22,7 @@
 
 namespace ringway::relay {
 
-inline constexpr u32 kAttemptsMax = 4;
+inline constexpr u32 kTriesMax = contract::kRetriesMax + 1;
 inline constexpr u32 kRefusedRoundsMax = 4;
 // Room that TCP needs in front of bytes to send them from where they are: Ethernet, IPv4, TCP with timestamps.
 inline constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
@@ -67,6 +67,7 @@ struct Upstream {
   u32 h2 = kNone32;               // HTTP/2: the connection's place in H2Engine; then `exchange` is not used
   contract::EndpointSlot slot = 0;
   u32 incarnation = 0;
+  u32 service_slot = 0;
   TimeUs idle_since_us = 0;
   TimeUs opened_us = 0;
   TimeUs armed_us = 0;
@@ -98,9 +99,13 @@ struct Exchange {
   const contract::Plan* plan = nullptr;
   u32 service = kNone32;
   u32 endpoint = kNone32;         // index into plan->endpoints
-  std::array<u32, kAttemptsMax> tried{};
+  std::array<u32, kTriesMax> tried{};  // endpoints of the tries that count, the last one at `attempts` - 1
   u8 attempts = 0;
-  u8 refused_rounds = 0;          // how often they were all used up by endpoints that refused it unprocessed
+  u8 retries = 0;                 // tries beyond the first; each has met a failure
+  u8 retry_waits = 0;             // back-offs more, because the budget was spent
+  u8 refused_rounds = 0;          // how often all tries were used up by endpoints that refused it unprocessed
+  bool pending = false;           // waits for a connection
+  bool retrying = false;          // a retry is under way, and counted
   u8 client_minor = 1;
   http::Method method = http::Method::get;
   bool client_keep_alive = true;
@@ -128,11 +133,14 @@ struct Exchange {
   mbuf::Chain kept;               // what of the body has left, while it may have to leave again
   TimeUs started_us = 0;          // head complete
   u64 grpc_timeout_us = 0;        // the call's own deadline from then on; 0: none
-  TimeUs request_done_us = 0;
+  TimeUs request_done_us = 0;     // by the first try
+  TimeUs try_sent_us = 0;         // the same of the present one
   TimeUs attempt_started_us = 0;
+  TimeUs retry_at_us = 0;         // when the next try begins; 0: none waits
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
   u64 cookie = 0;                 // the client gets it with the response; 0: none
+  IndexLink pending_link;         // in the list of its service, while `pending`
 };
 
 struct Probe {

@@ -6,6 +6,7 @@ namespace ringway::relay {
 
 namespace {
 
+constexpr u32 kPlacesPerPoll = 256;           // of connections to endpoints that are over
 constexpr u32 kHeadsPerStep = 16;             // pipelined requests of one session handled at a stretch
 constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is waited for
 
@@ -17,10 +18,14 @@ Relay::Relay(const RelayConfig& config, tcp::Engine& engine, mbuf::Pools& pools,
       h2_(config.h2, pools, stats.page), sessions_(config.sessions), upstreams_(config.upstreams),
       exchanges_(config.sessions + config.h2.streams), probes_(config.probes),
       wheel_(config.sessions + config.upstreams + config.probes, now_us), idle_(contract::kEndpointsMax),
+      pending_(contract::kServicesMax), concurrency_(std::make_unique<ConcurrencyLimit[]>(contract::kServicesMax)),
       streams_taken_(contract::kEndpointsMax, http::kH2PeerStreamsUnknown),
+      failed_here_(contract::kEndpointsMax), over_(contract::kEndpointsMax),
       random_state_(config.seed | 1),
       gathered_(std::make_unique<u8[]>(contract::kHeadBytesMax)), written_(std::make_unique<u8[]>(kWrittenHeadMax)) {
   run_queue_.reserve(config.sessions);
+  freed_.reserve(contract::kServicesMax);
+  over_slots_.reserve(contract::kEndpointsMax);
 }
 
 Relay::~Relay() { abort_all(); }
@@ -32,12 +37,17 @@ u64 Relay::random() {  // xorshift64*: request ids need to differ, not to be sec
   return random_state_ * 0x2545'f491'4f6c'dd1dull;
 }
 
-void Relay::adopt(const contract::Plan& plan) { plan_ = &plan; }
+void Relay::adopt(const contract::Plan& plan) {
+  // The plan may have an endpoint again that is over now.
+  while (!over_slots_.empty()) end_over(~u32{0});
+  plan_ = &plan;
+}
 
 u32 Relay::run(TimeUs now_us) {
   now_us_ = now_us;
   h2_.bear(engine_.packet_share());
   u32 events = 0;
+  if (!over_slots_.empty()) [[unlikely]] end_over(kPlacesPerPoll);
   if (!run_queue_.empty()) {
     // Sessions that are made runnable meanwhile wait for the next poll.
     const u32 count = static_cast<u32>(run_queue_.size());
@@ -55,12 +65,13 @@ u32 Relay::run(TimeUs now_us) {
     on_event(event);
     ++events;
   }
+  if (!freed_.empty()) wake_pending();
   return events;
 }
 
 u32 Relay::timers(TimeUs now_us, u32 most) {
   now_us_ = now_us;
-  return wheel_.expire(now_us, most, [this](u32 id) {
+  const u32 ran = wheel_.expire(now_us, most, [this](u32 id) {
     if (id < config_.sessions) {
       session_timer(id);
     } else if (id < config_.sessions + config_.upstreams) {
@@ -69,6 +80,8 @@ u32 Relay::timers(TimeUs now_us, u32 most) {
       probe_timer(id - config_.sessions - config_.upstreams);
     }
   });
+  if (!freed_.empty()) wake_pending();
+  return ran;
 }
 
 void Relay::on_event(const tcp::AppEvent& event) {
@@ -202,6 +215,8 @@ void Relay::on_upstream(u32 index, const tcp::AppEvent& event) {
   if ((event.bits & tcp::kConnected) != 0) {
     u.state = UpstreamState::busy;
     stats_.endpoints[u.slot].connections.add();
+    // All that can be said of an endpoint of a TCP service.
+    if (exchanges_[x].tunnel) tell_control(exchanges_[x].plan->endpoints[exchanges_[x].endpoint], contract::Outcome::success);
   }
   if (closed && exchanges_[x].tunnel && event.reason == tcp::CloseReason::finished) return end_tunnel(x);
   const bool opened = u.state == UpstreamState::busy;
@@ -274,7 +289,7 @@ TimeUs Relay::session_deadline(const Session& s) const {
     case SessionState::multiplexing: return multiplexed_deadline(s);
     case SessionState::exchanging: break;
   }
-  return exchange_deadline(exchanges_[s.exchange]);
+  return next_due(exchanges_[s.exchange]);
 }
 
 // Lazy: an entry that goes off too early is put off then; only one that would be late is moved.
@@ -288,7 +303,7 @@ void Relay::arm_session_at(u32 index, TimeUs deadline) {
 }
 
 // A session with many exchanges need not look at the others.
-void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, exchange_deadline(x)); }
+void Relay::arm_exchange(const Exchange& x) { arm_session_at(x.session, next_due(x)); }
 
 void Relay::session_timer(u32 index) {
   Session& s = sessions_[index];
@@ -310,7 +325,7 @@ void Relay::session_timer(u32 index) {
     case SessionState::multiplexing: return multiplexed_timer(index);
     case SessionState::exchanging: break;
   }
-  time_out(s.exchange);
+  exchange_timer(s.exchange);
   if (sessions_.used(index)) advance(index);
 }
 

@@ -7,12 +7,13 @@
 // leg as slices (leg.cc). Back-pressure is by window: relay takes only as many bytes as the other leg has space for, so a
 // slow reader closes the sender's window and memory stays within the budgets of TCP and H2Engine.
 //
-// A request that failed before any byte of a response is sent to another endpoint if it is safe: it was never processed
-// (no connection, or a stream that was refused), or there was no body and the method is idempotent (RFC 9110 9.2.2).
+// A request that failed before any byte of a response is sent to another endpoint where its service's policy and its method
+// allow it (retry.h); for that its head is kept, and its body up to a limit.
 // Health checks run here too (Probe). Timers are lazy: a session's entry in the wheel is moved only when it would go off
 // too late. RFC 9110 7 and 15, RFC 9112 6 to 9, RFC 9113.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,7 +21,9 @@
 #include "dataplane/http/h1_write.h"
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/mbuf/pools.h"
+#include "dataplane/relay/concurrency.h"
 #include "dataplane/relay/objects.h"
+#include "dataplane/relay/retry.h"
 #include "dataplane/route/key.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
@@ -44,6 +47,9 @@ struct RelayConfig {
   u64 seed = 1;            // of request ids
   u32 send_budget_bytes = 262'144;  // of the TCP engine
   lookup::AddressBook* book = nullptr;  // the core's
+  const contract::HealthBoard* board = nullptr;
+  u32 cores = 1;
+  std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits over all of them; empty: this one
 };
 
 using Outbox = contract::Ring<contract::Mail>;
@@ -60,6 +66,10 @@ class Relay {
   void adopt(const contract::Plan& plan);
   // Starts a health check; the outcome is mailed as probe_done.
   void probe(const contract::ProbeRef& ref, const contract::Plan& plan, TimeUs now_us);
+  // The endpoint takes no new exchanges: its idle connections end.
+  void endpoint_left(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
+  // And its drain time is over: the others end as well, in the polls that follow.
+  void endpoint_over(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
   // No new requests: idle sessions are closed, the others after their response (`Connection: close`).
   void drain();
   // Closes what is left, at the end of a drain.
@@ -81,6 +91,8 @@ class Relay {
   TimeUs next_timer_us() const { return wheel_.next_deadline_us(); }
 
  private:
+  enum class After : u8 { keep, close, abort };  // what becomes of a connection to an endpoint
+
   // A step may end an exchange or a session; callers then look it up again by Slab::used. Indices are given out anew
   // only in `accept` and `advance`, which run at the end of a step, so that look-up is safe.
 
@@ -133,9 +145,9 @@ class Relay {
   bool head_may_be_complete(const mbuf::Chain& in, u32 seen) const;
   Exchange& open_exchange(u32 session, u32 stream, u32 service);
   void begin_exchange(u32 session, u32 stream, bool ended);
+  void answer_health(u32 session, u32 stream, const contract::Listener& listener);
   void pump_request(u32 exchange);
   [[gnu::cold]] void note_request(const Session& session);
-  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
   void refuse(u32 session, http::Reject reject);
   void answer(u32 session, const http::LocalAnswer& answer);
   void answer_stream(u32 session, u32 stream, http::LocalAnswer answer, bool grpc);
@@ -164,17 +176,55 @@ class Relay {
 
   // upstream.cc: the endpoint's side
   void dispatch(u32 exchange, const http::RequestHead& head);
-  void dispatch_again(u32 exchange);
   bool send_head(Exchange& exchange, const http::RequestHead& head);
   u32 take_idle(const contract::Endpoint& endpoint);
   u32 open_upstream(const Exchange& exchange, const contract::Endpoint& endpoint);
-  enum class After : u8 { keep, close, abort };  // what becomes of the connection
   void release_upstream(u32 exchange, After after);
   void free_upstream(u32 upstream, bool abort);
   void unlink_idle(u32 upstream);
   enum class Failure : u8 { connection, stream, unprocessed };  // of the connection, of this exchange, or of nothing
   void upstream_failed(u32 exchange, contract::Outcome outcome, Failure failure = Failure::connection);
-  void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome);
+  u64 expected_us(const Exchange& exchange) const;
+  bool try_at_once(Exchange& exchange, bool processed);
+  // For outlier detection. Successes are of interest only after a failure; of who is ejected nothing is.
+  void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+    if (outcome == contract::Outcome::success && !config_.board->suspected(endpoint.slot) && failed_here_[endpoint.slot] == 0) [[likely]] {
+      return;
+    }
+    mail_outcome(endpoint, outcome);
+  }
+  [[gnu::cold]] void mail_outcome(const contract::Endpoint& endpoint, contract::Outcome outcome);
+
+  // removed.cc: endpoints that have left
+  void end_over(u32 most);
+
+  // retry.cc: another try
+  bool is_whole(const Exchange& exchange) const;
+  void forget_request(Exchange& exchange);
+  void keep_body(Exchange& exchange, const mbuf::Chain& bytes);
+  u64 retry_after_s() const;
+  std::optional<u64> wait_before_retry(const Exchange& exchange, const TryEnd& end);
+  bool retry(u32 exchange, const TryEnd& end);
+  void retry_after(u32 exchange, u64 wait_us, After after);
+  void end_retry(Exchange& exchange);
+  bool may_retry(const Exchange& exchange);
+  void begin_retry(u32 exchange);
+  void dispatch_again(u32 exchange);
+  void read_again(Exchange& exchange);
+  TimeUs try_deadline(const Exchange& exchange) const;
+  void try_timed_out(u32 exchange);
+  void exchange_timer(u32 exchange);
+  TimeUs next_due(const Exchange& exchange) const;
+
+  // breakers.cc: limits of what is under way
+  u64 sum_over_cores(u32 service_slot, contract::Cell contract::ServiceStats::* cell) const;
+  bool is_overloaded(const contract::Service& service);
+  void note_latency(const Exchange& exchange);
+  bool is_full(const Exchange& exchange);
+  void wait_for_connection(u32 exchange);
+  void leave_pending(u32 exchange);
+  void note_free(u32 service_slot);
+  void wake_pending();
 
   // h2_upstream.cc: endpoints that speak HTTP/2
   u32 take_multiplexed(const contract::Endpoint& endpoint);
@@ -200,7 +250,7 @@ class Relay {
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void bad_response(u32 exchange, http::Reject reject);
   void note_grpc_status(const Exchange& exchange, u32 status);
-  bool try_elsewhere(u32 exchange);
+  bool answered_badly(u32 exchange, const TryEnd& end, bool ended);
   void break_response(u32 exchange, const Moved& moved);
   void break_off(u32 exchange);
   void pump_response(u32 exchange);
@@ -208,6 +258,7 @@ class Relay {
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag);
   void abort_exchange(u32 exchange, http::H2Error error = http::H2Error::internal_error);
   void time_out(u32 exchange);
+  bool endpoint_is_late(const Exchange& exchange) const;
   void end_exchange(u32 exchange);
   void count_status(const Exchange& exchange, u16 status);
   TimeUs exchange_deadline(const Exchange& exchange) const;
@@ -232,6 +283,8 @@ class Relay {
   void release(const contract::Plan& plan) { --plan.use[config_.core].holders; }
   u64 random();
   contract::CorePage& page() { return stats_.page; }
+  contract::ServiceStats& service_stats(const Exchange& x) { return stats_.services[x.plan->services[x.service].slot]; }
+  const contract::RetryPolicy& retry_policy(const Exchange& x) const { return x.plan->services[x.service].retry; }
   // `fields` says what there is to say, when it is wanted.
   template <contract::EventKind kind, class F>
   void note(const Exchange& x, F&& fields) {
@@ -263,7 +316,18 @@ class Relay {
   Wheel wheel_;  // ids: sessions, then upstreams, then probes
   std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
+  struct Pending {
+    IndexList<&Exchange::pending_link> list;  // who waits for a connection
+    u32 freed = 0;                            // and may go on
+  };
+  std::vector<Pending> pending_;  // by service slot
+  std::vector<u32> freed_;        // service slots where somebody may go on
+  std::unique_ptr<ConcurrencyLimit[]> concurrency_;          // by service slot
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
+  std::vector<u8> failed_here_;  // by endpoint slot: control was told of a failure, and of no success since
+  std::vector<u32> over_;        // by endpoint slot: the incarnation whose exchanges end; 0: none
+  std::vector<contract::EndpointSlot> over_slots_;  // those that are not 0 there
+  u32 over_place_ = 0;           // the connection to look at next
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
   u32 exchanges_begun_ = 0;

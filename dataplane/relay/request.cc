@@ -124,7 +124,9 @@ void Relay::answer_stream(u32 index, u32 stream, http::LocalAnswer answer, bool 
 void Relay::count_answer(const Session& s, u16 status) {
   page().count(contract::Counter::local_answers);
   page().recorder.note<EventKind::answered>({.half = status, .conn = s.conn.generation});
-  page().count(status >= 500 ? contract::Counter::responses_5xx : contract::Counter::responses_4xx);
+  page().count(status >= 500   ? contract::Counter::responses_5xx
+               : status >= 400 ? contract::Counter::responses_4xx
+                               : contract::Counter::responses_2xx);
 }
 
 // The request in `request_head_` goes no further than this answer.
@@ -132,13 +134,23 @@ void Relay::turn_away(u32 index, u32 stream, u16 status, std::string_view text, 
                       std::string_view flag_value) {
   const http::RequestHead& head = request_head_;
   http::LocalAnswer reply{.status = status, .text = text, .flag = flag, .flag_value = flag_value,
-                          .head_only = head.method == http::Method::head};
+                          .head_only = head.method == http::Method::head, .overloaded = flag_value == "UO"};
   if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
   reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;
   engine_.discard(s.conn, head.bytes);
   answer(index, reply);
+}
+
+// The gateway's own health, for whoever balances over gateways.
+void Relay::answer_health(u32 index, u32 stream, const contract::Listener& listener) {
+  const http::RequestHead& head = request_head_;
+  if (head.path_text() != listener.health_path) return turn_away(index, stream, 404, "health is not told here", {}, {});
+  if (head.method != http::Method::get && head.method != http::Method::head) {
+    return turn_away(index, stream, 501, "GET and HEAD ask for health", {}, {});
+  }
+  config_.board->ready() ? turn_away(index, stream, 200, "ok", {}, {}) : turn_away(index, stream, 503, "draining", {}, {});
 }
 
 // `stream`: the client's, kNone32 with HTTP/1.1.
@@ -178,6 +190,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   const route::Match match = listener == nullptr ? route::Match{} : router_.match(*plan_, *listener, head);
   if (match.scanned) page().count(contract::Counter::scans);
   if (match.service == kNone32) {
+    if (listener != nullptr && !listener->health_path.empty()) return answer_health(index, stream, *listener);
     page().count(contract::Counter::no_route_found);
     if (match.no_backend()) return turn_away(index, stream, 500, "every backend of the route has weight 0", "flag", "NR");
     return turn_away(index, stream, 404, "no route matches this request", "flag", "NR");
@@ -193,6 +206,8 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   if (body_max != 0 && head.framing == http::Framing::length && head.content_length > body_max) {
     return turn_away(index, stream, 413, "the request body is too large", "limit", "request_body_bytes");
   }
+
+  if (is_overloaded(service)) return turn_away(index, stream, 503, "the service is at its limit of requests", "flag", "UO");
 
   Exchange& x = open_exchange(index, stream, match.service);
   x.client_minor = head.minor_version;
@@ -221,21 +236,6 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   }
   if (x.head.bytes() != head.bytes) return abort_exchange(exchange);
   dispatch(exchange, head);
-}
-
-// `bytes` of the body are about to leave. A gRPC message is kept until its answer comes, so that a call which was not
-// processed can be made again; any other body cannot be repeated from here on.
-void Relay::keep_body(Exchange& x, const mbuf::Chain& bytes) {
-  if (x.grpc && !x.body_started && x.kept.bytes() + bytes.bytes() <= contract::kReplayBytesMax) {
-    mbuf::Chain copy = bytes.share();
-    if (copy.bytes() == bytes.bytes()) {
-      if (x.kept.pool() == nullptr) x.kept = pools_.chain();
-      return x.kept.append(std::move(copy));
-    }
-  }
-  x.body_started = true;
-  x.head.clear();
-  x.kept.clear();
 }
 
 // Request body towards the endpoint, as far as its leg has space. Waits until the connection is open, so that a request
@@ -275,8 +275,10 @@ void Relay::pump_request(u32 index) {
     }
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
+      if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once
+      if (x.retries == 0) x.request_done_us = now_us_;             // the deadline is of all tries together
       x.request_done = true;
-      x.request_done_us = now_us_;
+      x.try_sent_us = now_us_;
       return arm_exchange(x);
     }
   }

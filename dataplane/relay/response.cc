@@ -10,6 +10,28 @@ namespace ringway::relay {
 using contract::EventKind;
 using Fields = contract::EventFields;
 
+namespace {
+
+constexpr TimeUs kLateUs = 1'000'000;  // an endpoint that took longer is late, whoever set the deadline
+
+}  // namespace
+
+namespace {
+
+// What an answer says of its endpoint's health. `grpc_status`: -1 when there is none.
+contract::Outcome outcome_of_answer(u16 status, i32 grpc_status) {
+  using contract::Outcome;
+  if (grpc_status >= 0 && status < 500) {
+    const u32 code = static_cast<u32>(grpc_status);
+    if (!http::is_grpc_failure(code)) return Outcome::success;
+    return http::is_grpc_gateway_failure(code) ? Outcome::gateway_error : Outcome::bad_status;
+  }
+  if (status < 500) return Outcome::success;
+  return status >= 502 && status <= 504 ? Outcome::gateway_error : Outcome::bad_status;
+}
+
+}  // namespace
+
 // Reads response heads from an HTTP/1.1 endpoint until the final one: interim ones pass, 101 makes a tunnel.
 void Relay::read_response(u32 index) {
   while (true) {
@@ -105,13 +127,17 @@ void Relay::begin_response(u32 index, bool ended) {
   const bool chunked_to_1_0 = !to_h2 && x.client_minor == 0 && head.framing == http::Framing::chunked;
 
   const auto grpc_status = x.grpc ? http::grpc_status(head) : std::nullopt;
-  if (grpc_status == static_cast<u32>(http::GrpcStatus::unavailable) && ended && try_elsewhere(index)) return;
+  if (head.status >= 400 || grpc_status.value_or(0) != 0) [[unlikely]] {
+    const TryEnd end{TryEnd::Kind::answered, head.status, ended && grpc_status ? static_cast<i32>(*grpc_status) : -1};
+    if (answered_badly(index, end, ended)) return;
+  }
+  note_latency(x);
 
   x.status = head.status;
   count_status(x, head.status);
   note<EventKind::response>(x, [&] { return Fields{.half = head.status, .x = x.plan->endpoints[x.endpoint].slot}; });
   if (head.status >= 500) {
-    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
+    tell_control(x.plan->endpoints[x.endpoint], outcome_of_answer(head.status, -1));
   } else if (grpc_status) {
     note_grpc_status(x, *grpc_status);
   } else if (!x.grpc) {
@@ -158,20 +184,29 @@ void Relay::begin_response(u32 index, bool ended) {
 
 // What a call came to, for the endpoint's health and for the counters.
 void Relay::note_grpc_status(const Exchange& x, u32 status) {
-  const bool failure = http::is_grpc_failure(status);
-  tell_control(x.plan->endpoints[x.endpoint], failure ? contract::Outcome::bad_status : contract::Outcome::success);
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  if (http::is_grpc_failure(status)) stats_.endpoints[endpoint.slot].grpc_failures.add();
+  tell_control(endpoint, outcome_of_answer(200, static_cast<i32>(status)));
   page().count(status == 0 ? contract::Counter::grpc_ok : contract::Counter::grpc_errors);
 }
 
-// The endpoint says that it cannot serve the call now (UNAVAILABLE, before any message): another may. False when there is
-// no other try; then the answer stands.
-bool Relay::try_elsewhere(u32 index) {
+// The endpoint has answered with a status that may be worth another try, head in `response_head_`. True: there is one, and
+// the client does not see this answer.
+bool Relay::answered_badly(u32 index, const TryEnd& end, bool ended) {
   Exchange& x = exchanges_[index];
-  const bool tries_left = x.attempts < std::min(x.plan->limits.attempts, kAttemptsMax);
-  if (!tries_left || x.head.empty() || x.body_started) return false;
-  tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::bad_status);
-  release_upstream(index, After::keep);
-  dispatch_again(index);
+  const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
+  const Leg from = endpoint_leg(x);
+  // A small body that has come already is thrown away, else the connection with it.
+  const http::ResponseHead& head = response_head_;
+  const u64 whole = head.bytes + (head.framing == http::Framing::length ? head.content_length : 0);
+  const bool complete = ended || (head.framing == http::Framing::length && engine_.received(from.conn).bytes() == whole);
+  const bool clean = x.request_done && (from.h2() ? ended : head.keep_alive && complete && !engine_.peer_closed(from.conn));
+  const auto wait_us = wait_before_retry(x, end);
+  if (!wait_us) return false;
+  if (clean && !from.h2()) engine_.discard(from.conn, static_cast<u32>(ended ? head.bytes : whole));
+  retry_after(index, *wait_us, clean ? After::keep : After::abort);
+  stats_.endpoints[endpoint.slot].responses[std::min<u32>(end.status / 100, 5)].add();
+  tell_control(endpoint, outcome_of_answer(end.status, end.grpc_status));
   return true;
 }
 
@@ -258,7 +293,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   Session& s = sessions_[session];
   http::LocalAnswer reply{.status = status, .text = text, .flag = "flag", .flag_value = flag,
-                          .head_only = x.method == http::Method::head};
+                          .head_only = x.method == http::Method::head, .overloaded = flag == "UO"};
   if (const u32 stream = std::exchange(x.stream, kNone32); stream != kNone32) {
     const bool grpc = x.grpc;
     end_exchange(index);
@@ -278,9 +313,19 @@ void Relay::abort_exchange(u32 index, http::H2Error error) {
   end_exchange(index);
 }
 
+// Whether a deadline speaks against the endpoint: it has the whole request and said nothing. A deadline of the caller's own
+// does so only if it left some time, or callers could take endpoints out of rotation.
+bool Relay::endpoint_is_late(const Exchange& x) const {
+  if (x.endpoint == kNone32 || x.upstream == kNone32 || x.tunnel || !x.request_done || x.response_started) return false;
+  const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
+  const bool callers_own = x.grpc_timeout_us != 0 && (timeouts.per_request_us == 0 || x.grpc_timeout_us < timeouts.per_request_us);
+  return !callers_own || now_us_ - x.attempt_started_us >= kLateUs;
+}
+
 // A deadline has passed (exchange_deadline).
 void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
+  if (endpoint_is_late(x)) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::timed_out);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   page().count(contract::Counter::request_timeouts);
   if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);
@@ -302,6 +347,8 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
 // Lets go of all that an exchange holds. Its session stays.
 void Relay::end_exchange(u32 index) {
   Exchange& x = exchanges_[index];
+  leave_pending(index);
+  end_retry(x);
   note<EventKind::request_end>(x, [&] { return Fields{.half = x.status, .x = static_cast<u32>(now_us_ - x.started_us)}; });
   release_upstream(index, After::abort);
   stats_.services[x.plan->services[x.service].slot].active.sub();

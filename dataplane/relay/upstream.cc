@@ -1,4 +1,4 @@
-// The endpoint's side of relay: choosing an endpoint, its idle pool, new connections, and another try.
+// The endpoint's side of relay: choosing an endpoint, its idle pool, new connections, and their failures.
 
 #include <algorithm>
 
@@ -12,19 +12,6 @@ using Fields = contract::EventFields;
 namespace {
 
 constexpr u32 kFreshHeadBytes = 1448;  // a rewritten head up to this size goes straight into one packet
-
-// RFC 9110 9.2.2, the methods a gateway may repeat without knowing more.
-bool is_idempotent(http::Method method) {
-  switch (method) {
-    case http::Method::get:
-    case http::Method::head:
-    case http::Method::put:
-    case http::Method::delete_:
-    case http::Method::options:
-    case http::Method::trace: return true;
-    default: return false;
-  }
-}
 
 }  // namespace
 
@@ -49,7 +36,8 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   const contract::Plan& plan = *x.plan;
   const bool h2 = plan.services[x.service].multiplexed();
-  while (x.attempts < std::min(plan.limits.attempts, kAttemptsMax)) {
+  const u32 tries = plan.services[x.service].retry.retries + 1;
+  while (x.attempts < tries) {
     const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
     if (pick.endpoint == kNone32) {
@@ -60,6 +48,10 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     const contract::Endpoint& endpoint = plan.endpoints[pick.endpoint];
     x.tried[x.attempts++] = pick.endpoint;
     u32 u = x.tunnel ? kNone32 : h2 ? take_multiplexed(endpoint) : take_idle(endpoint);
+    if (u == kNone32 && is_full(x)) {
+      --x.attempts;
+      return wait_for_connection(index);
+    }
     if (u == kNone32) u = open_upstream(x, endpoint);
     if (u == kNone32 || (h2 && !begin_stream(index, u))) {
       stats_.endpoints[endpoint.slot].connect_failures.add();
@@ -84,6 +76,15 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");
 }
 
+// How long the endpoint may take: what is left of the request's time, or a try's; 0 when neither has an end.
+u64 Relay::expected_us(const Exchange& x) const {
+  const u64 whole = x.plan->services[x.service].timeouts.per_request_us;
+  const u64 spent = x.request_done_us != 0 && x.retries > 0 ? now_us_ - x.request_done_us : 0;
+  const u64 left = whole == 0 ? 0 : whole - std::min(spent, whole - 1000);
+  const u64 per_try = retry_policy(x).per_try_us;
+  return per_try != 0 && (left == 0 || per_try < left) ? per_try : left;
+}
+
 // Writes the request head as the endpoint shall see it. False when packet memory is short.
 bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
@@ -93,7 +94,8 @@ bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
     http::write_uuid(x.id_high, x.id_low, id);
     edit.request_id = {id, sizeof id};
   }
-  edit.expected_timeout_ms = x.plan->services[x.service].timeouts.per_request_us / 1000;
+  edit.expected_timeout_ms = expected_us(x) / 1000;
+  if (retry_policy(x).attempt_count) edit.attempt = x.retries + 1u;
   edit.upgrade = x.wants_upgrade;
   edit.fallback_host = x.plan->services[x.service].discovery_name;
   edit.from_h2 = x.stream != kNone32;
@@ -161,6 +163,8 @@ u32 Relay::open_upstream(const Exchange& x, const contract::Endpoint& endpoint) 
   up.opened_us = now_us_;
   up.slot = endpoint.slot;
   up.incarnation = endpoint.incarnation;
+  up.service_slot = x.plan->services[x.service].slot;
+  stats_.services[up.service_slot].upstreams.add();
   up.armed_us = now_us_ + x.plan->services[x.service].timeouts.connect_us;
   wheel_.arm(upstream_timer_id(u), up.armed_us);
   if (!x.plan->services[x.service].multiplexed()) return u;
@@ -197,6 +201,7 @@ void Relay::release_upstream(u32 index, After after) {
   up.idle_since_us = now_us_;
   list.push_front(upstreams_, u);
   page().upstream_idle.set(++idle_upstreams_);
+  note_free(up.service_slot);
   const TimeUs deadline = now_us_ + limits.upstream_idle_us;
   if (up.armed_us == 0 || up.armed_us > deadline) {
     up.armed_us = deadline;
@@ -227,6 +232,8 @@ void Relay::free_upstream(u32 u, bool abort) {
     }
   }
   wheel_.cancel(upstream_timer_id(u));
+  stats_.services[up.service_slot].upstreams.sub();
+  note_free(up.service_slot);
   upstreams_.free(u);
 }
 
@@ -252,7 +259,15 @@ void Relay::upstream_timer(u32 index) {
   free_upstream(index, false);
 }
 
-void Relay::tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+// The numbers that outlier detection sweeps over, and the mail that it decides by at once.
+void Relay::mail_outcome(const contract::Endpoint& endpoint, contract::Outcome outcome) {
+  using contract::Outcome;
+  const bool broken = outcome == Outcome::connect_failed || outcome == Outcome::timed_out || outcome == Outcome::reset;
+  auto& numbers = stats_.endpoints[endpoint.slot];
+  if (outcome != Outcome::success) (broken ? numbers.broken : numbers.bad_answers).add();
+  // What comes from one that is out decides nothing, and may be much: nobody else may be left.
+  if ((config_.board->word(endpoint.slot) & contract::kHealthEjected) != 0) return;
+  failed_here_[endpoint.slot] = outcome == Outcome::success ? 0 : 1;
   contract::Mail mail;
   mail.kind = contract::MailKind::endpoint_event;
   mail.outcome = outcome;
@@ -281,40 +296,33 @@ void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failur
     page().count(contract::Counter::upstream_aborts);
     return break_off(index);
   }
-  const bool repeatable = x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started;
-  if (repeatable && (!processed || (!x.has_body && is_idempotent(x.method)))) {
-    if (opened && stale) x.attempts = 0;  // a stale pooled connection does not count against its endpoint
-    // What is refused unprocessed is no failure: GOAWAY and the limit of streams meet many at once, some again and again.
-    const u32 attempts_max = std::min(x.plan->limits.attempts, kAttemptsMax);
-    if (opened && !processed && attempts_max > 1 && x.attempts == attempts_max && x.refused_rounds < kRefusedRoundsMax) {
-      x.attempts = 0;
-      ++x.refused_rounds;
-    }
-    return dispatch_again(index);
-  }
+  if (opened && (stale || !processed) && is_whole(x) && try_at_once(x, processed)) return dispatch_again(index);
+  const TryEnd end{!opened ? TryEnd::Kind::not_connected : !processed ? TryEnd::Kind::refused : TryEnd::Kind::broken};
+  if (retry(index, end)) return;
   page().count(contract::Counter::upstream_aborts);
   fail_exchange(index, 503, opened ? "the endpoint closed the connection before it answered"
                                    : "no connection to an endpoint could be opened",
                 opened ? "UC" : "UF");
 }
 
-void Relay::dispatch_again(u32 index) {
-  Exchange& x = exchanges_[index];
-  page().count(contract::Counter::upstream_retries);
-  stats_.services[x.plan->services[x.service].slot].retries.add();
-  if (x.tunnel) {
-    request_head_ = {};
-    return dispatch(index, request_head_);
+// A try that failed without fault of the endpoint is made again without waiting and without being counted: on a pooled
+// connection that had just ended, where the method allows it; or refused unprocessed (GOAWAY and the limit of streams meet
+// many at once, some again and again).
+bool Relay::try_at_once(Exchange& x, bool processed) {
+  const contract::RetryPolicy& policy = retry_policy(x);
+  if (policy.retries == 0) return false;
+  if (processed) {
+    if (!is_safe_to_repeat(policy, {TryEnd::Kind::broken}, x.method)) return false;
+    --x.attempts;
+    return true;
   }
-  if (!x.kept.empty()) {
-    x.request_done = false;
-    x.request_body.chunks = {};
-    x.request_body.again = std::move(x.kept);
+  if ((policy.on & contract::kOnRefusedStream) == 0) return false;
+  if (x.attempts > policy.retries) {
+    if (x.refused_rounds == kRefusedRoundsMax) return false;
+    x.attempts = 0;
+    ++x.refused_rounds;
   }
-  const contract::Limits& limits = x.plan->limits;
-  const auto again = http::read_request(contiguous(x.head), {limits.head_bytes, limits.fields, limits.target_bytes}, request_head_);
-  RW_ASSERT(again.status == http::ReadStatus::complete);  // it was read once already, by the same limits
-  dispatch(index, request_head_);
+  return true;
 }
 
 }  // namespace ringway::relay

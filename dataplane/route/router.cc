@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/http/bytes.h"
 #include "dataplane/route/key.h"
 #include "dataplane/route/match_walk.h"
 #include "dataplane/route/pick_pool.h"
@@ -19,7 +20,11 @@ Router::Router(const contract::HealthBoard& board, contract::CoreStats& stats, u
 }
 
 Match Router::match(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {
-  const Match out = find_route(plan, listener, head);
+  Match out = find_route(plan, listener, head);
+  if (out.service != kNone32 && plan.services[out.service].deployment.green != kNone32) [[unlikely]] {
+    out.green = goes_to_green(plan, plan.services[out.service], head);
+    if (out.green) out.service = plan.services[out.service].deployment.green;
+  }
   if (out.scanned) stats_.page.count(contract::Counter::scans);
   return out;
 }
@@ -37,6 +42,20 @@ Match Router::find_route(const Plan& plan, const contract::Listener& listener, c
   out.rule = rule;
   out.service = choose_backend(table.routes[table.rules[rule].route]);
   return out;
+}
+
+// Whether the request is served by the version of `service` that is being brought in: marked test traffic always, of the
+// rest a share.
+bool Router::goes_to_green(const Plan& plan, const Service& service, const http::RequestHead& head) {
+  const u32 word = plan.shifts->word(service.slot);
+  if ((word & contract::kTestTraffic) != 0) {
+    for (u32 i = 0; i < head.field_count; ++i) {
+      if (!http::equals_ignoring_case(head.name(i), service.deployment.test_header)) continue;
+      if (service.deployment.test_value.empty() || head.value(i) == service.deployment.test_value) return true;
+    }
+  }
+  const u32 share = word & ~contract::kTestTraffic;
+  return share != 0 && reduce(mix(++draws_ ^ mix(core_)), contract::kWholeShare) < share;
 }
 
 // Each request draws anew: the split is right in the long run and does not follow keys, clients or connections.

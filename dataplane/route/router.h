@@ -25,6 +25,7 @@ struct Match {
   u32 route_table = kNone32;  // where the rule stands; kNone32: the listener's own service
   u32 rule = kNone32;         // index into the route table's rules
   bool scanned = false;       // Hyperscan was asked
+  bool green = false;         // the service is the version that is being brought in
 
   // A rule matched, but every backend of it has weight 0: the Gateway API asks for status 500.
   bool no_backend() const { return service == kNone32 && rule != kNone32; }
@@ -61,6 +62,7 @@ class Router {
   template <class Trace> class PoolPick;           // pick_pool.h
 
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
+  bool goes_to_green(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head);
   u32 choose_backend(const contract::Route& route);
 
   // What `pick` does, open to a trace.

@@ -222,8 +222,7 @@ void Gateway::make_workers(const config::GatewayConfig& config) {
     for (const auto& queue : core.queues) worker.queues.push_back(queue.get());
     worker.board = board_.get();
     worker.stats = core.stats.get();
-    for (u32 other = 0; other < cores(); other++)
-      if (other != i) worker.other_stats.push_back(cores_[other]->stats.get());
+    for (const auto& each : cores_) worker.all_stats.push_back(each->stats.get());
     worker.connections = core.connections.get();
     worker.inbox = core.inbox.get();
     worker.outbox = core.outbox.get();

@@ -24,7 +24,8 @@ using contract::MailKind;
 
 namespace {
 
-constexpr int kTurnMs = 10;               // how long mail from a core may lie
+constexpr int kTurnMs = 2;                // how long mail from a core may lie
+constexpr int kSuspenseMs = 1;            // and while the next one may take an endpoint out
 constexpr u32 kMailsPerTurn = 4096;       // of one core
 constexpr u64 kAnchorEveryNs = 1'000'000'000;
 constexpr u64 kDrainGraceUs = 1'000'000;  // for cores to say that they have drained
@@ -93,18 +94,13 @@ bool Lifecycle::start() {
   std::vector<publish::MailRing*> inboxes;
   for (u32 i = 0; i < gateway_->cores(); i++) inboxes.push_back(&gateway_->inbox(i));
   publisher_ = std::make_unique<publish::Publisher>(inboxes);
-  u64 seed = 0;
-  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = started_us_;
-  const auto send = [this](u32 core, const Mail& mail) { return publisher_->reached(core) && gateway_->inbox(core).push(mail); };
-  const auto tell = [](const contract::Endpoint& endpoint, health::Transition change, const health::EndpointReport& report) {
-    if (change == health::Transition::became_healthy) spdlog::info("{} is healthy", endpoint.id);
-    else spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
-  };
-  checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell);
+  make_checker();
+  make_shifter();
   publisher_->on_all_adopted([this](const contract::Plan& plan) {
-    checker_->drain_removed();
+    checker_->drain_removed(now_us());
     if (!all_adopted_.exchange(true)) {
       state_ = State::serving;
+      say_ready();
       spdlog::info("ready: plan {} is in force on {} cores", plan.generation, gateway_->cores());
     }
     sd_notify(0, "READY=1");
@@ -127,6 +123,43 @@ bool Lifecycle::start() {
     return false;
   }
   return open_admin();
+}
+
+void Lifecycle::make_checker() {
+  u64 seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = started_us_;
+  const auto send = [this](u32 core, const Mail& mail) { return publisher_->reached(core) && gateway_->inbox(core).push(mail); };
+  const auto tell = [](const contract::Endpoint& endpoint, health::Transition change, const health::EndpointReport& report) {
+    const health::Ejection& e = report.ejection;
+    switch (change) {
+      case health::Transition::none: break;
+      case health::Transition::became_healthy: spdlog::info("{} is healthy", endpoint.id); break;
+      case health::Transition::became_unhealthy:
+        spdlog::warn("{} is out of rotation after {} failed checks", endpoint.id, report.run);
+        break;
+      case health::Transition::ejected:
+        spdlog::warn("{} is ejected for {} s: {}, time {}", endpoint.id, static_cast<double>(e.until_us - e.since_us) / 1e6,
+                     health::kEjectionCauseNames[static_cast<u32>(e.cause)], e.times);
+        break;
+      case health::Transition::returned: spdlog::info("{} is back after its ejection", endpoint.id); break;
+    }
+  };
+  std::vector<const contract::CoreStats*> stats;
+  for (u32 i = 0; i < gateway_->cores(); i++) stats.push_back(&gateway_->stats(i));
+  checker_ = std::make_unique<health::Checker>(gateway_->board(), gateway_->cores(), send, seed, tell, stats);
+}
+
+void Lifecycle::make_shifter() {
+  std::vector<const contract::CoreStats*> stats;
+  for (u32 i = 0; i < gateway_->cores(); i++) stats.push_back(&gateway_->stats(i));
+  shifter_ = std::make_unique<shift::Shifter>(shifts_, stats, [](const shift::Report& r) {
+    if (r.stage == shift::Stage::rolled_back) {
+      spdlog::warn("deployment of {}: all traffic is back from {}: {}", r.service, r.green, r.reason);
+    } else {
+      spdlog::info("deployment of {}: {}, {} gets {} %{}", r.service, shift::kStageNames[static_cast<u32>(r.stage)], r.green,
+                   r.share_percent, r.paused ? ", paused" : "");
+    }
+  });
 }
 
 void Lifecycle::open_control() {
@@ -157,7 +190,7 @@ bool Lifecycle::open_admin() {
 
 bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::Problem>& problems) {
   const u64 generation = ++generation_;
-  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_});
+  auto plan = compile::compile(config, registry_, {.generation = generation, .cores = gateway_->cores(), .previous_vips = vips_, .shifts = &shifts_});
   if (!plan.has_value()) {
     problems = std::move(plan.error());
     return false;
@@ -167,6 +200,7 @@ bool Lifecycle::publish_plan(const config::Config& config, std::vector<config::P
   gateway_->recorder().note<contract::EventKind::plan_published>({.x = static_cast<u32>(generation)});
   publisher_->publish(shared);
   checker_->adopt(shared, now_us());
+  shifter_->adopt(shared, now_us());
   return true;
 }
 
@@ -206,14 +240,29 @@ void Lifecycle::begin_drain(const char* why) {
     return;
   }
   state_ = State::draining;
-  drain_deadline_us_ = now_us() + config_.gateway.drain_us + kDrainGraceUs;
-  spdlog::info("draining ({}) for at most {} s", why, config_.gateway.drain_us / 1'000'000);
+  say_ready();
   sd_notify(0, "STOPPING=1");
+  const config::HealthEndpointConfig& health = config_.gateway.health_endpoint;
+  const u64 delay_us = health.port == 0 ? 0 : health.drain_delay_us;
+  drain_deadline_us_ = now_us() + delay_us + config_.gateway.drain_us + kDrainGraceUs;
+  spdlog::info("draining ({}): {} s with the health endpoint failing, then at most {} s", why, static_cast<double>(delay_us) / 1e6,
+               static_cast<double>(config_.gateway.drain_us) / 1e6);
+  drain_owed_ = ~u64{0} >> (64 - gateway_->cores());
+  close_at_us_ = now_us() + delay_us;
+  if (delay_us == 0) close_connections();
+}
+
+void Lifecycle::close_connections() {
+  close_at_us_ = 0;
   Mail mail;
   mail.kind = MailKind::drain;
   mail.drain_us = config_.gateway.drain_us;
-  for (u32 i = 0; i < gateway_->cores(); i++) gateway_->inbox(i).push(mail);
+  for (u32 i = 0; i < gateway_->cores(); i++)
+    if ((drain_owed_ >> i & 1) != 0 && gateway_->inbox(i).push(mail)) drain_owed_ &= ~(u64{1} << i);
 }
+
+// The health endpoint follows: a core reads the word at the next question.
+void Lifecycle::say_ready() { gateway_->board().say_ready(state_ == State::serving && !told_to_fail_); }
 
 void Lifecycle::begin_stop() {
   if (state_ == State::stopping) return;
@@ -223,7 +272,7 @@ void Lifecycle::begin_stop() {
 void Lifecycle::loop() {
   while (state_ != State::stopping) {
     pollfd watched[3] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}, {watch_->fd(), POLLIN, 0}};
-    poll(watched, 3, kTurnMs);
+    poll(watched, 3, checker_->in_suspense() ? kSuspenseMs : kTurnMs);
     keep_time();
     if (watched[0].revents != 0) read_signals();
     if (watched[1].revents != 0) run_posted();
@@ -245,8 +294,10 @@ void Lifecycle::turn(TimeUs now) {
   read_mail(now);
   publisher_->poll();
   checker_->poll(now);
+  shifter_->poll(now);
   if (watch_->changed(now)) reload("the file changed");
   if (state_ != State::draining) return;
+  if (drain_owed_ != 0 && now >= close_at_us_) close_connections();
   if (drained_cores_ == gateway_->cores() || now >= drain_deadline_us_) begin_stop();
 }
 
@@ -315,6 +366,7 @@ void Lifecycle::shut_down() {
   // Cores hold plans until their workers are gone.
   gateway_.reset();
   checker_.reset();
+  shifter_.reset();
   publisher_.reset();
   if (eal_) end_eal();
   if (exit_status_ == 0) spdlog::info("stopped");
@@ -363,13 +415,29 @@ admin::Sources Lifecycle::sources() {
   out.plan = [this] { return publisher_->current(); };
   out.health = [this](contract::EndpointSlot slot) { return checker_->report(slot); };
   out.now_us = [] { return now_us(); };
+  out.unix_us = [] {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<u64>(std::chrono::duration_cast<std::chrono::microseconds>(since).count());
+  };
   out.status = [this] { return status(); };
-  out.ready = [this] { return state_ == State::serving; };
+  out.ready = [this] { return gateway_->board().ready(); };
+  out.answer_health = [this](bool ok) {
+    on_control([this, ok] {
+      told_to_fail_ = !ok;
+      say_ready();
+      spdlog::info("the health endpoint is told to {}", ok ? "answer 200 while the gateway serves" : "fail");
+      return true;
+    });
+  };
   out.xstats = [this] { return port_numbers(); };
   out.reload = [this] { return on_control([this] { return reload("ringwayctl"); }); };
   out.drain = [this] { on_control([this] { return begin_drain("ringwayctl"), true; }); };
   out.drain_endpoint = [this](const std::string& id, bool undo) {
     return on_control([this, id, undo] { return drain_endpoint(id, undo); });
+  };
+  out.shifts = [this] { return on_control([this] { return shifter_->reports(now_us()); }); };
+  out.shift = [this](const std::string& service, shift::Shifter::Verb verb) {
+    return on_control([this, service, verb] { return shifter_->command(service, verb, now_us()); });
   };
   out.explain = [this](const admin::ExplainRequest& request) -> admin::Json {
     const auto plan = publisher_->current();

@@ -4,7 +4,8 @@
 // Brings the dataplane up (EAL, Gateway), publishes the first plan, then turns a loop: signals, file changes, requests
 // of the admin server, mail from the cores, health checks. Reload is one function whoever asks for it: SIGHUP, a
 // changed file, `ringwayctl reload`; a file with problems changes nothing. SIGTERM or SIGINT drains: no new
-// connections, `Connection: close`, a deadline; a second one stops at once.
+// connections, `Connection: close`, a deadline; a second one stops at once. With a health endpoint that fails first, for as
+// long as whoever balances over gateways needs to see it.
 //
 // The caller's thread becomes the control thread (EAL's main lcore). The admin server's thread only posts to it.
 
@@ -21,6 +22,7 @@
 #include "control/health/checker.h"
 #include "control/publish/publisher.h"
 #include "control/registry/registry.h"
+#include "control/shift/shifter.h"
 #include "src/app/explain.h"
 #include "src/app/gateway.h"
 #include "src/app/watch.h"
@@ -42,6 +44,8 @@ class Lifecycle {
 
   bool start();
   bool publish_plan(const config::Config& config, std::vector<config::Problem>& problems);
+  void make_checker();
+  void make_shifter();
   void open_control();
   bool open_admin();
   void loop();
@@ -54,6 +58,8 @@ class Lifecycle {
 
   admin::ReloadAnswer reload(const char* why);
   void begin_drain(const char* why);
+  void close_connections();
+  void say_ready();
   void begin_stop();
   bool drain_endpoint(const std::string& id, bool undo);
   admin::Json status() const;
@@ -74,9 +80,11 @@ class Lifecycle {
   bool eal_ = false;
   int exit_status_ = 0;
 
+  contract::ShiftBoard shifts_;  // outlives the plans that point to it
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<publish::Publisher> publisher_;
   std::unique_ptr<health::Checker> checker_;
+  std::unique_ptr<shift::Shifter> shifter_;
   std::unique_ptr<Explain> explain_;
   std::unique_ptr<admin::Admin> admin_;
   std::unique_ptr<admin::UnixHttp> server_;
@@ -89,6 +97,9 @@ class Lifecycle {
 
   std::atomic<bool> all_adopted_{false};
   u64 anchored_ns_ = 0;
+  bool told_to_fail_ = false;     // by an operator: the health endpoint
+  TimeUs close_at_us_ = 0;        // draining: when connections are told to close; 0: they have been
+  u64 drain_owed_ = 0;            // cores whose inbox had no room for it
   u32 drained_cores_ = 0;
   TimeUs drain_deadline_us_ = 0;
 };

@@ -83,6 +83,15 @@ class HistSnapshot {
     max_ = std::max(max_, h.max_.load(std::memory_order_relaxed));
   }
 
+  // Only what was recorded after `earlier`, a snapshot of the same Hists; `max` stays that of all.
+  HistSnapshot since(const HistSnapshot& earlier) const {
+    HistSnapshot out = *this;
+    out.count_ = 0;
+    for (u32 i = 0; i < HistShape::kBuckets; i++) out.count_ += out.cells_[i] -= std::min(out.cells_[i], earlier.cells_[i]);
+    out.sum_ -= std::min(out.sum_, earlier.sum_);
+    return out;
+  }
+
   u64 count() const { return count_; }
   u64 sum() const { return sum_; }
   // The largest value recorded, exact; 0 when empty.

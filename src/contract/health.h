@@ -5,7 +5,9 @@
 // slots out and takes them back. One writer (the control thread that owns health), any number of readers; loads are
 // relaxed, because a pick needs the newest bit and nothing that was written before it.
 // A word of zero means "may be picked". The board also says since when: by the writer's clock, which it shows as of the
-// writer's last turn, so that a core measures a slow start without knowing what time control has.
+// writer's last turn, so that a core measures a slow start without knowing what time control has. Beside the reasons stands
+// one bit for the cores: control counts failures of this endpoint and wants to hear of the next success. The gateway's own
+// readiness, for whoever balances over gateways, is here too.
 
 #include <array>
 #include <atomic>
@@ -45,8 +47,11 @@ class HealthBoard {
     for (auto& word : words_) word.store(kHealthUnproven, std::memory_order_relaxed);
   }
 
-  bool may_pick(EndpointSlot slot) const { return words_[slot].load(std::memory_order_relaxed) == 0; }
-  u32 word(EndpointSlot slot) const { return words_[slot].load(std::memory_order_relaxed); }
+  bool may_pick(EndpointSlot slot) const { return word(slot) == 0; }
+  u32 word(EndpointSlot slot) const { return words_[slot].load(std::memory_order_relaxed) & ~kSuspected; }
+  bool suspected(EndpointSlot slot) const { return (words_[slot].load(std::memory_order_relaxed) & kSuspected) != 0; }
+  // What the gateway's health endpoint says.
+  bool ready() const { return ready_.load(std::memory_order_relaxed); }
   // How long the word has been zero; a core may see this a moment before or after the word itself.
   u64 healthy_us(EndpointSlot slot) const {
     const TimeUs since = healthy_since_us_[slot].load(std::memory_order_relaxed), now = now_us();
@@ -60,17 +65,25 @@ class HealthBoard {
   void clear(EndpointSlot slot, u32 bits) { store(slot, word(slot) & ~bits); }
   void store(EndpointSlot slot, u32 word) {
     RW_ASSERT(slot < kEndpointsMax);
-    if (recorder_ != nullptr && words_[slot].load(std::memory_order_relaxed) != word)
+    const u32 before = words_[slot].load(std::memory_order_relaxed);
+    if (recorder_ != nullptr && (before & ~kSuspected) != word)
       recorder_->note<EventKind::health>({.code = static_cast<u8>(word), .x = slot});
-    if (word == 0 && words_[slot].load(std::memory_order_relaxed) != 0)
-      healthy_since_us_[slot].store(now_us(), std::memory_order_relaxed);
-    words_[slot].store(word, std::memory_order_relaxed);
+    if (word == 0 && (before & ~kSuspected) != 0) healthy_since_us_[slot].store(now_us(), std::memory_order_relaxed);
+    words_[slot].store(word | (before & kSuspected), std::memory_order_relaxed);
   }
+  void suspect(EndpointSlot slot, bool on) {
+    RW_ASSERT(slot < kEndpointsMax);
+    words_[slot].store(word(slot) | (on ? kSuspected : 0u), std::memory_order_relaxed);
+  }
+  void say_ready(bool on) { ready_.store(on, std::memory_order_relaxed); }
   // Where changes are told: the writer's own recorder, which outlives the board.
   void record_to(Recorder& recorder) { recorder_ = &recorder; }
 
  private:
+  static constexpr u32 kSuspected = 1u << 31;
+
   Recorder* recorder_ = nullptr;
+  std::atomic<bool> ready_{false};
   RW_CACHE_ALIGNED std::atomic<TimeUs> now_us_{0};
   RW_CACHE_ALIGNED std::array<std::atomic<u32>, kEndpointsMax> words_;
   std::array<std::atomic<TimeUs>, kEndpointsMax> healthy_since_us_{};

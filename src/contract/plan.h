@@ -17,7 +17,10 @@
 #include "src/contract/balance.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
+#include "src/contract/outlier.h"
+#include "src/contract/resilience.h"
 #include "src/contract/routes.h"
+#include "src/contract/shift.h"
 #include "src/wire/addr.h"
 
 namespace ringway::contract {
@@ -64,7 +67,11 @@ struct Service {
   std::string discovery_name;    // ECS discoveryName: how messages and counters call it
   AppProtocol app_protocol = AppProtocol::http;
   Timeouts timeouts;
+  RetryPolicy retry;
+  CircuitBreakers breakers;
+  Deployment deployment;
   HealthCheck health_check;
+  OutlierDetection outlier;
   BalancePolicy policy = BalancePolicy::maglev;
   HashOn hash_on = HashOn::source;
   std::string hash_name;         // of the header (lower case), cookie or query parameter
@@ -80,13 +87,15 @@ struct Service {
   bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };
 
-// Where clients connect: a VIP of an alias, or a shared listener with a route table. One for each family.
+// Where clients connect: a VIP of an alias, or a shared listener with a route table, or the gateway's own health endpoint.
+// One for each family.
 struct Listener {
   wire::Ip ip;
   u16 port = 0;
   u32 service = kNone32;      // default service, index into services
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
-  std::string name;           // "auth-service:4000"
+  std::string name = {};      // "auth-service:4000"
+  std::string health_path = {};  // not empty: answers 200 here while the gateway is ready, 503 when it is not, 404 elsewhere
 };
 
 // A name of the DNS responder: lower case, without the final dot, and its A or AAAA record.
@@ -135,7 +144,6 @@ struct Limits {
   u32 h2_stream_window_bytes = 65'536;     // what a stream may hold that nobody takes
   u32 h2_connection_window_bytes = 524'288;  // and all streams of a connection together
   u64 h2_age_us = 3'600'000'000;           // then a connection of either side gets no more streams; 0 is never
-  u32 attempts = 3;                        // first try and retries of a request that is safe to repeat
 };
 
 // A core's hold on one plan. Written by that core alone.
@@ -159,6 +167,7 @@ struct Plan {
   std::vector<Endpoint> endpoints;
   std::vector<RouteTable> route_tables;
   std::shared_ptr<const PatternDb> patterns;  // null when no route needs a scan
+  const ShiftBoard* shifts = nullptr;  // outlives the plan; null when no service has a deployment
   Limits limits;
   std::string via = "ringway";       // pseudonym in the Via field
 

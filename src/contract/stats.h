@@ -57,6 +57,11 @@ struct ServiceStats {
   Cell requests, responses[6];  // responses[status / 100], [0]: none was sent
   Cell active;                  // exchanges now
   Cell retries, timeouts, no_endpoint;
+  Cell retrying;                // exchanges now that are at least at their second try
+  Cell upstreams, pending;      // connections to endpoints now, and exchanges that wait for one
+  Cell overflows;               // turned away by a circuit breaker
+  Cell retries_denied;          // by the retry budget or a circuit breaker
+  Cell concurrency;             // what adaptive concurrency allows now; 0 where it is off
   Cell bytes_in, bytes_out;     // payload of requests and responses
   Hist latency_us;              // head read to response's end
 };
@@ -65,6 +70,9 @@ struct EndpointStats {
   Cell requests, responses[6];
   Cell active;                  // exchanges now: what bounded load reads
   Cell connections, connect_failures, resets;
+  // What outlier detection counts against it: answers that are failures, and what broke before an answer. The third: of
+  // the first, those that stand among `responses` as 2xx.
+  Cell bad_answers, broken, grpc_failures;
 };
 
 struct RW_CACHE_ALIGNED CorePage {

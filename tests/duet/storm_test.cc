@@ -186,7 +186,12 @@ class Storm {
     plan->limits.upstream_idle_us = rng_.between(2'000, 500'000);
     plan->limits.upstream_idle_per_endpoint = rng_.below(8);
     if (!strict_) {
-      plan->limits.attempts = rng_.between(1, 5);
+      for (auto& service : plan->services) {
+        service.retry.retries = rng_.between(0, 4);
+        service.retry.per_try_us = rng_.chance(300) ? 100'000 : 0;
+        service.retry.body_bytes = rng_.chance(500) ? 2000 : 65'536;
+        service.breakers = {.connections = rng_.below(4), .pending = rng_.below(8), .requests = rng_.below(20), .adaptive = rng_.chance(300)};
+      }
       plan->limits.header_timeout_us = 500'000;
       plan->limits.client_idle_us = 1'000'000;
       plan->limits.requests_per_connection = rng_.below(5);
@@ -308,7 +313,13 @@ class Storm {
     EXPECT_EQ(plan_->use[0].holders, 0u) << "seed " << seed_;
     EXPECT_EQ(world_.stats.page.sessions_active.get(), 0u) << "seed " << seed_;
     EXPECT_EQ(world_.stats.page.upstream_idle.get(), 0u) << "seed " << seed_;
-    for (u32 i = 0; i < 3; ++i) EXPECT_EQ(world_.stats.services[i].active.get(), 0u) << "seed " << seed_ << " service " << i;
+    for (u32 i = 0; i < 3; ++i) {
+      const contract::ServiceStats& numbers = world_.stats.services[i];
+      EXPECT_EQ(numbers.active.get(), 0u) << "seed " << seed_ << " service " << i;
+      EXPECT_EQ(numbers.retrying.get(), 0u) << "seed " << seed_ << " service " << i;
+      EXPECT_EQ(numbers.pending.get(), 0u) << "seed " << seed_ << " service " << i;
+      EXPECT_EQ(numbers.upstreams.get(), 0u) << "seed " << seed_ << " service " << i;
+    }
     for (u32 i = 0; i < 6; ++i) EXPECT_EQ(world_.stats.endpoints[i].active.get(), 0u) << "seed " << seed_ << " endpoint " << i;
     faults_.release();
     EXPECT_EQ(world_.audit(), "") << "seed " << seed_;

@@ -37,7 +37,7 @@ CASES = []
 # The same times on both sides, short enough to be waited for.
 TCP = {"userTimeoutSeconds": 3, "finTimeoutSeconds": 2, "keepalive": {"idleSeconds": 4, "intervalSeconds": 1, "probes": 2},
        "halfOpen": {"perListener": COOKIE_SHARE}}
-LIMITS = {"attempts": 1}
+ONCE = {"retry": {"retries": 0}}
 SYSCTLS = {"tcp_retries2": 3, "tcp_fin_timeout": 2, "tcp_syncookies": 1, "tcp_max_syn_backlog": COOKIE_SHARE}
 
 INTRODUCTION = """# TCP: what Ringway does, beside Linux
@@ -147,12 +147,12 @@ class World:
         self.active = [c for c in CASES if c.active]
         self.again = 0  # cases of Ringway that were run twice
         assert len(self.active) <= ACTIVE_CASES_MAX
-        services = [Service("web-service", 4000, 1, ServerTask), Service("odd-service", 7000, 1, OddTask),
-                    Service("cookie-service", 4100, 0)]
+        services = [Service("web-service", 4000, 1, ServerTask, dict(ONCE)), Service("odd-service", 7000, 1, OddTask, dict(ONCE)),
+                    Service("cookie-service", 4100, 0, options=dict(ONCE))]
         for slot in range(len(self.active)):
-            options = {"endpoints": [{"address": self.active_ip(slot), "port": 9000}], "healthCheck": {"protocol": "none"}}
+            options = {"endpoints": [{"address": self.active_ip(slot), "port": 9000}], "healthCheck": {"protocol": "none"}} | ONCE
             services.append(Service(f"active{slot}-service", 6000, 0, options=options))
-        self.mesh = Mesh(lab, services, "ringway", settings={"tcp": TCP, "limits": LIMITS})
+        self.mesh = Mesh(lab, services, "ringway", settings={"tcp": TCP})
         for service in services[2:]:
             service.options["healthCheck"] = None if service.name == "cookie-service" else {"protocol": "none"}
         web = self.mesh.task("web-1")

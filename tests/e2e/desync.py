@@ -55,7 +55,7 @@ def shared():
 
 def service_of(suite, number):
     none = dict.fromkeys(["path", "intervalSeconds", "timeoutSeconds", "healthyThreshold", "unhealthyThreshold"])
-    quiet = {"healthCheck": {"protocol": "none", **none}, "timeout": {"perRequestTimeoutSeconds": 5}}
+    quiet = {"healthCheck": {"protocol": "none", **none}, "timeout": {"perRequestTimeoutSeconds": 5}, "retry": {"retries": 0}}
     to_h2 = suite.endswith(TO_H2)
     kind = Believer if to_h2 else NginxTask if suite == "h2frames" else Judge
     # Names of the lab's interfaces are short.
@@ -100,8 +100,7 @@ def accepts(mesh):
 
 def judge(lab, suites, gateway):
     """[(suite, passed, total, text)]"""
-    options = {"settings": {"limits": {"attempts": 1}}} if gateway == "ringway" else {}
-    mesh = Mesh(lab, [service_of(suite, i) for i, suite in enumerate(suites, 1)], gateway, **options)
+    mesh = Mesh(lab, [service_of(suite, i) for i, suite in enumerate(suites, 1)], gateway)
     for task in mesh.tasks():
         task.start()
     mesh.gateway.start(wait=False)

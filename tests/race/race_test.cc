@@ -144,11 +144,12 @@ TEST(Race, PlansSwappedAtFullSpeed_AreReadWholeAndAllFreed) {
   std::atomic<u64> freed{0};
   u64 retired = 0;
   {
+    TimeUs now = 1;
     publish::Publisher publisher(inboxes);
     health::Checker checker(board, kCores, [&](u32 core, const Mail& mail) {
       return publisher.reached(core) && cores[core]->inbox.push(mail);
     }, 1);
-    publisher.on_all_adopted([&](const Plan&) { checker.drain_removed(); });
+    publisher.on_all_adopted([&](const Plan&) { checker.drain_removed(now); });
     publisher.on_retired([&](const Plan& plan) { retired++; checker.forget(plan); });
 
     std::vector<std::thread> threads;
@@ -170,7 +171,6 @@ TEST(Race, PlansSwappedAtFullSpeed_AreReadWholeAndAllFreed) {
       }
     });
 
-    TimeUs now = 1;
     const auto turn = [&] {
       now += 100;
       for (auto& core : cores) {
@@ -225,6 +225,7 @@ TEST(Race, HealthBoard_ReadersSeeOnlyWordsThatWereWritten) {
   for (u32 i = 0; i < 200'000; i++) {
     if (i % 2 == 0) board.set(i % 64, contract::kHealthFailing);
     else board.clear(i % 64, contract::kHealthFailing);
+    board.suspect(i % 64, i % 3 == 0);  // beside the word, never in it
   }
   done = true;
   for (auto& t : readers) t.join();

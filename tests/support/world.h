@@ -303,6 +303,7 @@ inline std::unique_ptr<contract::Plan> one_service_plan(u64 generation, u32 endp
   service.discovery_name = service.port_name = "web";
   service.app_protocol = protocol;
   service.policy = contract::BalancePolicy::round_robin;
+  service.retry.backoff_base_us = service.retry.backoff_max_us = 1;  // tests ask what comes next, not when
   service.endpoint_count = endpoints;
   service.weight_sum = endpoints;
   for (u32 i = 0; i < endpoints; ++i) {

@@ -82,15 +82,37 @@ std::string services_text(const Json& j) {
 }
 
 std::string endpoints_text(const Json& j) {
-  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK"});
+  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
+           "EJECTED", "UNTIL"});
   for (const Json& e : j) {
     std::string check = plain(e["last_check"]);
     if (check != "-" && number(e["last_status"]) > 0) check += " " + plain(e["last_status"]);
     t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["weight"]),
            text_of(e["requests"]), text_of(e["active"]), text_of(e["responses"]["2xx"]), text_of(e["responses"]["5xx"]),
-           text_of(e["connections"]), text_of(e["connect_failures"]), check});
+           text_of(e["connections"]), text_of(e["connect_failures"]), check, text_of(e["ejections"]), plain(e["ejected_until"])});
   }
   return t.text();
+}
+
+// Nested settings by their paths, as the documentation names them.
+void add_settings(Table& t, const std::string& path, const Json& settings) {
+  for (const auto& [key, value] : settings.items()) {
+    if (value.is_object()) add_settings(t, path + key + ".", value);
+    else t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+  }
+}
+
+std::string service_text(const Json& j) {
+  Table settings({"SETTING", "VALUE"});
+  add_settings(settings, "", j["settings"]);
+  Table listeners({"LISTENER", "ADDRESS", "BY"});
+  for (const Json& l : j["listeners"]) {
+    std::string by = l["default"] == true ? "default" : "";
+    for (const Json& r : l["routes"]) by += (by.empty() ? "route " : ", route ") + plain(r["route"]) + " weight " + plain(r["weight"]);
+    listeners.add({plain(l["name"]), plain(l["address"]), by});
+  }
+  return "service " + plain(j["service"]) + ", plan " + plain(j["plan_generation"]) + "\n\n" + settings.text() + "\n" +
+         listeners.text() + "\n" + endpoints_text(j["endpoints"]);
 }
 
 std::string connections_text(const Json& j) {
@@ -135,6 +157,18 @@ std::string counters_text(const Json& j, bool all) {
     ticks.add(cells);
   }
   return out + "\n" + ticks.text();
+}
+
+std::string shifts_text(const Json& j) {
+  Table t({"SERVICE", "NEW VERSION", "STAGE", "SHARE", "NEXT STEP", "REQUESTS", "5XX", "P99", "WHY"});
+  for (const Json& s : j) {
+    char share[16];
+    std::snprintf(share, sizeof(share), "%.2f %%", number(s["share_percent"]));
+    t.add({plain(s["service"]), plain(s["green"]), plain(s["stage"]) + (s["paused"] == true ? ", paused" : ""), share,
+           s["next_step_in_s"].is_null() ? "-" : "in " + duration(number(s["next_step_in_s"]) * 1e6), text_of(s["requests"]),
+           text_of(s["failures"]), duration(number(s["latency_p99_us"])), plain(s["reason"]).empty() ? "-" : plain(s["reason"])});
+  }
+  return t.text();
 }
 
 std::string explain_text(const Json& j) {
@@ -194,9 +228,12 @@ int print_reload(const Answer& answer) {
 struct Words {
   std::string socket = "/run/ringway/admin.sock";
   bool as_json = false, all = false, undo = false;
+  std::string name;                           // service
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
+  std::string service, verb;                  // shift
+  std::string answer;                         // healthcheck
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
 };
@@ -208,6 +245,8 @@ void add_options(CLI::App& app, Words& w) {
   app.add_flag("--json", w.as_json, "Print the gateway's JSON");
   app.add_subcommand("status", "State, ports and cores");
   app.add_subcommand("services", "Services with their requests and latency");
+  app.add_subcommand("service", "One service: every setting in force, listeners and endpoints")
+      ->add_option("name", w.name, "Its discoveryName")->required();
   app.add_subcommand("endpoints", "Endpoints with their health and requests");
   app.add_subcommand("connections", "A sample of the client connections");
   app.add_subcommand("reload", "Read the configuration again");
@@ -216,11 +255,17 @@ void add_options(CLI::App& app, Words& w) {
   CLI::App* drain = app.add_subcommand("drain", "Drain the gateway and let it exit, or one endpoint");
   drain->add_option("--endpoint", w.endpoint, "Take only this endpoint out of rotation");
   drain->add_flag("--undo", w.undo, "Put the endpoint back")->needs("--endpoint");
+  app.add_subcommand("healthcheck", "What the health endpoint answers, so that a load balancer in front takes this gateway out")
+      ->add_option("answer", w.answer, "fail or ok")->required()->check(CLI::IsMember({"fail", "ok"}));
   CLI::App* explain = app.add_subcommand("explain", "Where a request would go, and why");
   explain->add_option("method", w.method, "GET, POST, ...")->required();
   explain->add_option("url", w.url, "http://name:port/path")->required();
   explain->add_option("--source", w.source, "Client address, with a port if wanted");
   explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
+  CLI::App* shift = app.add_subcommand("shift", "Deployments of new versions: all of them, or a command to one");
+  CLI::Option* service = shift->add_option("service", w.service, "Its discoveryName");
+  shift->add_option("do", w.verb, "start, advance, pause, resume or rollback")->needs(service)
+      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback"}));
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
   record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
   record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
@@ -233,6 +278,10 @@ void add_options(CLI::App& app, Words& w) {
 
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
+  if (command == "shift") {
+    return w.verb.empty() ? "/shifts" : "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb);
+  }
+  if (command == "service") target += "?name=" + percent_encode(w.name);
   if (command == "explain") {
     std::string lines;
     for (const std::string& field : w.fields) lines += field + "\n";
@@ -244,6 +293,7 @@ std::string target_of(const std::string& command, const Words& w) {
     if (w.filter.conn) target += "&conn=" + std::to_string(*w.filter.conn);
     if (w.filter.core) target += "&core=" + std::to_string(*w.filter.core);
   }
+  if (command == "healthcheck") target += "?answer=" + w.answer;
   if (command == "record") target += "?groups=" + percent_encode(w.on_off == "on" ? w.groups : "");
   if (!w.endpoint.empty()) target += "?endpoint=" + percent_encode(w.endpoint) + (w.undo ? "&undo=1" : "");
   return target;
@@ -252,12 +302,15 @@ std::string target_of(const std::string& command, const Words& w) {
 std::string text_of_answer(const std::string& command, const Answer& answer, const Words& w) {
   if (command == "status") return status_text(answer.json);
   if (command == "services") return services_text(answer.json);
+  if (command == "service") return service_text(answer.json);
   if (command == "endpoints") return endpoints_text(answer.json);
   if (command == "connections") return connections_text(answer.json);
   if (command == "counters") return counters_text(answer.json, w.all);
+  if (command == "shift") return shifts_text(answer.json);
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
+  if (command == "healthcheck") return w.answer == "ok" ? "the health endpoint answers 200\n" : "the health endpoint answers 503\n";
   if (command == "drain" && w.endpoint.empty()) return "draining\n";
   if (command == "drain") return w.endpoint + (w.undo ? " is back in rotation\n" : " takes no new requests\n");
   return answer.text;
@@ -273,7 +326,8 @@ int main(int argc, char** argv) {
 
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "trace" && !words.file.empty()) return print_trace_file(words.file, words.filter, words.as_json);
-  const bool posts = command == "reload" || command == "drain" || command == "record";
+  const bool posts = command == "reload" || command == "drain" || command == "record" || command == "healthcheck" ||
+                     (command == "shift" && !words.verb.empty());
   const Answer answer = ask(words.socket, posts ? "POST" : "GET", target_of(command, words));
   if (answer.json.is_discarded() && command != "hosts") fail("the gateway's answer is not JSON");
   const bool refused = answer.status >= 400;

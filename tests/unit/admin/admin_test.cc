@@ -51,6 +51,71 @@ TEST_F(Served, Services_SumTheCores) {
   EXPECT_EQ(j[0]["healthy"], 1);
 }
 
+TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
+  gateway.plan->services[0].breakers = {.connections = 0, .pending = 5, .requests = 10, .retries = 1};
+  for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
+    core->services[3].active.set(4);
+    core->services[3].retrying.set(1);
+    core->services[3].overflows.set(2);
+  }
+  const Json j = get("/services")[0]["breakers"];
+  EXPECT_EQ(j["requests"], (Json{{"now", 8}, {"limit", 10}, {"remaining", 2}}));
+  EXPECT_EQ(j["retries"]["remaining"], 0);  // two where one may be: cores look without a lock
+  EXPECT_EQ(j["connections"]["limit"], nullptr);
+  EXPECT_EQ(j["concurrency"], nullptr);
+  EXPECT_EQ(j["overflows"], 4);
+}
+
+TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
+  contract::Service& service = gateway.plan->services[0];
+  service.timeouts.per_request_us = 1'500'000;
+  service.health_check = {.kind = contract::HealthCheckKind::http, .interval_us = 250'000, .status_min = 200, .status_max = 204,
+                          .request = "GET /ping HTTP/1.1\r\nHost: auth\r\nUser-Agent: x\r\n\r\n", .body = {}};
+  service.maglev.assign(17, 0);
+  const Json j = get("/service?name=auth-service");
+  EXPECT_EQ(j["plan_generation"], 7);
+  const Json& s = j["settings"];
+  EXPECT_EQ(s["portName"], "auth");
+  EXPECT_EQ(s["appProtocol"], "http");
+  EXPECT_EQ(s["timeout"].dump(), R"({"perRequestTimeoutSeconds":1.5,"idleTimeoutSeconds":300})");
+  EXPECT_EQ(s["connectTimeoutSeconds"], 5);
+  EXPECT_EQ(s["healthCheck"].dump(),
+            R"({"protocol":"http","path":"/ping","host":"auth","intervalSeconds":0.25,"timeoutSeconds":2,"healthyThreshold":1,)"
+            R"("unhealthyThreshold":3,"jitterPercent":10,"matcher":"200-204"})");
+  EXPECT_EQ(s["balancing"].dump(),
+            R"({"policy":"maglev","hash":{"on":"source"},"boundFactor":1.25,"tableSize":17,"panicPercent":50})");
+  EXPECT_EQ(s["retry"].dump(),
+            R"({"retries":2,"on":["connect-failure","refused-stream","reset","retriable-status-codes","unavailable"],)"
+            R"("statusCodes":[503],"nonIdempotent":false,"perTryTimeoutSeconds":0,"backoffMs":{"base":25,"max":250},)"
+            R"("respectRetryAfter":false,"budget":{"percent":20,"min":3},"bodyBytes":65536,"attemptCount":false})");
+  EXPECT_EQ(s["circuitBreakers"].dump(), R"({"maxConnections":0,"maxPendingRequests":1024,"maxRequests":0,"maxRetries":0,)"
+                                         R"("adaptiveConcurrency":{"enabled":false,"min":10}})");
+  EXPECT_EQ(s.contains("deployment"), false);
+  EXPECT_EQ(s["drainSeconds"], 20);
+  ASSERT_EQ(j["endpoints"].size(), 2u);
+  EXPECT_EQ(j["endpoints"][0].dump(), get("/endpoints")[0].dump());
+}
+
+TEST_F(Served, Service_NamesListenersAndRoutesThatLeadToIt) {
+  contract::RouteTable table;
+  table.routes.resize(2);
+  table.routes[0].name = "login";
+  table.routes[0].backends.push_back({.service = 0, .weight = 3, .weight_end = 3});
+  table.routes[1].name = "other";
+  table.routes[1].backends.push_back({.service = 1, .weight = 1, .weight_end = 1});
+  gateway.plan->route_tables.push_back(table);
+  gateway.plan->listeners.push_back({.ip = wire::Ip4::of(10, 80, 64, 9), .port = 80, .route_table = 0, .name = "edge:80"});
+  const Json j = get("/service?name=auth-service")["listeners"];
+  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[]},)"
+                      R"({"name":"edge:80","address":"10.80.64.9:80","default":false,"routes":[{"route":"login","weight":3}]}])");
+}
+
+TEST_F(Served, Service_OfNoOne_IsASentence) {
+  EXPECT_EQ(get("/service?name=nobody", 404)["error"], "there is no service nobody");
+  gateway.plan.reset();
+  get("/service?name=auth-service", 404);
+}
+
 TEST_F(Served, Endpoints_SayTheirHealthInWords) {
   gateway.board.store(5, contract::kHealthFailing | contract::kHealthDraining);
   const Json j = get("/endpoints");
@@ -139,6 +204,25 @@ TEST_F(Served, Drain_OfOneEndpointAndOfAll) {
   EXPECT_EQ(gateway.drains, 0u);
   call("POST", "/drain");
   EXPECT_EQ(gateway.drains, 1u);
+}
+
+TEST_F(Served, Endpoints_SayHowOftenAndUntilWhenTheyAreEjected) {
+  const Json j = get("/endpoints");
+  EXPECT_EQ(j[0]["ejections"], 1);
+  EXPECT_EQ(j[0]["ejection_cause"], "consecutive5xx");
+  EXPECT_EQ(j[0]["ejected_until"], "2023-11-14T22:13:50Z");
+  EXPECT_EQ(j[1]["ejections"], 0);
+  EXPECT_EQ(j[1]["ejection_cause"], nullptr);
+  EXPECT_EQ(j[1]["ejected_until"], nullptr);
+}
+
+TEST_F(Served, Healthcheck_IsToldByPostWhatToAnswer) {
+  EXPECT_EQ(call("POST", "/healthcheck?answer=fail")["healthcheck"], "fail");
+  EXPECT_FALSE(gateway.health_answer);
+  call("POST", "/healthcheck?answer=ok");
+  EXPECT_TRUE(gateway.health_answer);
+  call("POST", "/healthcheck?answer=maybe", 400);
+  call("GET", "/healthcheck?answer=fail", 405);
 }
 
 TEST_F(Served, Explain_GetsMethodUrlSourceAndFieldsDecoded) {

@@ -14,7 +14,7 @@ struct FakeGateway {
   contract::HealthBoard board;
   std::shared_ptr<contract::Plan> plan = std::make_shared<contract::Plan>();
   u32 reloads = 0, drains = 0;
-  bool accepts_reload = true;
+  bool accepts_reload = true, health_answer = true;
   std::string drained_endpoint;
   std::unique_ptr<trace::RecorderMemory> recorded;
   u32 recording = 0;
@@ -104,6 +104,15 @@ struct FakeGateway {
                                      {"queues", 2}, {"mtu", 1500}, {"multi_segs", true}}}}};
     };
     s.ready = [] { return true; };
+    s.now_us = [] { return TimeUs{1'000'000}; };
+    s.unix_us = [] { return u64{1'700'000'000'000'000}; };
+    s.health = [](contract::EndpointSlot slot) {
+      health::EndpointReport report;
+      if (slot == 4) report.ejection = {.cause = health::EjectionCause::consecutive_5xx, .times = 1, .factor = 1, .out = true,
+                                        .since_us = 1'000'000, .until_us = 31'000'000};
+      return report;
+    };
+    s.answer_health = [this](bool ok) { health_answer = ok; };
     s.xstats = [] { return std::vector<admin::PortNumbers>{{"net_ring0", {{"rx_good_packets", 5}}}}; };
     s.reload = [this] {
       reloads++;

@@ -41,10 +41,18 @@ SERVICE       LISTENS ON       HEALTHY  REQUESTS  ACTIVE    2XX  4XX  5XX  P50  
 auth-service  10.80.64.1:4000  1/2         2,000       0  1,980    0   20  20 us  20 us
 """, ""))
     check("endpoints", gateway.ctl("endpoints"), (0, """\
-ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK
-auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -
-auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -
+ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK  EJECTED  UNTIL
+auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -        1  2023-11-14T22:13:50Z
+auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -        0  -
 """, ""))
+    code, out, err = gateway.ctl("service", "auth-service")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    check("service", (code, err, [line for line in (
+        "service auth-service, plan 7", "portName auth", "timeout.perRequestTimeoutSeconds 15", "healthCheck.protocol none",
+        "outlierDetection.enabled yes", "outlierDetection.baseEjectionSeconds 30", "balancing.hash.on source", "drainSeconds 20",
+        "auth-service:4000 10.80.64.1:4000 default",
+        "auth-service/10.0.0.11:80 healthy a 1 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z") if line not in lines]), (0, "", []))
+    check("service of no one", gateway.ctl("service", "nobody"), (1, "", "ringwayctl: there is no service nobody\n"))
     check("status", gateway.ctl("status"), (0, """\
 Ringway 1.2.3, serving, ready, up 60 s, pid 42
 configuration gw.yaml, plan 7: 1 services, 1 of 2 endpoints healthy
@@ -111,6 +119,8 @@ TIME             CORE  CONN  EXCHANGE  EVENT        WHAT
     check("reload", gateway.ctl("reload"), (0, "reloaded\n", "warning: gateway.cores takes effect at the next start\n"))
     check("drain endpoint", gateway.ctl("drain", "--endpoint", "auth-service/10.0.0.11:80"),
           (0, "auth-service/10.0.0.11:80 takes no new requests\n", ""))
+    check("healthcheck fail", gateway.ctl("healthcheck", "fail"), (0, "the health endpoint answers 503\n", ""))
+    check("healthcheck ok", gateway.ctl("healthcheck", "ok"), (0, "the health endpoint answers 200\n", ""))
     check("drain nobody", gateway.ctl("drain", "--endpoint", "x"), (1, "", "ringwayctl: no endpoint x\n"))
     check("drain", gateway.ctl("drain"), (0, "draining\n", ""))
     code, out, _ = gateway.ctl("--json", "status")

@@ -236,5 +236,47 @@ TEST(Compile, Ipv6Alone_NeedsNoIpv4Address) {
   EXPECT_EQ(plan->dns_ip.v, 0u);
 }
 
+TEST(Compile, OutlierDetection_IsThatOfTheFile) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  config.services[1].outlier.consecutive_5xx = 17;
+  const auto plan = plan_of(config, registry);
+  EXPECT_EQ(plan->services[0].outlier, contract::OutlierDetection{});
+  EXPECT_EQ(plan->services[1].outlier.consecutive_5xx, 17u);
+}
+
+TEST(Compile, HealthEndpoint_ListensOnEveryAddressOfThePorts) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  const std::size_t before = plan_of(config, registry)->listeners.size();
+  config.gateway.health_endpoint.port = 8081;
+  config.gateway.ports[0].address6 = wire::Ip6::from_halves(0xfd00ull << 48, 1);
+  const auto plan = plan_of(config, registry, {.generation = 2});
+  EXPECT_EQ(plan->listeners.size(), before + 2);
+  for (const contract::Listener& l : plan->listeners) {
+    if (l.health_path.empty()) continue;
+    EXPECT_EQ(l.health_path, "/health");
+    EXPECT_EQ(l.port, 8081);
+    EXPECT_EQ(l.service, kNone32);
+    EXPECT_TRUE(l.ip == wire::Ip(config.gateway.ports[0].address) || l.ip == wire::Ip(config.gateway.ports[0].address6));
+  }
+  EXPECT_TRUE(std::ranges::is_sorted(plan->listeners, {}, [](const auto& l) { return std::pair(l.ip, l.port); }));
+}
+
+TEST(Compile, HealthEndpointOnAVip_IsNoNamesAddress) {
+  registry::Registry registry;
+  config::Config config = load(kTwo);
+  const auto first = plan_of(config, registry);
+  const auto auth = std::ranges::find(first->dns_names, "auth", &contract::DnsName::name);
+  ASSERT_NE(auth, first->dns_names.end());
+  config.gateway.health_endpoint.port = 4000;
+  config.gateway.health_endpoint.address = auth->ip;  // where that name would go by itself
+  const auto plan = plan_of(config, registry, {.generation = 2});
+  const auto moved = std::ranges::find(plan->dns_names, "auth", &contract::DnsName::name);
+  EXPECT_NE(moved->ip, auth->ip);
+  EXPECT_TRUE(std::ranges::binary_search(plan->addresses, auth->ip));
+  EXPECT_EQ(plan->dns_names.size(), first->dns_names.size());
+}
+
 }  // namespace
 }  // namespace ringway::compile

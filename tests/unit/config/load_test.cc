@@ -113,6 +113,15 @@ const Bad kBad[] = {
     {"ProtocolNear", with(kGood, "appProtocol: http", "appProtocol: htpp"), "f.yaml:8:18: appProtocol: \"htpp\" is none of http, http2, grpc; did you mean http?\n"},
     {"TcpRequestTimeout", with(service("timeout: { perRequestTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:42: perRequestTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
     {"TimeoutFraction", service("timeout: { idleTimeoutSeconds: 1.5 }"), "f.yaml:11:36: idleTimeoutSeconds: must be a whole number, not a number\n"},
+    {"RetryWord", service("retry: { on: [reset, refused] }"), "f.yaml:11:26: on[1]: \"refused\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable\n"},
+    {"RetryStatus", service("retry: { statusCodes: [503, 200] }"), "f.yaml:11:33: statusCodes[1]: 200 is not within 400 to 599\n"},
+    {"RetryBackoff", service("retry: { backoffMs: { base: 50, max: 20 } }"), "f.yaml:11:42: max: smaller than base\n"},
+    {"RetriesTooMany", service("retry: { retries: 8 }"), "f.yaml:11:23: retries: 8 is not within 0 to 7\n"},
+    {"TcpPerTry", with(service("retry: { perTryTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:36: perTryTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
+    {"AdaptiveMin", service("circuitBreakers: { adaptiveConcurrency: { min: 0 } }"), "f.yaml:11:52: min: 0 is not within 1 to 65535\n"},
+    {"DeploymentOfItself", service("deployment: { green: auth-service }"), "f.yaml:11:26: green: must be another service, without a deployment of its own\n"},
+    {"DeploymentUnknown", service("deployment: { green: auth }"), "f.yaml:11:26: service: there is no service \"auth\"\n"},
+    {"CanaryForLinear", service("deployment: { green: auth, strategy: LINEAR, canaryConfiguration: { canaryPercent: 5 } }"), "f.yaml:11:26: service: there is no service \"auth\"\nf.yaml:11:71: canaryConfiguration: only for strategy CANARY\n"},
     {"BoundBelowOne", service("balancing: { boundFactor: 0.9 }"), "f.yaml:11:31: boundFactor: must be at least 1, or 0 for no bound\n"},
     {"TableNotPrime", service("balancing: { tableSize: 65536 }"), "f.yaml:11:29: tableSize: 65536 is not prime; the next prime is 65537\n"},
     {"TableWithoutMaglev", service("balancing: { policy: random, tableSize: 65537 }"), "f.yaml:11:45: tableSize: only policy maglev has a table\n"},
@@ -205,6 +214,23 @@ TEST(Load, TimeoutZero_IsOff) {
   ASSERT_TRUE(config);
   EXPECT_EQ(config->services[0].timeouts.per_request_us, 0u);
   EXPECT_EQ(config->services[0].timeouts.idle_us, 0u);
+}
+
+TEST(Load, RetriesAndBreakers_AreReadAndOtherwiseServiceConnects) {
+  const auto plain = parse(kGood, "f");
+  ASSERT_TRUE(plain) << listing(plain.error());
+  EXPECT_EQ(plain->services[0].retry, contract::RetryPolicy{});
+  EXPECT_EQ(plain->services[0].breakers, contract::CircuitBreakers{});
+  const auto config = parse(service("retry: { retries: 4, on: [5xx, cancelled], statusCodes: [500], nonIdempotent: true, perTryTimeoutSeconds: 0.5,\n"
+                                    "      backoffMs: { base: 10 }, respectRetryAfter: true, budget: { percent: 50, min: 0 }, bodyBytes: 1, attemptCount: true }\n"
+                                    "    circuitBreakers: { maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, maxRetries: 4, adaptiveConcurrency: {} }"), "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  const contract::RetryPolicy wanted{.retries = 4, .on = contract::kOn5xx | contract::kOnCancelled, .statuses = contract::status_set({500}),
+                                     .non_idempotent = true, .per_try_us = 500'000, .backoff_base_us = 10'000, .backoff_max_us = 100'000,
+                                     .retry_after = true, .budget_percent = 50, .budget_min = 0, .body_bytes = 1, .attempt_count = true};
+  EXPECT_EQ(config->services[0].retry, wanted);
+  const contract::CircuitBreakers breakers{.connections = 1, .pending = 2, .requests = 3, .retries = 4, .adaptive = true};
+  EXPECT_EQ(config->services[0].breakers, breakers);
 }
 
 TEST(Load, AliasWithoutDnsName_IsDiscoveryNameInItsNamespace) {

@@ -41,6 +41,8 @@ BROKEN = [
     ("bound below one", "boundFactor: 1.25", "boundFactor: 0.5"),
     ("unknown group of events", "groups: [requests, connections]", "groups: [requests, everything]"),
     ("too few events", "events: 65536", "events: 100"),
+    ("ejection percent above 100", "maxEjectionPercent: 50", "maxEjectionPercent: 101"),
+    ("health path without slash", "path: /lb", "path: lb"),
     ("weight zero", "weight: 3", "weight: 0"),
     ("weight too large", "weight: 90", "weight: 1000001"),
     ("capital in discoveryName", "discoveryName: api-v1", "discoveryName: Api-v1"),

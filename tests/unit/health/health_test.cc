@@ -231,7 +231,7 @@ TEST(Checker, RemovedEndpoint_DrainsWhenAllHaveAdoptedAndIsThenForgotten) {
   for (const auto& [core, mail] : std::vector(b.sent)) b.answer(mail, Outcome::success, 2);
   b.checker.adopt(b.plan({6}), 3);
   EXPECT_TRUE(b.board.may_pick(5)) << "cores still on the old plan need it";
-  b.checker.drain_removed();
+  b.checker.drain_removed(4);
   EXPECT_EQ(b.board.word(5), contract::kHealthDraining);
   b.checker.forget(*first);
   EXPECT_EQ(b.board.word(5), kUnproven);
@@ -239,11 +239,23 @@ TEST(Checker, RemovedEndpoint_DrainsWhenAllHaveAdoptedAndIsThenForgotten) {
   EXPECT_TRUE(b.board.may_pick(6));
 }
 
+TEST(Checker, EndpointOfSeveralPlans_IsForgottenWithTheLast) {
+  Bench b;
+  const auto first = b.plan({5, 6}), second = b.plan({5, 6}), third = b.plan({6});
+  for (const auto& plan : {first, second, third}) b.checker.adopt(plan, 1);
+  b.checker.drain_removed(2);
+  b.checker.forget(*first);
+  EXPECT_EQ(b.checker.known(), 2u) << "exchanges of the second plan may be under way";
+  EXPECT_NE(b.board.word(5) & contract::kHealthDraining, 0u);
+  b.checker.forget(*second);
+  EXPECT_EQ(b.checker.known(), 1u);
+}
+
 TEST(Checker, EndpointThatComesBackWhileDraining_IsPickedAgainAtOnce) {
   Bench b;
   b.checker.adopt(b.plan({5}, HealthCheckKind::none), 0);
   b.checker.adopt(b.plan({}, HealthCheckKind::none), 1);
-  b.checker.drain_removed();
+  b.checker.drain_removed(4);
   EXPECT_FALSE(b.board.may_pick(5));
   b.checker.adopt(b.plan({5}, HealthCheckKind::none), 2);
   EXPECT_TRUE(b.board.may_pick(5));

@@ -39,7 +39,7 @@ TEST_F(GrpcTest, UnaryCallPassesWithItsTrailersAndIsCounted) {
   EXPECT_EQ(answer_to(c, stream).body, "question");
   EXPECT_EQ(answer_to(c, stream).trailers, "grpc-status: 0\r\n");
   EXPECT_EQ(count(Counter::grpc_ok), 1u);
-  EXPECT_EQ(mails(MailKind::endpoint_event).at(0).outcome, Outcome::success);
+  EXPECT_TRUE(mails(MailKind::endpoint_event).empty()) << "nobody waits for a success";
 }
 
 TEST_F(GrpcTest, UnavailableIsTriedAtAnotherEndpointWithTheWholeMessage) {

@@ -48,6 +48,28 @@ TEST_F(H2RelayTest, H2ClientToH2Endpoint) {
   EXPECT_TRUE(answer.ended);
 }
 
+TEST_F(H2RelayTest, RetriesOfManyStreamsEachBeginAtTheirTime) {
+  plan = test::one_service_plan(1, 2, contract::AppProtocol::http2);
+  plan->services[0].retry.backoff_base_us = plan->services[0].retry.backoff_max_us = 50'000;
+  plan->services[0].retry.budget_percent = 100;
+  world->server_app = [this] { run_h2_server(); };
+  adopt(2);
+  plan->services[0].retry.attempt_count = true;
+  respond = [&](Peer& peer, u32 stream, Message& message) {
+    if (!message.ended) return;
+    const bool busy = message.head.find("x-envoy-attempt-count: 1") != std::string::npos;
+    respond_with(stream, busy ? "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" : kOk, busy ? "" : "hello");
+    server_side->h2.release(stream, http::H2Error::no_error);
+    peer.streams.erase(stream);
+  };
+  const u32 c = connect_h2();
+  std::vector<u32> streams;
+  for (int i = 0; i < 20; ++i) streams.push_back(request(c, kGet));
+  world->run_for(60'000);
+  for (const u32 stream : streams) EXPECT_EQ(answer_to(c, stream).body, "hello");
+  EXPECT_EQ(count(Counter::upstream_retries), 20u);
+}
+
 TEST_F(H2RelayTest, ManyStreamsOfOneClientShareOneConnectionToTheEndpoint) {
   start_h2();
   always_h2(kOk, "hello");

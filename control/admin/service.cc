@@ -1,0 +1,166 @@
+// GET /service?name=: one service with every setting as in force, under the names and in the units of the configuration
+// file, with the listeners that lead to it and its endpoints. A new setting is a line in `settings_of`.
+
+#include <string_view>
+
+#include "control/admin/admin.h"
+#include "src/wire/text.h"
+
+namespace ringway::admin {
+
+using contract::Plan;
+using contract::Service;
+
+namespace {
+
+template <std::size_t n, class E>
+const char* word(const char* const (&words)[n], E value) {
+  return words[static_cast<std::size_t>(value)];
+}
+
+// Whole seconds stay whole.
+Json seconds(u64 us) { return us % 1'000'000 == 0 ? Json(us / 1'000'000) : Json(static_cast<double>(us) / 1e6); }
+
+// From `mark` to the first of `ends`; empty when the mark is not there.
+std::string between(std::string_view text, std::string_view mark, std::string_view ends) {
+  const std::size_t at = text.find(mark);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = text.substr(at + mark.size());
+  return std::string(rest.substr(0, rest.find_first_of(ends)));
+}
+
+Json health_check(const contract::HealthCheck& check) {
+  using Kind = contract::HealthCheckKind;
+  constexpr const char* kKinds[] = {"none", "tcp", "http", "grpc"};
+  constexpr std::size_t kMessageText = 7;  // prefix of five octets, tag, length
+  Json out{{"protocol", word(kKinds, check.kind)}};
+  if (check.kind == Kind::none) return out;
+  // The plan keeps the request as it is sent.
+  if (check.kind == Kind::http) out["path"] = between(check.request, " ", " ");
+  if (check.kind != Kind::tcp) out["host"] = between(check.request, "\r\nHost: ", "\r");
+  if (check.kind == Kind::grpc) out["grpcService"] = check.body.size() > kMessageText ? check.body.substr(kMessageText) : "";
+  out["intervalSeconds"] = seconds(check.interval_us);
+  out["timeoutSeconds"] = seconds(check.timeout_us);
+  out["healthyThreshold"] = check.healthy_threshold;
+  out["unhealthyThreshold"] = check.unhealthy_threshold;
+  out["jitterPercent"] = check.jitter_percent;
+  if (check.kind == Kind::http) {
+    out["matcher"] = std::to_string(check.status_min) +
+                     (check.status_max == check.status_min ? "" : "-" + std::to_string(check.status_max));
+  }
+  return out;
+}
+
+Json balancing(const Service& service) {
+  constexpr const char* kPolicies[] = {"maglev", "roundRobin"};
+  constexpr const char* kHashes[] = {"source", "header", "cookie", "path", "query", "request"};
+  Json out{{"policy", word(kPolicies, service.policy)}};
+  if (service.policy == contract::BalancePolicy::maglev) {
+    out["hash"] = {{"on", word(kHashes, service.hash_on)}};
+    if (!service.hash_name.empty()) out["hash"]["name"] = service.hash_name;
+    out["boundFactor"] = static_cast<double>(service.bound_percent) / 100;
+    out["tableSize"] = service.maglev.size();
+  }
+  out["panicPercent"] = service.panic_percent;
+  return out;
+}
+
+Json outlier_detection(const contract::OutlierDetection& outlier) {
+  Json out;
+#define RW_OUTLIER_SWITCH(field, key, value) out[key] = outlier.field;
+#define RW_OUTLIER_COUNT(field, key, value, least, most) out[key] = outlier.field;
+#define RW_OUTLIER_SECONDS(field, key, value, least, most) out[key] = seconds(outlier.field);
+#include "src/contract/outlier.def"
+#undef RW_OUTLIER_SWITCH
+#undef RW_OUTLIER_COUNT
+#undef RW_OUTLIER_SECONDS
+  return out;
+}
+
+Json retry(const contract::RetryPolicy& retry) {
+  Json on = Json::array(), statuses = Json::array();
+  for (u32 i = 0; i < contract::kRetryOnNames.size(); i++)
+    if ((retry.on >> i & 1) != 0) on.push_back(contract::kRetryOnNames[i]);
+  for (u16 status = 400; status < 600; status++)
+    if (retry.statuses.has(status)) statuses.push_back(status);
+  return {{"retries", retry.retries}, {"on", on}, {"statusCodes", statuses}, {"nonIdempotent", retry.non_idempotent},
+          {"perTryTimeoutSeconds", seconds(retry.per_try_us)},
+          {"backoffMs", {{"base", retry.backoff_base_us / 1000}, {"max", retry.backoff_max_us / 1000}}},
+          {"respectRetryAfter", retry.retry_after},
+          {"budget", {{"percent", retry.budget_percent}, {"min", retry.budget_min}}},
+          {"bodyBytes", retry.body_bytes}, {"attemptCount", retry.attempt_count}};
+}
+
+Json circuit_breakers(const contract::CircuitBreakers& breakers) {
+  return {{"maxConnections", breakers.connections}, {"maxPendingRequests", breakers.pending}, {"maxRequests", breakers.requests},
+          {"maxRetries", breakers.retries}, {"adaptiveConcurrency", {{"enabled", breakers.adaptive}, {"min", breakers.adaptive_min}}}};
+}
+
+Json deployment(const Plan& plan, const contract::Deployment& deployment) {
+  constexpr const char* kStrategies[] = {"BLUE_GREEN", "CANARY", "LINEAR"};
+  const auto minutes = [](u64 us) { return static_cast<double>(us) / 60e6; };
+  const double percent = deployment.step * 100.0 / contract::kWholeShare;
+  Json out{{"green", plan.services[deployment.green].discovery_name}, {"strategy", word(kStrategies, deployment.strategy)}};
+  if (deployment.strategy == contract::ShiftStrategy::canary)
+    out["canaryConfiguration"] = {{"canaryPercent", percent}, {"canaryBakeTimeInMinutes", minutes(deployment.step_bake_us)}};
+  if (deployment.strategy == contract::ShiftStrategy::linear)
+    out["linearConfiguration"] = {{"stepPercent", percent}, {"stepBakeTimeInMinutes", minutes(deployment.step_bake_us)}};
+  out["bakeTimeInMinutes"] = minutes(deployment.bake_us);
+  out["start"] = deployment.starts_itself ? "auto" : "manual";
+  out["testTraffic"] = {{"header", deployment.test_header}};
+  if (!deployment.test_value.empty()) out["testTraffic"]["value"] = deployment.test_value;
+  out["rollback"] = {{"errorPercent", deployment.error_percent}, {"latencyP99Ms", deployment.latency_p99_us / 1000},
+                     {"minimumRequests", deployment.least_requests}};
+  return out;
+}
+
+Json settings_of(const Plan& plan, const Service& service) {
+  constexpr const char* kProtocols[] = {"tcp", "http", "http2", "grpc"};
+  Json out;
+  out["portName"] = service.port_name;
+  out["appProtocol"] = word(kProtocols, service.app_protocol);
+  out["timeout"] = {{"perRequestTimeoutSeconds", seconds(service.timeouts.per_request_us)},
+                    {"idleTimeoutSeconds", seconds(service.timeouts.idle_us)}};
+  out["connectTimeoutSeconds"] = seconds(service.timeouts.connect_us);
+  out["healthCheck"] = health_check(service.health_check);
+  out["outlierDetection"] = outlier_detection(service.outlier);
+  out["balancing"] = balancing(service);
+  out["retry"] = retry(service.retry);
+  out["circuitBreakers"] = circuit_breakers(service.breakers);
+  if (service.deployment.green != kNone32) out["deployment"] = deployment(plan, service.deployment);
+  out["drainSeconds"] = seconds(service.drain_us);
+  return out;
+}
+
+// A listener leads to a service by default, and by each of its routes that has it among the backends.
+Json listeners_of(const Plan& plan, u32 service) {
+  Json out = Json::array();
+  for (const contract::Listener& l : plan.listeners) {
+    Json routes = Json::array();
+    if (l.route_table != kNone32)
+      for (const contract::Route& route : plan.route_tables[l.route_table].routes)
+        for (const contract::Backend& backend : route.backends)
+          if (backend.service == service) routes.push_back({{"route", route.name}, {"weight", backend.weight}});
+    if (l.service != service && routes.empty()) continue;
+    out.push_back({{"name", l.name}, {"address", to_string(l.ip, l.port)}, {"default", l.service == service}, {"routes", routes}});
+  }
+  return out;
+}
+
+}  // namespace
+
+Json Admin::service(const std::string& name) const {
+  const auto plan = s_.plan();
+  for (u32 i = 0; plan != nullptr && i < plan->services.size(); i++) {
+    const Service& service = plan->services[i];
+    if (service.discovery_name != name) continue;
+    Json endpoints = Json::array();
+    for (u32 e = 0; e < service.endpoint_count; e++)
+      endpoints.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
+    return {{"service", name}, {"plan_generation", plan->generation}, {"settings", settings_of(*plan, service)},
+            {"listeners", listeners_of(*plan, i)}, {"endpoints", endpoints}};
+  }
+  return {{"error", "there is no service " + name}};
+}
+
+}  // namespace ringway::admin

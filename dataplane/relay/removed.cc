@@ -1,0 +1,50 @@
+// Endpoints that have left their service: idle connections to them close at once; exchanges go on until control says that
+// the drain time is over, and what is left then ends. Connections are looked at a few in each poll.
+
+#include "dataplane/relay/relay.h"
+
+namespace ringway::relay {
+
+void Relay::endpoint_left(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us) {
+  now_us_ = now_us;
+  for (u32 u = idle_[slot].front(), next; u != kNone32; u = next) {
+    next = idle_[slot].next(upstreams_, u);
+    if (upstreams_[u].incarnation != incarnation) continue;
+    if (upstreams_[u].h2 != kNone32) {
+      retire(u);
+    } else {
+      unlink_idle(u);
+      free_upstream(u, false);
+    }
+  }
+}
+
+void Relay::endpoint_over(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us) {
+  endpoint_left(slot, incarnation, now_us);
+  if (over_[slot] == 0) over_slots_.push_back(slot);
+  over_[slot] = incarnation;
+  over_place_ = 0;
+}
+
+// Ends exchanges with endpoints that are over, in at most `most` places. An exchange that may be repeated goes elsewhere.
+void Relay::end_over(u32 most) {
+  for (; most > 0 && over_place_ < upstreams_.high_water(); --most, ++over_place_) {
+    const u32 u = over_place_;
+    if (!upstreams_.used(u) || upstreams_[u].incarnation != over_[upstreams_[u].slot]) continue;
+    if (upstreams_[u].h2 != kNone32) {
+      page().count(contract::Counter::drains_cut, h2_.streams(upstreams_[u].h2));
+      fail_streams(u, contract::Outcome::reset);
+      free_upstream(u, true);
+    } else if (upstreams_[u].state != UpstreamState::idle) {
+      page().count(contract::Counter::drains_cut);
+      const u32 session = exchanges_[upstreams_[u].exchange].session;
+      upstream_failed(upstreams_[u].exchange, contract::Outcome::reset);
+      if (sessions_.used(session)) advance(session);
+    }
+  }
+  if (over_place_ < upstreams_.high_water()) return;
+  for (const contract::EndpointSlot slot : over_slots_) over_[slot] = 0;
+  over_slots_.clear();
+}
+
+}  // namespace ringway::relay
