@@ -55,7 +55,7 @@ bool Router::goes_to_green(const Plan& plan, const Service& service, const http:
     }
   }
   const u32 share = word & ~contract::kTestTraffic;
-  return share != 0 && reduce(mix(++draws_ ^ mix(core_)), contract::kWholeShare) < share;
+  return share != 0 && reduce(draw(), contract::kWholeShare) < share;
 }
 
 // Each request draws anew: the split is right in the long run and does not follow keys, clients or connections.
