@@ -107,6 +107,7 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     out.health_check = health_check(in);
     out.outlier = in.outlier;
     out.drain_us = in.drain_us;
+    out.proxy_protocol = in.proxy_protocol;
     fill_endpoints(config, in, registry, generation, plan, pools, out, problems);
     plan.services.push_back(std::move(out));
   }
@@ -133,7 +134,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
       const Vips& vip = vips.at(alias.dns_name);
       for (const wire::Ip& ip : {vip.v4, vip.v6}) {
         if (ip.unset()) continue;
-        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}});
+        plan.listeners.push_back({ip, alias.port, i, kNone32, alias.dns_name + ":" + std::to_string(alias.port), {}, alias.proxies});
       }
     }
   }
@@ -142,7 +143,7 @@ void fill_listeners(const config::Config& config, const VipMap& vips, const std:
     const Vips vip = in.address ? Vips{*in.address, {}} : vips.at(vip_name(in));
     for (const wire::Ip& ip : {vip.v4, vip.v6}) {
       if (ip.unset()) continue;
-      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}});
+      plan.listeners.push_back({ip, in.port, in.service, table_of[i], in.name + ":" + std::to_string(in.port), {}, in.proxies});
     }
   }
   fill_health_endpoint(config.gateway, plan);

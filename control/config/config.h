@@ -173,6 +173,7 @@ struct ClientAlias {
   u16 port = 0;
   std::optional<wire::Ip4> vip;   // derived from the name when not said (vips.h)
   std::optional<wire::Ip6> vip6;  // alike
+  std::vector<wire::Ip6Prefix> proxies;  // acceptProxyProtocol.from; IPv4 as ::ffff:0:0/96 and more
 };
 
 struct EndpointConfig {
@@ -233,6 +234,7 @@ struct ServiceConfig {
   HealthCheckConfig health_check;
   contract::OutlierDetection outlier;
   BalancingConfig balancing;
+  wire::ProxyVersion proxy_protocol = wire::ProxyVersion::off;
   contract::RetryPolicy retry;
   contract::CircuitBreakers breakers;
   contract::Deployment deployment;
@@ -294,6 +296,7 @@ struct ListenerConfig {
   u32 service = kNone32;          // default when no route matches; index into Config::services
   std::string service_name;       // its discoveryName; empty: no default
   Mark service_mark;
+  std::vector<wire::Ip6Prefix> proxies;  // as of an alias
   std::vector<RouteConfig> routes;
 };
 

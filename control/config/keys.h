@@ -49,8 +49,9 @@ inline constexpr Key kLimitsList[] = {
 inline constexpr Key kHealthEndpointList[] = {{"port", kRequired}, {"path"}, {"address"}, {"drainDelaySeconds"}};
 inline constexpr Key kServiceList[] = {{"portName", kRequired}, {"discoveryName"}, {"appProtocol"}, {"clientAliases"},
                                        {"timeout"}, {"connectTimeoutSeconds"}, {"endpoints"}, {"healthCheck"}, {"outlierDetection"},
-                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}};
-inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}};
+                                       {"balancing"}, {"retry"}, {"circuitBreakers"}, {"deployment"}, {"drainSeconds"}, {"proxyProtocol"}};
+inline constexpr Key kAliasList[] = {{"dnsName"}, {"port", kRequired}, {"vip"}, {"vip6"}, {"acceptProxyProtocol"}};
+inline constexpr Key kAcceptProxyList[] = {{"from", kRequired}};
 inline constexpr Key kTimeoutList[] = {{"perRequestTimeoutSeconds"}, {"idleTimeoutSeconds"}};
 inline constexpr Key kRetryList[] = {{"retries"}, {"on"}, {"statusCodes"}, {"nonIdempotent"}, {"perTryTimeoutSeconds"}, {"backoffMs"},
                                      {"respectRetryAfter"}, {"budget"}, {"bodyBytes"}, {"attemptCount"}};
@@ -83,7 +84,7 @@ inline constexpr Key kSlowStartList[] = {{"seconds", kRequired}, {"aggression"},
 inline constexpr Key kZoneAwareList[] = {{"enabled"}, {"minEndpoints"}, {"forceLocalZone"}};
 inline constexpr Key kSubsetList[] = {{"header", kRequired}, {"label", kRequired}, {"fallback"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
-                                        {"routes"}};
+                                        {"routes"}, {"acceptProxyProtocol"}};
 inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"backends", kRequired}};
 inline constexpr Key kMatchList[] = {{"path"}, {"method"}, {"headers"}, {"query"}};
 inline constexpr Key kPathList[] = {{"type"}, {"value", kRequired}};
@@ -108,6 +109,7 @@ inline constexpr ObjectKeys kLimits{"gateway.limits", kLimitsList};
 inline constexpr ObjectKeys kHealthEndpoint{"gateway.healthEndpoint", kHealthEndpointList};
 inline constexpr ObjectKeys kService{"services[]", kServiceList};
 inline constexpr ObjectKeys kAlias{"services[].clientAliases[]", kAliasList};
+inline constexpr ObjectKeys kAliasProxy{"services[].clientAliases[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kTimeout{"services[].timeout", kTimeoutList};
 inline constexpr ObjectKeys kRetry{"services[].retry", kRetryList};
 inline constexpr ObjectKeys kBackoff{"services[].retry.backoffMs", kBackoffList};
@@ -128,6 +130,7 @@ inline constexpr ObjectKeys kSlowStart{"services[].balancing.slowStart", kSlowSt
 inline constexpr ObjectKeys kZoneAware{"services[].balancing.zoneAware", kZoneAwareList};
 inline constexpr ObjectKeys kSubset{"services[].balancing.subset", kSubsetList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
+inline constexpr ObjectKeys kListenerProxy{"listeners[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
 inline constexpr ObjectKeys kMatch{"listeners[].routes[].matches[]", kMatchList};
 inline constexpr ObjectKeys kPath{"listeners[].routes[].matches[].path", kPathList};
@@ -136,8 +139,8 @@ inline constexpr ObjectKeys kQuery{"listeners[].routes[].matches[].query[]", kVa
 inline constexpr ObjectKeys kBackend{"listeners[].routes[].backends[]", kBackendList};
 
 inline constexpr ObjectKeys kAll[] = {
-    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kTimeout, kEndpoint,
-    kHealth, kOutlier, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
+    kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
+    kHealth, kOutlier, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend};
 
 }  // namespace keys
 }  // namespace ringway::config

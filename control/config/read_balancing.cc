@@ -166,6 +166,12 @@ void read_balancing(Reader& reader, const Map& map, ServiceConfig& service) {
   const Map inner(reader, *value, keys::kBalancing);
   inner.choice("policy", out.policy, kPolicies);
   read_hash(reader, inner, out);
+  if (service.app_protocol == contract::AppProtocol::tcp && out.hash_on != HashOn::source && out.hash_on != HashOn::request) {
+    reader.warning(inner.get("hash")->mark, "hash: a TCP connection shows nothing but its source, which is hashed");
+    out.hash_on = HashOn::source;
+    out.hash_name.clear();
+    out.cookie_ttl_s.reset();
+  }
   read_bound(reader, inner, out);
   read_tables(reader, inner, service.endpoints.size(), out);
   if (const auto at = inner.integer("choiceCount", out.choices, 2, contract::kChoicesMax); at && out.policy != BalancePolicy::least_request) {

@@ -138,6 +138,7 @@ ListenerConfig read_listener(Reader& reader, const Value& value) {
   }
   map.integer("port", out.port, 1, 65'535);
   if (const auto at = map.string("service", out.service_name)) out.service_mark = *at;
+  out.proxies = read_proxies(reader, map, keys::kListenerProxy);
   std::size_t number = 0;
   for (const Value& route : map.list("routes", 0, contract::kRoutesMax)) {
     out.routes.push_back(read_route(reader, route, ++number));

@@ -38,6 +38,7 @@ void read_aliases(Reader& reader, const Map& map, std::string_view namespace_nam
     if (inner.ip4("vip", vip)) alias.vip = vip;
     wire::Ip6 vip6;
     if (inner.ip6("vip6", vip6)) alias.vip6 = vip6;
+    alias.proxies = read_proxies(reader, inner, keys::kAliasProxy);
     out.client_aliases.push_back(std::move(alias));
   }
 }
@@ -179,6 +180,7 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   read_health(reader, map, out.health_check);
   read_outlier(reader, map, out.outlier);
   read_balancing(reader, map, out);
+  read_proxy_protocol(reader, map, out);
   read_resilience(reader, map, out);
   read_deployment(reader, map, out);
   map.seconds("drainSeconds", out.drain_us, 0, 3600);

@@ -27,6 +27,10 @@ void read_health_endpoint(Reader& reader, const Map& gateway, HealthEndpointConf
 void read_listeners(Reader& reader, const Map& root, std::vector<ListenerConfig>& out);
 void check(Reader& reader, Config& config);
 void check_balancing(Reader& reader, const Config& config);
+// `proxyProtocol` of a service; its appProtocol and health check are known.
+void read_proxy_protocol(Reader& reader, const Map& map, ServiceConfig& out);
+// The networks of `acceptProxyProtocol`; none where it is absent.
+std::vector<wire::Ip6Prefix> read_proxies(Reader& reader, const Map& map, const ObjectKeys& keys);
 
 // ECS-MODEL clientAliases[].dnsName: 1 to 127 of a-z 0-9 _ . - ; and every label 1 to 63 long, or DNS cannot carry it.
 bool valid_dns_name(std::string_view name);

@@ -251,9 +251,14 @@ constexpr std::array kPhrases{
 template <class W>
 u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
   write_request_line(w, head, edit.fallback_host);
-  copy_fields(w, head, own_fields(head));
+  copy_fields(w, head, own_fields(head) | (edit.websocket_key.empty() ? 0u : bit(FieldId::sec_websocket_key)));
   write_framing(w, head);
   if (edit.upgrade || head.has(FieldId::te)) write_request_connection(w, head, edit.upgrade);
+  if (!edit.websocket_key.empty()) {
+    w.literal("Sec-WebSocket-Key: ");
+    w.text(edit.websocket_key);
+    w.literal("\r\n");
+  }
   w.literal("X-Forwarded-For: ");
   join_values(w, head, FieldId::x_forwarded_for);
   w.address(edit.client_ip);
@@ -298,7 +303,8 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   const bool interim = head.status < 200;
   const bool unwrapped = edit.chunked_to_close && head.framing == Framing::chunked;
   write_status_line(w, head.status, head.text(head.reason));
-  copy_fields(w, head, kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u));
+  copy_fields(w, head, kOwnResponseFields | (unwrapped ? bit(FieldId::trailer) : 0u) |
+                           (edit.websocket_accept.empty() ? 0u : bit(FieldId::sec_websocket_accept)));
   if (!unwrapped) write_framing(w, head);
   if (announces_length(head)) {
     w.literal("Content-Length: ");
@@ -309,6 +315,11 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.literal("Connection: upgrade\r\nUpgrade: ");
     w.text(head.value_of(FieldId::upgrade));
     w.literal("\r\n");
+    if (!edit.websocket_accept.empty()) {
+      w.literal("Sec-WebSocket-Accept: ");
+      w.text(edit.websocket_accept);
+      w.literal("\r\n");
+    }
   } else if (!interim && (edit.close || unwrapped || head.framing == Framing::until_close)) {
     w.literal("Connection: close\r\n");
   } else if (!interim && edit.keep_alive_1_0) {
@@ -339,7 +350,7 @@ constexpr std::size_t kAddedBytesMax = 512;
 
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out) {
   const std::size_t most = head.bytes + edit.via.size() + edit.forwarded_proto.size() + edit.request_id.size() +
-                           edit.fallback_host.size() + kAddedBytesMax;
+                           edit.fallback_host.size() + edit.websocket_key.size() + kAddedBytesMax;
   if (out.size() >= most) return put_request(Writer<true>(out), head, edit);
   return put_request(Writer<false>(out), head, edit);
 }
@@ -347,7 +358,8 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
   // A cookie of the gateway's own is seldom, and not in what `kAddedBytesMax` covers.
   if (edit.cookie != nullptr) [[unlikely]] return put_response_with_care(head, edit, out);
-  if (out.size() >= head.bytes + edit.via.size() + kAddedBytesMax) return put_response(Writer<true>(out), head, edit);
+  const std::size_t most = head.bytes + edit.via.size() + edit.websocket_accept.size() + kAddedBytesMax;
+  if (out.size() >= most) return put_response(Writer<true>(out), head, edit);
   return put_response_with_care(head, edit, out);
 }
 

@@ -22,6 +22,7 @@ struct RequestEdit {
   bool upgrade = false;            // keep Connection: upgrade and Upgrade
   std::string_view fallback_host = {};  // Host of an HTTP/1.0 request that names none; empty sends an empty Host
   bool from_h2 = false;            // the request came by HTTP/2: Via says so
+  std::string_view websocket_key = {};  // Sec-WebSocket-Key towards HTTP/1.1 instead of the request's own; empty leaves that
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
@@ -40,6 +41,7 @@ struct ResponseEdit {
   bool upgrade = false;           // 101: keep Connection: upgrade and Upgrade
   u64 upstream_service_ms = ~u64{0};  // X-Envoy-Upstream-Service-Time; all ones leaves it out
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
+  std::string_view websocket_accept = {};  // 101: Sec-WebSocket-Accept towards HTTP/1.1 instead of the response's own
   const SetCookie* cookie = nullptr;  // beside those of the response; not with an interim one
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);

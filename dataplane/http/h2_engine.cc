@@ -349,6 +349,7 @@ bool H2Engine::accepts_streams(u32 conn) const {
          u64{k.next_id} + 2 * u64{k.unnamed.size()} <= kH2StreamIdMost &&
          impl_->streams.in_use() < impl_->streams.capacity();
 }
+bool H2Engine::settings_came(u32 conn) const { return impl_->conns[conn].settings_came; }
 bool H2Engine::accepts_extended_connect(u32 conn) const { return impl_->conns[conn].peer_extended_connect; }
 u32 H2Engine::peer_streams_max(u32 conn) const { return impl_->conns[conn].peer_streams_max; }
 bool H2Engine::settings_acknowledged(u32 conn) const { return impl_->conns[conn].acknowledged; }

@@ -115,6 +115,7 @@ class H2Engine {
   bool failed(u32 conn) const;            // over; `failed` says why
   u32 streams(u32 conn) const;            // that exist, in use by either side
   bool accepts_streams(u32 conn) const;   // client role: open_stream would succeed
+  bool settings_came(u32 conn) const;     // the peer's first, with all that it offers
   bool accepts_extended_connect(u32 conn) const;  // client role: the peer has said so (RFC 8441)
   u32 peer_streams_max(u32 conn) const;   // client role: that the peer takes at once, as far as is known
   bool settings_acknowledged(u32 conn) const;

@@ -2,8 +2,8 @@
 // load may reach back; a line that is not to stay is written over by the next.
 //
 // Why everything fits: what a field puts into `out` is less than what it counts in the list, which has kHeadBytesMax at
-// most (a waiting crumb was judged before it was moved to the end); what is added (first line, upgrade, key, framing,
-// empty line) is below 256 bytes, of the 1024 that the caller gives beside.
+// most (a waiting crumb was judged before it was moved to the end); what is added (first line, upgrade, framing, empty
+// line) is below 256 bytes, of the 1024 that the caller gives beside.
 // Pure, no allocation. Sections named alone are those of RFC 9113.
 
 #include "dataplane/http/h2_head.h"
@@ -28,10 +28,6 @@ constexpr u32 kFirstLineBytesMax = 64;  // a method, or "HTTP/1.1 203 Non-Author
 constexpr u32 kBesideBytes = 1024;
 static_assert(contract::kMethodBytesMax < kFirstLineBytesMax);
 
-// Nobody compares its answer: a client of HTTP/2 learns from :status that the protocol was switched (RFC 8441 5). An
-// HTTP/1.1 endpoint wants 16 bytes of any value.
-constexpr std::string_view kWebsocketKey = "cmluZ3dheS1vdmVyLWgyIQ==";
-
 // Section 8.2.1: names are in lower case.
 constexpr bool is_h2_name_byte(u8 c) { return is_token_byte(c) && lower(c) == c; }
 
@@ -42,8 +38,7 @@ constexpr u32 kConnectionFields = bit(FieldId::connection) | bit(FieldId::http2_
 
 // Fields that are looked at, by H2HeadText::Kind.
 constexpr std::array<u32, 3> kLookedAt{
-    kConnectionFields | bit(FieldId::content_length) | bit(FieldId::cookie) | bit(FieldId::host) |
-        bit(FieldId::sec_websocket_key),
+    kConnectionFields | bit(FieldId::content_length) | bit(FieldId::cookie) | bit(FieldId::host),
     kConnectionFields | bit(FieldId::content_length),
     0};  // trailers have a list of their own
 
@@ -252,7 +247,6 @@ bool H2HeadText::stays(FieldId id, const HpackField& field) {
       return false;
     case FieldId::cookie: keep_crumb(field); return false;
     case FieldId::host: return take_host(field);
-    case FieldId::sec_websocket_key: has_websocket_key_ = true; return true;
     default: refuse(); return false;
   }
 }
@@ -299,12 +293,7 @@ H2HeadStatus H2HeadText::finish(bool end, Method request_method, std::string_vie
 void H2HeadText::finish_request(bool end) {
   if (has_cookie_) write_cookie();
   if (extended_connect()) {
-    if (has_length_) return refuse();  // what follows is a tunnel (RFC 9110 9.3.6)
-    if (!has_websocket_key_ && same_ignoring_case({protocol_.data(), protocol_bytes_}, "websocket")) {
-      put("sec-websocket-key: ");
-      put(kWebsocketKey);
-      end_line(false);
-    }
+    if (has_length_) refuse();  // what follows is a tunnel (RFC 9110 9.3.6)
     return;
   }
   if (has_length_) data_bytes_ = length_;

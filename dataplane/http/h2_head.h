@@ -103,7 +103,6 @@ class H2HeadText {
   bool has_host_ = false;
   bool has_length_ = false;
   bool has_cookie_ = false;
-  bool has_websocket_key_ = false;
   bool never_length_ = false;
   bool never_cookie_ = false;
   u16 code_ = 0;

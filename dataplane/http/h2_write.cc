@@ -10,6 +10,7 @@
 #include "dataplane/http/decimal.h"
 #include "dataplane/http/fields.h"
 #include "dataplane/http/head_edit.h"
+#include "dataplane/http/websocket.h"
 #include "src/base/assert.h"
 #include "src/wire/text.h"
 
@@ -134,7 +135,9 @@ u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestE
     block.pseudo(":authority", authority, index_for(never_first(head, FieldId::host, never)));
   }
   if (edit.upgrade) {
-    block.pseudo(":protocol", head.value_of(FieldId::upgrade), index_for(never_first(head, FieldId::upgrade, never)));
+    const std::string_view protocol = head.value_of(FieldId::upgrade);
+    block.pseudo(":protocol", is_websocket(protocol) ? "websocket" : protocol,
+                 index_for(never_first(head, FieldId::upgrade, never)));
   }
   put_fields(block, head, own_fields(head) | (edit.upgrade ? bit(FieldId::sec_websocket_key) : 0u), never);
   if (head.framing == Framing::length && !edit.upgrade) put_length(block, head, never);

@@ -121,9 +121,11 @@ void Relay::on_multiplexed_upstream(u32 u, const tcp::AppEvent& event) {
   const bool opened = upstreams_[u].state == UpstreamState::busy;
   const u32 bytes = engine_.received(conn).bytes();
   if (bytes > 0) {
+    const bool knew = h2_.settings_came(h2);
     h2_.input(h2, engine_.take(conn, bytes), now_us_);
     http::H2Event seen;
     while (h2_.next_event(h2, seen)) on_endpoint_event(u, seen);
+    if (!knew && h2_.settings_came(h2)) ask_waiting(u);
     streams_taken_[upstreams_[u].slot] = static_cast<u8>(std::clamp<u32>(h2_.peer_streams_max(h2), 1, http::kH2PeerStreamsUnknown));
     flush_h2(h2, conn);
   }
@@ -185,7 +187,9 @@ void Relay::read_stream_response(u32 index, const http::H2Event& event) {
   }
   x.active_us = now_us_;
   response_never_ = event.never_indexed;
+  if (response_head_.status == 101) return begin_upgrade(index);  // H2Engine's word for what an extended CONNECT got
   if (response_head_.status < 200) return forward_interim(index);
+  if (x.wants_upgrade) end_leg(endpoint_leg(x));  // refused: the other direction was open for the tunnel
   begin_response(index, event.end || response_head_.framing == http::Framing::none);
 }
 

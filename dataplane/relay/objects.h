@@ -13,6 +13,7 @@
 #include "dataplane/http/h1_body.h"
 #include "dataplane/http/h2_engine.h"
 #include "dataplane/http/head.h"
+#include "dataplane/http/websocket.h"
 #include "dataplane/mbuf/chain.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/index_list.h"
@@ -29,6 +30,7 @@ inline constexpr u32 kHeaderReserve = 14 + 20 + 20 + 12;
 inline constexpr u32 kWrittenHeadMax = contract::kHeadBytesMax + 4096;  // a head and what we add to it
 
 enum class SessionState : u8 {
+  announced,     // of a trusted front end: waits for the PROXY header that says whose connection it is
   reading_head,  // waits for a request; nothing is in flight
   exchanging,    // one exchange is under way
   multiplexing,  // HTTP/2: exchanges are found by their streams
@@ -49,7 +51,7 @@ struct Session {
   u32 listener_generation = 0;    // its low half
   u32 head_bytes_seen = 0;        // bytes of the incomplete head at the last look; HTTP/2: 1 while a frame is incomplete
   u32 requests = 0;
-  wire::FourTuple tuple;
+  wire::FourTuple tuple;          // `remote` is who the client is: the peer, or whom its PROXY header names
   u32 accepted = 0;               // when it was, in units of 1024 us
   TimeUs waiting_since_us = 0;    // start of the state: idle, head or linger
   TimeUs armed_us = 0;            // when its timer goes off; 0: not armed
@@ -140,6 +142,7 @@ struct Exchange {
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
   u64 cookie = 0;                 // the client gets it with the response; 0: none
+  http::WebsocketKey websocket_key;  // that the one side shows and the other, which speaks HTTP/2, does not know
   IndexLink pending_link;         // in the list of its service, while `pending`
 };
 

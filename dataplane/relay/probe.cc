@@ -58,6 +58,7 @@ void Relay::on_probe(u32 index, const tcp::AppEvent& event) {
       begin_call(index);
       if (!probes_.used(index)) return;
     } else {
+      engine_.send(p.conn, probe_announcement(p, p.plan->services[p.ref.service]));
       engine_.send(p.conn, to_chain({reinterpret_cast<const u8*>(check.request.data()), check.request.size()}));
       p.sent = true;
     }

@@ -112,12 +112,21 @@ void Relay::accept(const tcp::AppEvent& event) {
   s.listener = event.listener;  // where it was when the worker began to listen: nearly always still
   const contract::Listener* listener = find_listener(s);
   if (listener == nullptr) return abort_session(index);
-  if (listener->route_table == kNone32 && listener->service != kNone32 &&
-      plan_->services[listener->service].app_protocol == contract::AppProtocol::tcp) {
-    begin_tunnel(index);
-    if (!sessions_.used(index)) return;
+  if (listener->is_proxy(client_ip(s))) {
+    s.state = SessionState::announced;
+    arm_session(index);
+  } else {
+    serve(index, *listener);
   }
-  on_session(index, event);
+  if (sessions_.used(index)) on_session(index, event);
+}
+
+// It is known who the client is: begins what the listener is for.
+void Relay::serve(u32 index, const contract::Listener& listener) {
+  if (listener.route_table == kNone32 && listener.service != kNone32 &&
+      plan_->services[listener.service].app_protocol == contract::AppProtocol::tcp) {
+    begin_tunnel(index);
+  }
 }
 
 // The listener of the current plan at the address that the client connected to; cached per plan generation, because
@@ -154,6 +163,9 @@ void Relay::on_session(u32 index, const tcp::AppEvent& event) {
     return free_session(index);
   }
   switch (s.state) {
+    case SessionState::announced:
+      if (!read_announcement(index)) return;
+      break;
     case SessionState::reading_head:
     case SessionState::multiplexing: break;
     case SessionState::exchanging: {
@@ -284,6 +296,7 @@ TimeUs Relay::session_deadline(const Session& s) const {
   const contract::Limits& limits = plan_->limits;
   switch (s.state) {
     case SessionState::lingering: return s.waiting_since_us + kLingerUs;
+    case SessionState::announced: return s.waiting_since_us + limits.header_timeout_us;
     case SessionState::reading_head:
       return s.waiting_since_us + (s.head_bytes_seen > 0 ? limits.header_timeout_us : limits.client_idle_us);
     case SessionState::multiplexing: return multiplexed_deadline(s);
@@ -313,6 +326,7 @@ void Relay::session_timer(u32 index) {
     case SessionState::lingering:
       engine_.close(s.conn);
       return free_session(index);
+    case SessionState::announced: return refuse_announcement(index);
     case SessionState::reading_head:
       page().count(contract::Counter::idle_timeouts);
       if (s.head_bytes_seen > 0) {
@@ -336,7 +350,7 @@ bool Relay::describe(u32 place, contract::ConnectionRow& row) const {
   const auto info = engine_.info(s.conn);
   if (!info) return false;
   row = {};
-  row.client = config_.book->ip(s.tuple.remote);
+  row.client = client_ip(s);
   row.client_port = s.tuple.remote_port;
   row.local = config_.book->ip(s.tuple.local);
   row.local_port = s.tuple.local_port;

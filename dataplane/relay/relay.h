@@ -99,6 +99,7 @@ class Relay {
   // relay.cc: events, timers, lifetime
   void on_event(const tcp::AppEvent& event);
   void accept(const tcp::AppEvent& event);
+  void serve(u32 session, const contract::Listener& listener);
   void on_session(u32 index, const tcp::AppEvent& event);
   void on_upstream(u32 index, const tcp::AppEvent& event);
   void advance(u32 session);
@@ -114,6 +115,7 @@ class Relay {
   void free_session(u32 session);
   void abort_session(u32 session);
   const contract::Listener* find_listener(Session& session);
+  wire::Ip client_ip(const Session& session) const { return config_.book->ip(session.tuple.remote); }
 
   // leg.cc: bodies from leg to leg
   Leg client_leg(const Exchange& x) const;
@@ -263,11 +265,24 @@ class Relay {
   void count_status(const Exchange& exchange, u16 status);
   TimeUs exchange_deadline(const Exchange& exchange) const;
 
+  // proxy.cc: the PROXY protocol
+  bool read_announcement(u32 session);
+  void refuse_announcement(u32 session);
+  bool announce(const Exchange& exchange);
+  mbuf::Chain probe_announcement(const Probe& probe, const contract::Service& service);
+
   // tunnel.cc: bytes both ways
   void begin_tunnel(u32 session);
-  void begin_upgrade(u32 exchange);
   void pump_tunnel(u32 exchange);
   void end_tunnel(u32 exchange);
+  void time_out_tunnel(u32 exchange);
+
+  // upgrade.cc: requests that ask for a tunnel
+  void consider_upgrade(Exchange& exchange, const http::RequestHead& head, bool to_h2);
+  bool may_ask(const Exchange& exchange, u32 upstream) const;
+  void ask(u32 exchange, const http::RequestHead& head);
+  void ask_waiting(u32 upstream);
+  void begin_upgrade(u32 exchange);
 
   // probe.cc
   void begin_call(u32 index);

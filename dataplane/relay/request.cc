@@ -199,9 +199,6 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   if (service.app_protocol == contract::AppProtocol::tcp) {
     return turn_away(index, stream, 426, "this service does not speak HTTP", "flag", "protocol");
   }
-  if (head.upgrade && stream != kNone32 && service.multiplexed()) {
-    return turn_away(index, stream, 501, "the endpoints of this service take no WebSocket", "flag", "protocol");
-  }
   const u64 body_max = plan_->limits.request_body_bytes;
   if (body_max != 0 && head.framing == http::Framing::length && head.content_length > body_max) {
     return turn_away(index, stream, 413, "the request body is too large", "limit", "request_body_bytes");
@@ -214,7 +211,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   x.method = head.method;
   x.client_keep_alive = head.keep_alive;
   x.has_body = !ended;
-  x.wants_upgrade = head.upgrade && !service.multiplexed();
+  consider_upgrade(x, head, service.multiplexed());
   x.grpc = http::is_grpc(head);
   if (x.grpc) x.grpc_timeout_us = http::grpc_timeout_us(head).value_or(0);
   x.never_indexed = std::exchange(stream_never_, {});

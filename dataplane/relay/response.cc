@@ -327,8 +327,9 @@ void Relay::time_out(u32 index) {
   const Exchange& x = exchanges_[index];
   if (endpoint_is_late(x)) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::timed_out);
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
+  if (x.tunnel) return time_out_tunnel(index);
   page().count(contract::Counter::request_timeouts);
-  if (x.tunnel || x.response_started) return abort_exchange(index, http::H2Error::cancel);
+  if (x.response_started) return abort_exchange(index, http::H2Error::cancel);
   if (x.request_done || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
   fail_exchange(index, 408, "the request body did not arrive in time", "SI");
 }

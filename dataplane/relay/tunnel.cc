@@ -5,35 +5,20 @@
 
 namespace ringway::relay {
 
-// A connection of a service without appProtocol.
+// A connection of a service without appProtocol: as long as no byte has passed it may still go to another endpoint.
 void Relay::begin_tunnel(u32 index) {
-  open_exchange(index, kNone32, plan_->listeners[sessions_[index].listener].service).tunnel = true;
+  Exchange& x = open_exchange(index, kNone32, plan_->listeners[sessions_[index].listener].service);
+  x.tunnel = true;
   page().count(contract::Counter::tunnels);
+  stats_.services[x.plan->services[x.service].slot].requests.add();
   request_head_ = {};
   dispatch(sessions_[index].exchange, request_head_);
-}
-
-// The endpoint has switched protocols, as the client asked; its head is in `response_head_`.
-void Relay::begin_upgrade(u32 index) {
-  Exchange& x = exchanges_[index];
-  count_status(x, 101);
-  x.tunnel = true;
-  http::ResponseEdit edit{.via = x.plan->via, .upgrade = true};
-  if (x.cookie != 0) edit.cookie = cookie_of(x);
-  send_response_head(index, edit, false);
-  if (!exchanges_.used(index)) return;
-  engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
-  page().count(contract::Counter::tunnels);
-  x.head.clear();
-  x.status = 101;
-  x.response_started = true;
-  x.request_done = false;  // from here on: the client's direction has ended
-  pump_tunnel(index);
 }
 
 void Relay::pump_tunnel(u32 index) {
   Exchange& x = exchanges_[index];
   if (x.upstream == kNone32 || upstreams_[x.upstream].state == UpstreamState::connecting) return;
+  if (x.retrying) end_retry(x);  // it has come to a connection, which may live long beyond the budget of retries
   const Leg client = client_leg(x);
   const Leg endpoint = endpoint_leg(x);
   bool short_of_memory = false;
@@ -67,13 +52,25 @@ void Relay::pump_tunnel(u32 index) {
   };
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
   numbers.bytes_in.add(move(client, endpoint, x.request_done));
-  numbers.bytes_out.add(move(endpoint, client, x.response_done));
+  const u32 answered = move(endpoint, client, x.response_done);
+  numbers.bytes_out.add(answered);
+  if (answered > 0 && !x.response_started) {
+    x.response_started = true;
+    tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
+  }
   if (short_of_memory) {
     page().count(contract::Verdict::no_mbuf);
     return abort_exchange(index);
   }
   arm_exchange(x);
   if (x.request_done && x.response_done) end_tunnel(index);
+}
+
+// Nothing has moved for as long as the service allows: both sides are told that this is the end, what is queued first.
+void Relay::time_out_tunnel(u32 index) {
+  page().count(contract::Counter::idle_timeouts);
+  exchanges_[index].reset = http::H2Error::cancel;
+  end_tunnel(index);
 }
 
 // Both directions have ended in order.

@@ -38,7 +38,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
   const bool h2 = plan.services[x.service].multiplexed();
   const u32 tries = plan.services[x.service].retry.retries + 1;
   while (x.attempts < tries) {
-    const route::Pick pick = router_.pick(plan, x.service, head, config_.book->ip(s.tuple.remote), s.tuple.remote_port,
+    const route::Pick pick = router_.pick(plan, x.service, head, client_ip(s), s.tuple.remote_port,
                                           std::span(x.tried.data(), x.attempts));
     if (pick.endpoint == kNone32) {
       page().count(contract::Counter::no_endpoint);
@@ -68,10 +68,9 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     });
     stats_.endpoints[endpoint.slot].requests.add();
     stats_.endpoints[endpoint.slot].active.add();
-    if (x.tunnel) return;
-    if (!send_head(x, head)) return abort_exchange(index);
-    if (x.request_done) return arm_exchange(x);
-    return pump_request(index);
+    if (x.tunnel) return announce(x) ? void() : abort_exchange(index);
+    if (!may_ask(x, u)) return arm_exchange(x);
+    return ask(index, head);
   }
   fail_exchange(index, 503, "no connection to an endpoint could be opened", "UF");
 }
@@ -89,7 +88,7 @@ u64 Relay::expected_us(const Exchange& x) const {
 bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   const Session& s = sessions_[x.session];
   char id[36];
-  http::RequestEdit edit{.client_ip = config_.book->ip(s.tuple.remote), .via = x.plan->via};
+  http::RequestEdit edit{.client_ip = client_ip(s), .via = x.plan->via};
   if (x.id_high != 0) {
     http::write_uuid(x.id_high, x.id_low, id);
     edit.request_id = {id, sizeof id};
@@ -99,9 +98,10 @@ bool Relay::send_head(Exchange& x, const http::RequestHead& head) {
   edit.upgrade = x.wants_upgrade;
   edit.fallback_host = x.plan->services[x.service].discovery_name;
   edit.from_h2 = x.stream != kNone32;
+  edit.websocket_key = x.websocket_key.text();
   const Leg to = endpoint_leg(x);
   if (to.h2()) {
-    const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done);
+    const bool sent = h2_.send_request(to.stream, head, edit, x.never_indexed, x.request_done && !x.wants_upgrade);
     flush_h2(h2_.conn_of(to.stream), to.conn);
     return sent;
   }
@@ -289,8 +289,10 @@ void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failur
   const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];
   auto& numbers = stats_.endpoints[endpoint.slot];
   (opened ? numbers.resets : numbers.connect_failures).add();
-  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint, nor does GOAWAY.
-  if (!stale && (processed || !opened)) tell_control(endpoint, outcome);
+  // An idle connection that the endpoint closed as we wrote to it says nothing about the endpoint, nor does GOAWAY, nor how
+  // an application ends a tunnel that has served.
+  const bool served = x.tunnel && x.body_started;
+  if (!stale && !served && (processed || !opened)) tell_control(endpoint, outcome);
   release_upstream(index, After::abort);
   if (x.response_started) {
     page().count(contract::Counter::upstream_aborts);

@@ -29,6 +29,7 @@ inline constexpr u32 kEmptyLinesMax = 4;          // skipped before a request li
 inline constexpr u32 kConnectionOptionsMax = 32;  // names in the Connection fields of one head
 inline constexpr u32 kChunkLineBytesMax = 512;    // chunk size with its extensions
 inline constexpr u32 kTrailerBytesMax = 8192;
+inline constexpr u32 kProxyHeaderBytesMax = 2048;  // of a PROXY header, with whatever a load balancer adds to it
 
 // HPACK, RFC 7541: the dynamic table of each direction of an HTTP/2 connection. 4096 is what a peer may use before any
 // SETTINGS (RFC 9113 6.5.2); we never offer or use more.

@@ -22,6 +22,7 @@
 #include "src/contract/routes.h"
 #include "src/contract/shift.h"
 #include "src/wire/addr.h"
+#include "src/wire/proxy_version.h"
 
 namespace ringway::contract {
 
@@ -78,6 +79,7 @@ struct Service {
   u32 bound_percent = kBoundPercentDefault;  // bounded load, percent of the fair share; 0 is unbounded
   u32 panic_percent = 50;        // below this share of healthy endpoints every endpoint is used; 0 is never
   u64 drain_us = 20'000'000;     // how long exchanges on a removed endpoint may go on
+  wire::ProxyVersion proxy_protocol = wire::ProxyVersion::off;  // of TCP services: how endpoints are told of the client
   u32 first_endpoint = 0;        // its endpoints are endpoints[first_endpoint .. +endpoint_count), sorted by id
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
@@ -96,6 +98,15 @@ struct Listener {
   u32 route_table = kNone32;  // index into route_tables; routes are tried before the default service
   std::string name = {};      // "auth-service:4000"
   std::string health_path = {};  // not empty: answers 200 here while the gateway is ready, 503 when it is not, 404 elsewhere
+  // Front ends whose connections begin with a PROXY header that names the client; IPv4 networks as ::ffff:0:0/96 and more.
+  std::vector<wire::Ip6Prefix> proxies = {};
+
+  bool is_proxy(const wire::Ip& peer) const {
+    for (const wire::Ip6Prefix& p : proxies) {
+      if (p.contains(peer.ip6())) return true;
+    }
+    return false;
+  }
 };
 
 // A name of the DNS responder: lower case, without the final dot, and its A or AAAA record.

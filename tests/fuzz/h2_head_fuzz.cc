@@ -93,8 +93,7 @@ bool was_made(const std::vector<Given>& fields, std::string_view name, std::stri
   }
   if (!extended_connect) return false;
   if (name == "connection") return value == "upgrade";
-  if (name == "upgrade") return was_given(fields, ":protocol", value, true);
-  return name == "sec-websocket-key" && value.size() == 24;
+  return name == "upgrade" && was_given(fields, ":protocol", value, true);
 }
 
 void check_lines(const Head& head, const std::vector<Given>& fields, const H2HeadText& text) {

@@ -170,6 +170,7 @@ struct WorldSizes {
   u32 host_packets = 16'383;
   tcp::EngineConfig tcp{.connections = 8192};       // of the gateway; secrets and caps are filled in
   tcp::EngineConfig host_tcp{.connections = 8192};  // of clients and endpoints, likewise
+  http::H2EngineConfig h2;                          // of the gateway
 };
 
 // Everything together. `plan` is made by the test; its ports and addresses are filled in here.
@@ -196,6 +197,7 @@ class World {
     config.outbox = &outbox;
     config.neighbours = &neighbours_;
     config.tcp = sizes.tcp;
+    config.h2 = sizes.h2;
     config.tcp.secret[0] = 1;
     config.tcp.secret[1] = 2;
     config.tcp.caps.multi_segs = true;

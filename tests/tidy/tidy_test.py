@@ -94,6 +94,17 @@ class Verdicts(unittest.TestCase):
         self.assertFalse(missing, f"no test names these verdicts: {missing}")
 
 
+class Counters(unittest.TestCase):
+    def test_every_counter_is_provoked_by_a_test(self):
+        names = re.findall(r"^RW_COUNTER\((\w+),", text("src/contract/counters.def"), re.M)
+        self.assertGreater(len(names), 60)
+        tests = "\n".join(text(path) for path in files(".cc", ".h", under="tests"))
+        programs = "\n".join(text(path) for path in files(".py", under="tests/e2e"))
+        missing = [name for name in names if not re.search(rf"Counter::{name}\b", tests)
+                   and not re.search(rf"['\"]{name}['\"]", programs)]
+        self.assertFalse(missing, f"no test names these counters: {missing}")
+
+
 class Events(unittest.TestCase):
     def test_every_event_of_the_recorder_is_provoked_by_a_test(self):
         names = re.findall(r"^RW_EVENT\((\w+),", text("src/contract/recorder.def"), re.M)

@@ -381,7 +381,9 @@ TEST(Rfc3708_2, DsackForEverythingSentAgainUndoesTheRecovery) {
   EXPECT_LT(w.info().cwnd_bytes, before);
   w.in("A seq=1 ack=8761");
   w.forget_sent();
+  EXPECT_EQ(w.counter(Counter::tcp_dsacks), 0u);
   w.in("A seq=1 ack=8761 sack=1-1461");
+  EXPECT_EQ(w.counter(Counter::tcp_dsacks), 1u);
   EXPECT_EQ(w.counter(Counter::tcp_spurious_recoveries), 1u) << w.log();
   EXPECT_GE(w.info().cwnd_bytes, before);
   w.forget_sent();

@@ -105,8 +105,9 @@ class Stream:
         if what == "early-answer":
             await self.answer(b"early\n")
             return self.connection.reset(self.number, 0)
-        async for _ in self.body():
-            pass
+        if self.fields[":method"] != "CONNECT":  # whose body would be a tunnel
+            async for _ in self.body():
+                pass
         await self.plain(what, argument)
 
     async def plain(self, what, argument):

@@ -53,6 +53,12 @@ class Task:
         except OSError:
             return False
 
+    @staticmethod
+    def served(mesh, service):
+        """Whether a request of the worker is answered."""
+        done = mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{service.authority}/health", timeout=1)
+        return done.stdout == "200"
+
     def kill(self):
         """The task is gone at once, its address stays: connections are reset, new ones refused."""
         self.process.kill()

@@ -94,6 +94,19 @@ TEST(Compile, Listeners_AreSortedAndAliasesOfOneNameShareItsVip) {
   EXPECT_EQ(at("api:3000").service, 1u);
 }
 
+TEST(Compile, ProxyProtocol_StandsAtServiceAndListenersOfItsAliasAlone) {
+  registry::Registry registry;
+  const auto plan = plan_of(load("services:\n  - { portName: a, proxyProtocol: v2, endpoints: [], clientAliases: [ { dnsName: a, port: 1, acceptProxyProtocol: { from: [ 10.0.0.0/8 ] } }, { dnsName: a, port: 2 } ] }\n"
+                                 "listeners: [ { name: l, port: 3, service: a, acceptProxyProtocol: { from: [ 10.2.0.0/16 ] } } ]\n"), registry);
+  EXPECT_EQ(plan->services[0].proxy_protocol, wire::ProxyVersion::v2);
+  ASSERT_EQ(plan->listeners.size(), 3u);
+  for (const contract::Listener& l : plan->listeners) {
+    EXPECT_EQ(l.is_proxy(wire::Ip4::of(10, 2, 0, 1)), l.port != 2) << l.name;
+    EXPECT_EQ(l.is_proxy(wire::Ip4::of(10, 3, 0, 1)), l.port == 1) << l.name;
+    EXPECT_FALSE(l.is_proxy(wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 1)));
+  }
+}
+
 TEST(Compile, Addresses_AreAllOfOursSorted) {
   registry::Registry registry;
   const auto plan = plan_of(load(kTwo), registry);

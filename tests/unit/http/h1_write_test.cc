@@ -134,6 +134,14 @@ TEST(WriteRequest, Rfc9110_7_8_UpgradeIsKeptWhenAsked) {
             "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" + tail());
 }
 
+TEST(WriteRequest, Rfc6455_4_1_TheGatewaysKeyReplacesAClients) {
+  RequestEdit edit = usual_edit();
+  edit.upgrade = true;
+  edit.websocket_key = "ours";
+  EXPECT_EQ(sent("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: theirs\r\nA: 1\r\n", edit),
+            "GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ours\r\n" + tail());
+}
+
 TEST(WriteRequest, TooSmallABufferGivesZeroAtEverySize) {
   const std::string whole = "POST /a HTTP/1.1\r\nHost: x\r\nA: 1\r\nContent-Length: 3\r\n\r\n";
   RequestHead head;
@@ -202,6 +210,16 @@ TEST(WriteResponse, SwitchingProtocolsKeepsUpgrade) {
   edit.upgrade = true;
   EXPECT_EQ(sent_response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", edit),
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nVia: 1.1 gw\r\n\r\n");
+}
+
+TEST(WriteResponse, Rfc6455_4_2_2_TheGatewaysProofReplacesAnEndpoints) {
+  ResponseEdit edit;
+  edit.upgrade = true;
+  edit.websocket_accept = "ours";
+  EXPECT_EQ(sent_response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: theirs\r\n"
+                          "Sec-WebSocket-Protocol: p\r\n", edit),
+            "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Protocol: p\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Accept: ours\r\nVia: 1.1 gw\r\n\r\n");
 }
 
 TEST(WriteResponse, UpstreamServiceTimeIsTheGatewaysOwn) {

@@ -92,13 +92,11 @@ std::optional<Meaning> request_meaning(const FieldList& fields, bool end) {
     m.lines.emplace_back("upgrade", protocol);
   }
   std::optional<std::string> cookie, length, host;
-  bool key = false;
   for (const TestField& field : fields) {
     if (!field.name.empty() && field.name.front() == ':') continue;
     if (!is_plain_field(field) || is_connection_field(field.name)) return std::nullopt;
     if (field.name == "te" && lowered(field.value) != "trailers") return std::nullopt;
     m.refused_behind |= field.name == "transfer_encoding";
-    key |= field.name == "sec-websocket-key";
     if (field.name == "cookie") {
       cookie = cookie ? *cookie + "; " + field.value : field.value;
     } else if (field.name == "content-length") {
@@ -116,7 +114,7 @@ std::optional<Meaning> request_meaning(const FieldList& fields, bool end) {
   while (cookie && !cookie->empty() && cookie->back() == ' ') cookie->pop_back();  // an empty crumb at the end
   if (cookie) m.lines.emplace_back("cookie", *cookie);
   if (upgrade) {
-    if (!key && lowered(protocol) == "websocket") m.lines.emplace_back("sec-websocket-key", "cmluZ3dheS1vdmVyLWgyIQ==");
+    // What follows is a tunnel.
   } else if (length) {
     m.lines.emplace_back("content-length", *length);
   } else if (!end) {

@@ -130,6 +130,16 @@ TEST(H2WriteRequest, Rfc8441_4_UpgradeBecomesExtendedConnect) {
                        {":protocol", "websocket"}, {"sec-websocket-version", "13"}}));
 }
 
+TEST(H2WriteRequest, Rfc8441_5_TheProtocolOfAWebSocketIsInLowerCase) {
+  RequestEdit edit = usual_edit();
+  edit.upgrade = true;
+  const auto protocol = [&](const std::string& name) {
+    return value_of(sent("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: " + name + "\r\n", edit), ":protocol");
+  };
+  EXPECT_EQ(protocol("WebSocket"), "websocket");
+  EXPECT_EQ(protocol("Other"), "Other");
+}
+
 TEST(H2WriteRequest, Rfc9110_7_6_3_ViaNamesTheProtocolThatTheMessageCameIn) {
   RequestEdit edit = usual_edit();
   edit.from_h2 = true;

@@ -26,6 +26,12 @@ inline std::string ok(std::string_view body, std::string_view fields = "") {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(fields) + "\r\n" +
          std::string(body);
 }
+// Bytes that differ from place to place.
+inline std::string pattern(std::size_t bytes) {
+  std::string text(bytes, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 2654435761u >> 24);
+  return text;
+}
 inline constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: web\r\n\r\n";
 
 class RelayTest : public testing::Test {

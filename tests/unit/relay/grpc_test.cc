@@ -123,36 +123,6 @@ TEST_F(GrpcTest, HttpHealthCheckOfAnHttp2ServiceGoesOverHttp2) {
   EXPECT_EQ(done.probe.status, 503);
 }
 
-TEST_F(GrpcTest, Rfc8441_StreamBecomesATunnelToAnHttp11Endpoint) {
-  start();
-  std::string asked, said;
-  on_request = [&](Serving& s) {
-    if (asked.empty() && s.got.find("\r\n\r\n") != std::string::npos) {
-      asked = std::exchange(s.got, {});
-      return world->server.send(s.id, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi");
-    }
-    if (s.got.empty()) return;
-    said += s.got;
-    world->server.send(s.id, "echo " + std::exchange(s.got, {}));
-  };
-  const u32 c = connect_h2();
-  Peer& peer = client_side->peers[c];
-  http::RequestHead head;
-  const std::string text = "GET /chat HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-  ASSERT_EQ(http::read_request(bytes_of(text), {}, head).status, http::ReadStatus::complete);
-  const u32 stream = client_side->h2.open_stream(peer.h2, 0);
-  ASSERT_TRUE(client_side->h2.send_request(stream, head, {.client_ip = test::World::kClient, .via = "far", .upgrade = true}, {}, false));
-  world->run_for(3000);
-  EXPECT_THAT(asked, AllOf(StartsWith("GET /chat HTTP/1.1\r\n"), HasSubstr("Upgrade: websocket"), HasSubstr("ec-")));
-  EXPECT_THAT(peer.streams[stream].head, StartsWith("HTTP/1.1 101 ")) << "the engine's word for 200";
-  EXPECT_EQ(peer.streams[stream].body, "hi");
-  send_body(*client_side, stream, "hello", true);
-  world->run_for(3000);
-  EXPECT_EQ(said, "hello");
-  EXPECT_EQ(peer.streams[stream].body, "hiecho hello");
-  EXPECT_EQ(count(Counter::tunnels), 1u);
-}
-
 TEST_F(GrpcTest, UpgradeToH2cIsTakenAndTheRequestAnsweredOnStreamOne) {
   start();
   always(ok("hello"));

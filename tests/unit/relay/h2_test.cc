@@ -10,11 +10,6 @@ namespace {
 const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
 const std::string kChunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-std::string pattern(std::size_t bytes) {
-  std::string body(bytes, '\0');
-  for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 2654435761u >> 24);
-  return body;
-}
 std::size_t first_difference(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return std::min(a.size(), b.size());
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
