@@ -67,7 +67,7 @@ def section(schema, path, node, out):
         below = f"{path}.{key}" if path else key
         if value.get("type") == "array":
             value, below = resolve(schema, value["items"]), below + "[]"
-        if value.get("type") == "object":
+        if value.get("type") == "object" and "properties" in value:  # else its keys are the user's own
             inner.append((below, value))
     for below, value in inner:
         section(schema, below, value, out)

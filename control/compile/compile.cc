@@ -6,10 +6,10 @@
 #include <iterator>
 
 #include "control/compile/access.h"
+#include "control/compile/pools.h"
 #include "control/compile/routes.h"
 #include "src/base/assert.h"
 #include "src/contract/path_sizes.h"
-#include "src/lookup/maglev.h"
 
 #ifndef RINGWAY_VERSION
 #error "RINGWAY_VERSION comes from the build: it stands in the User-Agent of health checks"
@@ -52,8 +52,9 @@ contract::HealthCheck health_check(const config::ServiceConfig& service) {
 }
 
 void fill_endpoints(const config::Config& config, const config::ServiceConfig& in, registry::Registry& registry, u64 generation,
-                    contract::Plan& plan, contract::Service& out, Problems& problems) {
+                    contract::Plan& plan, PoolSlots& pools, contract::Service& out, Problems& problems) {
   std::vector<contract::Endpoint> endpoints;
+  std::map<std::string, std::map<std::string, std::string>> labels_of;
   for (const config::EndpointConfig& e : in.endpoints) {
     const auto slot = registry.slot_of(generation, in.discovery_name, e.ip, e.port);
     if (!slot) {
@@ -68,15 +69,20 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
     endpoint.incarnation = slot->incarnation;
     endpoint.id = registry::Registry::endpoint_id(in.discovery_name, e.ip, e.port);
     endpoint.zone = e.zone;
+    endpoint.priority = e.priority;
+    labels_of[endpoint.id] = e.labels;
     endpoints.push_back(std::move(endpoint));
   }
   std::ranges::sort(endpoints, {}, &contract::Endpoint::id);
-  std::vector<lookup::MaglevEndpoint> identities;
+  std::vector<std::map<std::string, std::string>> labels;
   for (const contract::Endpoint& e : endpoints) {
-    identities.push_back({e.id, e.weight});
+    labels.push_back(labels_of[e.id]);
     out.weight_sum += e.weight;
   }
-  if (out.policy == contract::BalancePolicy::maglev) out.maglev = lookup::build_maglev(identities, in.balancing.table_size);
+  if (!compile_pools(in.balancing, config.gateway.zone, endpoints, labels, pools, out)) {
+    problems.push_back(problem_at(config, in.mark, "priorities, subsets and zones of all services make more than " +
+                                                       std::to_string(contract::kPoolsMax) + " pools of endpoints"));
+  }
   out.first_endpoint = static_cast<u32>(plan.endpoints.size());
   out.endpoint_count = static_cast<u32>(endpoints.size());
   std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
@@ -84,6 +90,7 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
 
 void fill_services(const config::Config& config, registry::Registry& registry, const CompileContext& context, contract::Plan& plan,
                    Problems& problems) {
+  PoolSlots pools;
   const u64 generation = context.generation;
   for (const config::ServiceConfig& in : config.services) {
     contract::Service out;
@@ -100,14 +107,9 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);
     out.outlier = in.outlier;
-    out.policy = in.balancing.policy;
-    out.hash_on = in.balancing.hash_on;
-    out.hash_name = in.balancing.hash_name;
-    out.bound_percent = in.balancing.bound_percent;
-    out.panic_percent = in.balancing.panic_percent;
     out.drain_us = in.drain_us;
     out.proxy_protocol = in.proxy_protocol;
-    fill_endpoints(config, in, registry, generation, plan, out, problems);
+    fill_endpoints(config, in, registry, generation, plan, pools, out, problems);
     plan.services.push_back(std::move(out));
   }
 }

@@ -375,6 +375,7 @@ void check(Reader& reader, Config& config) {
   check_endpoints(reader, config);
   check_vips(reader, config);
   check_access(reader, config);
+  check_balancing(reader, config);
   warn_reach(reader, config);
 }
 

@@ -9,6 +9,7 @@
 // Plain values, owned by whoever holds the Config; control threads only. Units are those of the file: seconds and
 // milliseconds became microseconds here (`_us`), shares became percent.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -125,6 +126,7 @@ struct HealthEndpointConfig {
 struct GatewayConfig {
   Mark mark;
   std::string name;                // Via pseudonym; "ringway" when not said
+  std::string zone;                // where this gateway stands; empty when not said
   std::string namespace_name;      // key `namespace`: appended to discoveryName where an alias says no dnsName
   std::vector<PortConfig> ports;   // 1..kPortsMax
   wire::Ip4Prefix vip_range;       // of 0 bits when not said
@@ -216,6 +218,8 @@ struct EndpointConfig {
   u16 port = 0;
   u16 weight = 1;     // 1..65535
   std::string zone;
+  u8 priority = 0;    // 0..kPrioritiesMax-1, 0 is the best
+  std::map<std::string, std::string> labels;
 };
 
 struct HealthCheckConfig {
@@ -238,7 +242,21 @@ struct BalancingConfig {
   std::string hash_name;          // lower case for a header
   u32 bound_percent = contract::kBoundPercentDefault;  // boundFactor * 100; 0 is unbounded
   u32 table_size = contract::kMaglevSlotsDefault;      // prime
+  u32 ring_points_min = contract::kRingPointsDefault;
+  u32 ring_points_max = contract::kRingPointsMax;
   u32 panic_percent = 50;
+  u32 choices = 2;                // choiceCount
+  u64 slow_start_us = 0;          // 0: there is none
+  double aggression = 1;
+  u32 min_weight_percent = 10;
+  contract::ZoneRules zone;
+  Mark zone_mark;                 // of zoneAware
+  std::string subset_header;      // lower case; empty: there are no subsets
+  std::string subset_label;
+  bool subset_or_any = true;      // fallback
+  Mark subset_mark;               // of its label
+  std::optional<u64> cookie_ttl_s;  // of a generated cookie; 0 ends with the browser's session
+  std::string cookie_path = "/";
 };
 
 struct ServiceConfig {

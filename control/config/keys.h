@@ -26,7 +26,7 @@ inline constexpr bool kRequired = true;
 
 inline constexpr Key kRootList[] = {{"gateway", kRequired}, {"services"}, {"listeners"}, {"callers"}};
 inline constexpr Key kGatewayList[] = {
-    {"name"}, {"namespace"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
+    {"name"}, {"namespace"}, {"zone"}, {"ports", kRequired}, {"vipRange"}, {"vipRange6"}, {"dns"}, {"cores", kRequired},
     {"controlCore"}, {"idle"}, {"steering"}, {"memory"}, {"pools"}, {"tcp"}, {"http2"}, {"limits"}, {"adminSocket"}, {"kernelTap"}, {"recorder"}, {"healthEndpoint"}, {"ingress"}};
 inline constexpr Key kPortList[] = {{"device"}, {"devices"}, {"address"}, {"nextHop"}, {"coreAddresses"}, {"address6"}, {"nextHop6"}, {"routerAdvertisements"}, {"mtu"},
                                     {"pathMtu"}, {"rxDescriptors"}, {"txDescriptors"}, {"promiscuous"}};
@@ -66,7 +66,7 @@ inline constexpr Key kCanaryList[] = {{"canaryPercent"}, {"canaryBakeTimeInMinut
 inline constexpr Key kLinearList[] = {{"stepPercent"}, {"stepBakeTimeInMinutes"}};
 inline constexpr Key kTestTrafficList[] = {{"header"}, {"value"}};
 inline constexpr Key kRollbackList[] = {{"errorPercent"}, {"latencyP99Ms"}, {"minimumRequests"}};
-inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}};
+inline constexpr Key kEndpointList[] = {{"address", kRequired}, {"port", kRequired}, {"weight"}, {"zone"}, {"priority"}, {"labels"}};
 inline constexpr Key kHealthList[] = {{"protocol"}, {"path"}, {"host"}, {"grpcService"}, {"intervalSeconds"}, {"timeoutSeconds"},
                                       {"healthyThreshold"}, {"unhealthyThreshold"}, {"matcher"}, {"jitterPercent"}};
 inline constexpr Key kOutlierList[] = {
@@ -78,8 +78,12 @@ inline constexpr Key kOutlierList[] = {
 #undef RW_OUTLIER_COUNT
 #undef RW_OUTLIER_SECONDS
 };
-inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"panicPercent"}};
-inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}};
+inline constexpr Key kBalancingList[] = {{"policy"}, {"hash"}, {"boundFactor"}, {"tableSize"}, {"minRingSize"}, {"maxRingSize"}, {"choiceCount"},
+                                         {"slowStart"}, {"zoneAware"}, {"subset"}, {"panicPercent"}};
+inline constexpr Key kHashList[] = {{"on", kRequired}, {"name"}, {"ttlSeconds"}, {"path"}};
+inline constexpr Key kSlowStartList[] = {{"seconds", kRequired}, {"aggression"}, {"minWeightPercent"}};
+inline constexpr Key kZoneAwareList[] = {{"enabled"}, {"minEndpoints"}, {"forceLocalZone"}};
+inline constexpr Key kSubsetList[] = {{"header", kRequired}, {"label", kRequired}, {"fallback"}};
 inline constexpr Key kListenerList[] = {{"name", kRequired}, {"address"}, {"dnsName"}, {"port", kRequired}, {"service"},
                                         {"routes"}, {"acceptProxyProtocol"}};
 inline constexpr Key kRouteList[] = {{"name"}, {"hosts"}, {"matches"}, {"rewrite"}, {"requestHeaders"}, {"responseHeaders"}, {"redirect"},
@@ -149,6 +153,9 @@ inline constexpr ObjectKeys kHealth{"services[].healthCheck", kHealthList};
 inline constexpr ObjectKeys kOutlier{"services[].outlierDetection", kOutlierList};
 inline constexpr ObjectKeys kBalancing{"services[].balancing", kBalancingList};
 inline constexpr ObjectKeys kHash{"services[].balancing.hash", kHashList};
+inline constexpr ObjectKeys kSlowStart{"services[].balancing.slowStart", kSlowStartList};
+inline constexpr ObjectKeys kZoneAware{"services[].balancing.zoneAware", kZoneAwareList};
+inline constexpr ObjectKeys kSubset{"services[].balancing.subset", kSubsetList};
 inline constexpr ObjectKeys kListener{"listeners[]", kListenerList};
 inline constexpr ObjectKeys kListenerProxy{"listeners[].acceptProxyProtocol", kAcceptProxyList};
 inline constexpr ObjectKeys kRoute{"listeners[].routes[]", kRouteList};
@@ -190,7 +197,7 @@ inline constexpr ObjectKeys kMirror{"listeners[].routes[].mirror", kMirrorList};
 
 inline constexpr ObjectKeys kAll[] = {
     kRoot, kGateway, kPort, kPathMtu, kDns, kMemory, kPools, kTcp, kMinRto, kKeepalive, kHalfOpen, kPressure, kHttp2, kLimits, kRecorder, kHealthEndpoint, kService, kAlias, kAliasProxy, kTimeout, kEndpoint,
-    kHealth, kOutlier, kBalancing, kHash, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
+    kHealth, kOutlier, kBalancing, kHash, kSlowStart, kZoneAware, kSubset, kRetry, kBackoff, kBudget, kBreakers, kAdaptive, kDeployment, kCanary, kLinear, kTestTraffic, kRollback, kListener, kListenerProxy, kRoute, kMatch, kPath, kHeader, kQuery, kBackend,
     kIngress, kIngressRule, kCaller, kAccess, kAccessRule, kAccessPath, kRateLimit, kPerCaller,
     kServiceRequest.changes, kServiceRequest.set, kServiceRequest.add, kServiceResponse.changes, kServiceResponse.set, kServiceResponse.add,
     kRouteRequest.changes, kRouteRequest.set, kRouteRequest.add, kRouteResponse.changes, kRouteResponse.set, kRouteResponse.add,

@@ -110,4 +110,8 @@ bool valid_token(std::string_view text) {
   });
 }
 
+bool printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 }  // namespace ringway::config

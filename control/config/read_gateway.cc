@@ -75,8 +75,7 @@ void read_devices(Reader& reader, const Map& map, PortConfig& port) {
   for (const Value& value : values) {
     const auto text = read_string(reader, value);
     if (!text) continue;
-    const bool printable = std::ranges::all_of(*text, [](char c) { return c > ' ' && c < 0x7f; });
-    if (text->empty() || text->size() > 512 || !printable) {
+    if (text->empty() || text->size() > 512 || !printable(*text)) {
       reader.problem(value.mark, value.name + ": must be a PCI address or a vdev string without blanks");
     } else if (std::ranges::find(port.devices, *text) != port.devices.end()) {
       reader.problem(value.mark, value.name + ": device \"" + *text + "\" is listed twice");
@@ -338,6 +337,9 @@ void read_names(Reader& reader, const Map& map, GatewayConfig& out) {
   if (const auto at = map.string("namespace", out.namespace_name); at && !valid_dns_name(out.namespace_name)) {
     reader.problem(*at, "namespace: must be 1 to 127 characters of a-z, 0-9, '_', '-' and '.'");
     out.namespace_name.clear();
+  }
+  if (const auto at = map.string("zone", out.zone); at && (out.zone.empty() || out.zone.size() > 64 || !printable(out.zone))) {
+    reader.problem(*at, "zone: must be 1 to 64 printable characters without blanks");
   }
   if (const auto at = map.string("adminSocket", out.admin_socket)) {
     if (!out.admin_socket.starts_with('/') || out.admin_socket.size() > 107) {

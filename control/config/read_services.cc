@@ -5,18 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <limits>
 
 #include "control/config/load.h"
 #include "control/config/sections.h"
-#include "src/lookup/maglev.h"
 #include "src/wire/text.h"
 
 namespace ringway::config {
 namespace {
-
-using contract::HashOn;
 
 constexpr i64 kEcsDurationMax = 2'147'483'647;
 
@@ -24,10 +20,6 @@ bool valid_label(std::string_view text, std::size_t most) {
   return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   });
-}
-
-bool printable(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
 void read_aliases(Reader& reader, const Map& map, std::string_view namespace_name, ServiceConfig& out) {
@@ -85,6 +77,7 @@ void read_endpoints(Reader& reader, const Map& map, ServiceConfig& out) {
     if (const auto at = inner.string("zone", endpoint.zone); at && (endpoint.zone.size() > 64 || !printable(endpoint.zone))) {
       reader.problem(*at, "zone: must be at most 64 printable characters without blanks");
     }
+    read_place(reader, inner, endpoint);
     if (endpoint.ip.unset() || endpoint.port == 0) continue;
     const auto same = [&](const EndpointConfig& e) { return e.ip == endpoint.ip && e.port == endpoint.port; };
     if (std::ranges::any_of(out.endpoints, same)) {
@@ -157,60 +150,6 @@ void read_health(Reader& reader, const Map& map, HealthCheckConfig& out) {
   if (out.timeout_us > out.interval_us && inner.valid()) {
     reader.warning(value->mark, "healthCheck: timeoutSeconds is longer than intervalSeconds");
   }
-}
-
-void read_hash(Reader& reader, const Map& map, BalancingConfig& out) {
-  static constexpr std::pair<std::string_view, HashOn> kHashes[] = {
-      {"source", HashOn::source}, {"header", HashOn::header}, {"cookie", HashOn::cookie},
-      {"path", HashOn::path},     {"query", HashOn::query},   {"request", HashOn::request}};
-  const auto value = map.get("hash");
-  if (!value) return;
-  const Map inner(reader, *value, keys::kHash);
-  const auto on = inner.choice("on", out.hash_on, kHashes);
-  const auto at = inner.string("name", out.hash_name);
-  const bool named = out.hash_on == HashOn::header || out.hash_on == HashOn::cookie || out.hash_on == HashOn::query;
-  if (on && named && !inner.get("name")) reader.problem(*on, "hash: a hash on header, cookie or query needs a name");
-  if (on && !named && at) reader.problem(*at, "name: only a hash on header, cookie or query has a name");
-  if (!at) return;
-  if (out.hash_name.empty() || out.hash_name.size() > 255 || (out.hash_on != HashOn::query && !valid_token(out.hash_name))) {
-    reader.problem(*at, "name: must be a token of 1 to 255 characters (RFC 9110 5.6.2)");
-  }
-  if (out.hash_on == HashOn::header) out.hash_name = lower_case(out.hash_name);
-}
-
-void read_balancing(Reader& reader, const Map& map, ServiceConfig& service) {
-  static constexpr std::pair<std::string_view, contract::BalancePolicy> kPolicies[] = {
-      {"maglev", contract::BalancePolicy::maglev}, {"roundRobin", contract::BalancePolicy::round_robin}};
-  const auto value = map.get("balancing");
-  if (!value) return;
-  BalancingConfig& out = service.balancing;
-  const Map inner(reader, *value, keys::kBalancing);
-  inner.choice("policy", out.policy, kPolicies);
-  read_hash(reader, inner, out);
-  if (service.app_protocol == contract::AppProtocol::tcp && out.hash_on != HashOn::source && out.hash_on != HashOn::request) {
-    reader.warning(inner.get("hash")->mark, "hash: a TCP connection shows nothing but its source, which is hashed");
-    out.hash_on = HashOn::source;
-    out.hash_name.clear();
-  }
-  double factor = 1.25;
-  if (const auto at = inner.number("boundFactor", factor, 0, 100)) {
-    if (factor != 0 && factor < 1) {
-      reader.problem(*at, "boundFactor: must be at least 1, or 0 for no bound");
-    } else {
-      out.bound_percent = static_cast<u32>(std::lround(factor * 100));
-    }
-  }
-  if (const auto at = inner.integer("tableSize", out.table_size, 2, contract::kMaglevSlotsMax)) {
-    if (!lookup::is_prime(out.table_size)) {
-      reader.problem(*at, "tableSize: " + std::to_string(out.table_size) + " is not prime; the next prime is " +
-                              std::to_string(lookup::next_prime(out.table_size)));
-    } else if (out.table_size < service.endpoints.size()) {
-      reader.problem(*at, "tableSize: smaller than the number of endpoints");
-    } else if (out.table_size < service.endpoints.size() * 100) {
-      reader.warning(*at, "tableSize: less than 100 slots an endpoint, so shares will be uneven");
-    }
-  }
-  inner.integer("panicPercent", out.panic_percent, 0, 100);
 }
 
 ServiceConfig read_service(Reader& reader, const Value& value, std::string_view namespace_name) {

@@ -288,6 +288,30 @@ std::vector<Value> Map::list(std::string_view key, std::size_t least, std::size_
   return out;
 }
 
+std::optional<Mark> Map::strings(std::string_view key, std::map<std::string, std::string>& out, std::size_t most) const {
+  const auto value = get(key);
+  if (!value) return std::nullopt;
+  if (!value->node.IsMap()) {
+    wrong_type(reader_, *value, "a mapping");
+    return std::nullopt;
+  }
+  if (value->node.size() > most) {
+    reader_.problem(value->mark, value->name + ": " + std::to_string(value->node.size()) + " entries, must be at most " + std::to_string(most));
+    return std::nullopt;
+  }
+  for (const auto& entry : value->node) {
+    const Mark at = mark_of(entry.first);
+    if (!entry.first.IsScalar()) {
+      reader_.problem(at, "a key must be a word");
+      continue;
+    }
+    const std::string& name = entry.first.Scalar();
+    const auto text = read_string(reader_, Value{entry.second, entry.second.IsNull() ? at : mark_of(entry.second), name});
+    if (text && !out.emplace(name, *text).second) reader_.problem(at, "duplicate key " + quoted(name));
+  }
+  return value->mark;
+}
+
 std::optional<Mark> Map::string(std::string_view key, std::string& out) const {
   const auto value = get(key);
   if (!value) return std::nullopt;

@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -85,6 +86,8 @@ class Map {
   // Each returns the place of the value when it was there and right.
   std::optional<Mark> string(std::string_view key, std::string& out) const;
   std::optional<Mark> boolean(std::string_view key, bool& out) const;
+  // A mapping whose keys the user chooses, to strings; at most so many.
+  std::optional<Mark> strings(std::string_view key, std::map<std::string, std::string>& out, std::size_t most) const;
   std::optional<Mark> ip4(std::string_view key, wire::Ip4& out) const;
   std::optional<Mark> ip6(std::string_view key, wire::Ip6& out, LinkLocal link_local = LinkLocal::refused) const;
   std::optional<Mark> ip(std::string_view key, wire::Ip& out) const;  // of either family

@@ -15,6 +15,9 @@ std::vector<Problem> read(std::string_view text, std::string file, Config& confi
 void read_gateway(Reader& reader, const Value& value, GatewayConfig& out);
 // `namespace_name` completes the names of aliases without a dnsName.
 void read_services(Reader& reader, const Map& root, std::string_view namespace_name, std::vector<ServiceConfig>& out);
+void read_balancing(Reader& reader, const Map& map, ServiceConfig& service);
+// priority and labels of services[].endpoints[].
+void read_place(Reader& reader, const Map& map, EndpointConfig& out);
 // Retries and circuit breakers of a service.
 void read_resilience(Reader& reader, const Map& map, ServiceConfig& out);
 // How a new version of a service is brought in.
@@ -27,6 +30,7 @@ void read_access(Reader& reader, const Value& value, AccessConfig& out);
 void read_rate_limit(Reader& reader, const Value& value, RateLimitConfig& out);
 void read_ingress(Reader& reader, const Value& value, IngressConfig& out);
 void check(Reader& reader, Config& config);
+void check_balancing(Reader& reader, const Config& config);
 // `proxyProtocol` of a service; its appProtocol and health check are known.
 void read_proxy_protocol(Reader& reader, const Map& map, ServiceConfig& out);
 // The networks of `acceptProxyProtocol`; none where it is absent.
@@ -48,5 +52,7 @@ bool valid_dns_name(std::string_view name);
 // RFC 9110 5.6.2 token.
 bool valid_token(std::string_view text);
 std::string lower_case(std::string_view text);
+// Visible ASCII, no blank.
+bool printable(std::string_view text);
 
 }  // namespace ringway::config

@@ -32,6 +32,7 @@ u64 Checker::random() {
 
 void Checker::adopt(std::shared_ptr<const Plan> plan, TimeUs now_us) {
   RW_ASSERT(plan != nullptr);
+  board_.at(now_us);
   plan_ = std::move(plan);
   for (auto& [slot, known] : endpoints_) known.index = kNone32;
 
@@ -214,6 +215,7 @@ bool Checker::send_probe(EndpointSlot slot, Known& known, TimeUs now_us) {
 }
 
 TimeUs Checker::poll(TimeUs now_us) {
+  board_.at(now_us);
   // Probe ids rise with time, but timeouts differ by service: look at all of the bounded set.
   TimeUs next_us = now_us + kFarUs;
   for (auto flight = in_flight_.begin(); flight != in_flight_.end();) {
@@ -238,6 +240,7 @@ TimeUs Checker::poll(TimeUs now_us) {
 }
 
 bool Checker::on_mail(const Mail& mail, TimeUs now_us) {
+  board_.at(now_us);
   if (mail.kind == MailKind::endpoint_event) {
     {
       std::lock_guard lock(reports_mutex_);

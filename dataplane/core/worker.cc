@@ -46,10 +46,14 @@ bool before_address(const contract::Listener& a, const contract::Listener& b) {
 Worker::Worker(const WorkerConfig& config, TimeUs now_us)
     : config_(config), stats_(*config.stats), pools_(*config.pools),
       book_(config.tcp.secret[1], addresses_held_max(config.tcp)), gate_(gate_config(config, book_), *config.pools, config.stats->page),
-      engine_(engine_config(config, book_), *config.pools, config.stats->page), router_(*config.board, *config.stats, config.core),
+      engine_(engine_config(config, book_), *config.pools, config.stats->page), router_(*config.board, *config.stats, config.core, config.seed),
       relay_(relay_config(config, book_), engine_, *config.pools, router_, *config.stats, *config.outbox, now_us),
       out_(std::make_unique<tcp::OutBatch>()), shuffle_state_(config.seed | 1) {
   old_plans_.reserve(kOldPlansMax);
+  std::vector<const contract::CoreStats*> others;
+  for (const contract::CoreStats* each : config.all_stats)
+    if (each != config.stats) others.push_back(each);
+  router_.watch(std::move(others));
 }
 
 Worker::~Worker() = default;

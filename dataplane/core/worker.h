@@ -48,7 +48,7 @@ struct WorkerConfig {
   std::vector<port::Queue*> queues;        // by port index
   const contract::HealthBoard* board = nullptr;
   contract::CoreStats* stats = nullptr;
-  std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits over all of them; empty: one core
+  std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits and counts over all of them; empty: one core
   contract::ConnectionPage* connections = nullptr;  // sample for the admin tools; may be null
   Inbox* inbox = nullptr;
   Outbox* outbox = nullptr;

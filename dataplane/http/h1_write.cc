@@ -39,6 +39,7 @@ constexpr std::array<std::array<char, 4>, 256> kOctets = make_octets();
 template <bool roomy>
 class Writer {
  public:
+  static constexpr bool kRoomy = roomy;
   explicit Writer(MutBytes out) : begin_(out.data()), at_(begin_), end_(begin_ + out.size()) {}
 
   template <std::size_t N>
@@ -335,6 +336,16 @@ u32 put_request(W w, const RequestHead& head, const RequestEdit& edit) {
   return w.written();
 }
 
+template <class W>
+void write_cookie(W& w, const SetCookie& cookie) {
+  w.literal("Set-Cookie: ");
+  w.text(cookie.name);
+  w.literal("=");
+  w.text(cookie.value);
+  w.text(cookie.attributes);
+  w.literal("\r\n");
+}
+
 template <bool edited, class W>
 u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
   const auto written = [&]([[maybe_unused]] std::string_view name) { return !edited || !is_dropped(edit.route, name); };
@@ -373,6 +384,9 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
     w.number(edit.upstream_service_ms);
     w.literal("\r\n");
   }
+  if constexpr (!W::kRoomy) {
+    if (edit.cookie != nullptr) write_cookie(w, *edit.cookie);
+  }
   if (written("via")) write_via(w, head, edit.via, edit.from_h2);
   if constexpr (edited) {
     if (!edit.route->flag.empty()) {
@@ -393,6 +407,9 @@ u32 put_response(W w, const ResponseHead& head, const ResponseEdit& edit) {
 [[gnu::noinline, gnu::cold]] u32 put_edited(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
   return put_response<true>(Writer<false>(out), head, edit);
 }
+[[gnu::noinline]] u32 put_response_with_care(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
+  return put_response<false>(Writer<false>(out), head, edit);
+}
 
 // More than the literals, numbers and addresses that a forwarded head can gain. Every byte of a head is written at most
 // once: lines are either copied or made anew from their values, whose names and line ends pay for the commas between.
@@ -410,9 +427,11 @@ u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out
 
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out) {
   if (edit.route != nullptr) [[unlikely]] return put_edited(head, edit, out);
+  // A cookie of the gateway's own is seldom, and not in what `kAddedBytesMax` covers.
+  if (edit.cookie != nullptr) [[unlikely]] return put_response_with_care(head, edit, out);
   const std::size_t most = head.bytes + edit.via.size() + edit.websocket_accept.size() + kAddedBytesMax;
   if (out.size() >= most) return put_response<false>(Writer<true>(out), head, edit);
-  return put_response<false>(Writer<false>(out), head, edit);
+  return put_response_with_care(head, edit, out);
 }
 
 namespace {

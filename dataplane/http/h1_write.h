@@ -28,6 +28,11 @@ struct RequestEdit {
 };
 u32 write_request(const RequestHead& head, const RequestEdit& edit, MutBytes out);
 
+// A Set-Cookie field of the gateway's own: "name=value" and the attributes behind, "; Path=/" (RFC 6265 4.1.1).
+struct SetCookie {
+  std::string_view name, value, attributes;
+};
+
 // What the gateway changes on the way to the client. `chunked_to_close`: the client speaks HTTP/1.0, the body is
 // unwrapped and ends with the connection.
 struct ResponseEdit {
@@ -40,6 +45,7 @@ struct ResponseEdit {
   bool from_h2 = false;           // the response came by HTTP/2: Via says so
   const RouteEdit* route = nullptr;  // null: a route changes nothing
   std::string_view websocket_accept = {};  // 101: Sec-WebSocket-Accept towards HTTP/1.1 instead of the response's own
+  const SetCookie* cookie = nullptr;  // beside those of the response; not with an interim one
 };
 u32 write_response(const ResponseHead& head, const ResponseEdit& edit, MutBytes out);
 

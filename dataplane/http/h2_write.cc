@@ -130,6 +130,16 @@ void put_length(Block& block, const Head& head, const NeverIndexed& never) {
                index_for(never_first(head, FieldId::content_length, never)));
 }
 
+// Every client's own, and who knows it can be taken for that client: it has no place in tables.
+[[gnu::noinline, gnu::cold]] void put_cookie(Block& block, const SetCookie& cookie) {
+  Joined joined;
+  joined.add(cookie.name);
+  joined.add("=");
+  joined.add(cookie.value);
+  joined.add(cookie.attributes);
+  block.field(FieldId::other, "set-cookie", joined.text(), Index::never);
+}
+
 }  // namespace
 
 u32 write_request(HpackEncoder& encoder, const RequestHead& head, const RequestEdit& edit, const NeverIndexed& never,
@@ -192,6 +202,7 @@ u32 write_response(HpackEncoder& encoder, const ResponseHead& head, const Respon
   if (edit.upstream_service_ms != ~u64{0} && head.status >= 200 && written("x-envoy-upstream-service-time")) {
     block.number(FieldId::x_envoy_upstream_service_time, "x-envoy-upstream-service-time", edit.upstream_service_ms);
   }
+  if (edit.cookie != nullptr) put_cookie(block, *edit.cookie);
   if (written("via")) put_list(block, head, FieldId::via, received_protocol(head, edit.from_h2), edit.via, never);
   if (edit.route != nullptr) {
     if (!edit.route->flag.empty()) block.field(FieldId::other, "x-ringway-flag", edit.route->flag);

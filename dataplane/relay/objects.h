@@ -151,6 +151,7 @@ struct Exchange {
   TimeUs active_us = 0;           // last byte in either direction
   u64 id_high = 0, id_low = 0;    // of a generated X-Request-Id
   TimeUs held_until_us = 0;       // waits for this by the route's fault; 0: does not
+  u64 cookie = 0;                 // the client gets it with the response; 0: none
   http::WebsocketKey websocket_key;  // that the one side shows and the other, which speaks HTTP/2, does not know
   IndexLink pending_link;         // in the list of its service, while `pending`
 };

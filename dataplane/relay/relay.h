@@ -25,6 +25,7 @@
 #include "dataplane/relay/objects.h"
 #include "dataplane/relay/retry.h"
 #include "dataplane/rewrite/sources.h"
+#include "dataplane/route/key.h"
 #include "dataplane/route/router.h"
 #include "dataplane/tcp/engine.h"
 #include "src/base/slab.h"
@@ -280,6 +281,7 @@ class Relay {
   void read_response(u32 exchange);
   void begin_response(u32 exchange, bool ended);
   void forward_interim(u32 exchange);
+  [[gnu::cold]] const http::SetCookie* cookie_of(const Exchange& exchange);
   void send_response_head(u32 exchange, const http::ResponseEdit& edit, bool end);
   void send_written(u32 exchange, u32 bytes, mbuf::Chain body);
   void bad_response(u32 exchange, http::Reject reject);
@@ -386,6 +388,8 @@ class Relay {
   http::NeverIndexed response_never_;  // lines of `response_head_`, when it came on a stream
   http::NeverIndexed stream_never_;    // lines of `request_head_`, alike
   mbuf::Chain stream_head_;  // of the request in `request_head_`, when it came on a stream
+  std::array<char, route::kCookieBytes> cookie_text_;
+  http::SetCookie cookie_;   // of the response that is being written
   std::unique_ptr<u8[]> gathered_;  // a head that spans packets, in one piece
   std::unique_ptr<u8[]> written_;   // the head as it goes out
   // Of actions, for one step.

@@ -80,6 +80,13 @@ void Relay::bad_response(u32 index, http::Reject reject) {
   fail_exchange(index, 502, http::text_of(reject).sentence, http::text_of(reject).name);
 }
 
+// The cookie that brings the client back to the endpoint it was given by.
+const http::SetCookie* Relay::cookie_of(const Exchange& x) {
+  const contract::Service& service = x.plan->services[x.service];
+  cookie_ = {service.hash_name, route::cookie_text(x.cookie, cookie_text_), service.pools.cookie_attributes};
+  return &cookie_;
+}
+
 // Sends the head in `response_head_` as the client shall see it, without a body. The head may then be let go.
 void Relay::send_response_head(u32 index, const http::ResponseEdit& edit, bool end) {
   Exchange& x = exchanges_[index];
@@ -153,6 +160,7 @@ void Relay::begin_response(u32 index, bool ended) {
   edit.keep_alive_1_0 = !x.close_client && x.client_minor == 0;
   edit.chunked_to_close = chunked_to_1_0;
   edit.upstream_service_ms = (now_us_ - x.attempt_started_us) / 1000;
+  if (x.cookie != 0) [[unlikely]] edit.cookie = cookie_of(x);
 
   if (to_h2) {
     send_response_head(index, edit, ended);

@@ -62,6 +62,7 @@ void Relay::begin_upgrade(u32 index) {
   Exchange& x = exchanges_[index];
   const bool from_h2 = x.upstream_stream != kNone32;
   http::ResponseEdit edit{.via = x.plan->via, .upgrade = true, .from_h2 = from_h2};
+  if (x.cookie != 0) edit.cookie = cookie_of(x);
   const http::WebsocketAccept accept(x.websocket_key);
   const bool proven = x.websocket_key.empty() || from_h2 ||
                       response_head_.value_of(http::FieldId::sec_websocket_accept) == accept.text();

@@ -61,6 +61,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
     if (!h2) upstreams_[u].exchange = index;
     x.upstream = u;
     x.endpoint = pick.endpoint;
+    x.cookie = pick.cookie;
     x.attempt_started_us = now_us_;
     x.head_bytes_seen = 0;
     note<EventKind::picked>(x, [&] {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dataplane/route/access.h"
+#include "dataplane/route/pick_pool.h"
 #include "dataplane/route/pick_walk.h"
 #include "src/wire/text.h"
 
@@ -14,7 +15,7 @@ using contract::HashOn;
 using contract::Plan;
 using contract::Service;
 
-std::string health_words(u32 word) {
+std::string unhealthy_words(u32 word) {
   static constexpr std::pair<u32, const char*> kWords[] = {
       {contract::kHealthUnproven, "no health check has succeeded yet"},
       {contract::kHealthFailing, "failing health checks"},
@@ -26,32 +27,6 @@ std::string health_words(u32 word) {
     if ((word & bit) != 0) text += (text.empty() ? "" : ", ") + std::string(sentence);
   return text.empty() ? "healthy again meanwhile" : text;
 }
-
-// Writes down every look of the walk.
-struct LookTrace {
-  const Plan& plan;
-  const contract::HealthBoard& board;
-  const contract::CoreStats& stats;
-  std::vector<Look>& looks;
-
-  void look(u32 endpoint, u32 maglev_slot, Passed why) {
-    const contract::Endpoint& e = plan.endpoints[endpoint];
-    looks.push_back({endpoint, maglev_slot, e.id, words(e, why)});
-  }
-  void restart() { looks.push_back({kNone32, kNone32, "", "panic: once more, health ignored"}); }
-
-  std::string words(const contract::Endpoint& e, Passed why) const {
-    switch (why) {
-      case Passed::taken: return "taken";
-      case Passed::unhealthy: return health_words(board.word(e.slot));
-      case Passed::avoided: return "to be avoided";
-      case Passed::over_bound:
-        return "over the bound (" + std::to_string(stats.endpoints[e.slot].active.get()) + " active)";
-      case Passed::not_its_turn: return "not its turn by weight";
-    }
-    return "";
-  }
-};
 
 std::string input_words(HashOn asked, HashOn used, const std::string& name, std::string_view text, const wire::Ip& client) {
   std::string words;
@@ -65,6 +40,83 @@ std::string input_words(HashOn asked, HashOn used, const std::string& name, std:
   }
   if (asked != used) words += " (the request has no " + name + ")";
   return words;
+}
+
+// Writes down every look of the walk, and what led to it.
+struct Notes {
+  const Plan& plan;
+  const contract::HealthBoard& board;
+  const contract::CoreStats& stats;
+  const wire::Ip& client;
+  Explanation& out;
+
+  void look(u32 endpoint, u32 slot, Passed why) {
+    const contract::Endpoint& e = plan.endpoints[endpoint];
+    out.looks.push_back({endpoint, slot, e.id, words(e, why)});
+  }
+  void restart() { out.looks.push_back({kNone32, kNone32, "", "panic: once more, health ignored"}); }
+  void key(const Service& service, HashOn used, std::string_view text) {
+    out.hash_input = input_words(service.hash_on, used, service.hash_name, text, client);
+  }
+  // A cookie is drawn anew while the one before would have to be passed on: only what comes of the last one counts.
+  void new_cookie(std::string_view value) {
+    out.hash_input = "a new cookie, " + std::string(value) + ", since the request has none";
+    out.looks.clear();
+    std::erase_if(out.choices, [](const std::string& c) { return !c.starts_with("subset"); });
+  }
+  void subset(const Service& service, const contract::Subset* subset, std::string_view value) {
+    const std::string asked = service.pools.subset_header + ": " + std::string(value);
+    if (subset != nullptr) {
+      out.choices.push_back("subset of the endpoints labelled " + subset->value + ", by " + asked);
+    } else {
+      out.choices.push_back((value.empty() ? "subset: the request has no " + service.pools.subset_header
+                                           : "subset: no endpoint has the label that the request asks for, " + asked) +
+                            (service.pools.or_any ? "; any endpoint will do" : "; without one it is refused"));
+    }
+  }
+  void level(const contract::EndpointPool& pool, const Census& c, u32 percent) {
+    out.choices.push_back("priority " + std::to_string(pool.priority) + ", which takes " + std::to_string(percent) + " %: " +
+                          std::to_string(c.healthy) + " of " + std::to_string(c.proven) + " healthy" +
+                          (c.panic ? ", in panic" : ""));
+  }
+  void zone(const contract::EndpointPool& pool, u32 zone) {
+    const std::string& name = pool.zones[zone].name;
+    out.choices.push_back(zone == 0 ? "zone " + name + ", the gateway's own"
+                                    : "zone " + (name.empty() ? "of endpoints without one" : name) +
+                                          ": the own zone has less than its part of the endpoints, the rest spills");
+  }
+
+  std::string words(const contract::Endpoint& e, Passed why) const {
+    const std::string active = std::to_string(stats.endpoints[e.slot].active.get()) + " active";
+    switch (why) {
+      case Passed::taken: return "taken";
+      case Passed::unhealthy: return unhealthy_words(board.word(e.slot));
+      case Passed::avoided: return "to be avoided";
+      case Passed::over_bound: return "over the bound (" + active + ")";
+      case Passed::not_its_turn: return "not its turn by weight";
+      case Passed::drawn: return "drawn, " + active;
+      case Passed::slow_start: return "drawn, but still in its slow start";
+    }
+    return "";
+  }
+};
+
+std::string policy_words(const Service& service) {
+  const contract::EndpointPool* pool = service.pools.list.empty() ? nullptr : service.pools.list.data();
+  const auto slots = [](std::size_t n, const char* what) { return std::to_string(n) + what; };
+  switch (service.policy) {
+    case contract::BalancePolicy::maglev:
+      if (pool == nullptr && service.maglev.empty()) break;  // no table: in turn
+      return "maglev, " + slots(pool == nullptr ? service.maglev.size() : pool->maglev.size(), " slots");
+    case contract::BalancePolicy::ring_hash: return "ring hash, " + slots(pool == nullptr ? 0 : pool->ring.size(), " points");
+    case contract::BalancePolicy::least_request:
+      return pool != nullptr && pool->weighted
+                 ? "least request, a draw by weight / (active + 1)"
+                 : "least request, the best of " + std::to_string(service.pools.choices) + " draws";
+    case contract::BalancePolicy::random: return "random, by weight";
+    case contract::BalancePolicy::round_robin: break;
+  }
+  return "round robin";
 }
 
 }  // namespace
@@ -114,7 +166,10 @@ bool Explainer::tell_access(const Plan& plan, const http::RequestHead& head, con
 
 void Explainer::tell_pick(const Plan& plan, Explanation& out) const {
   if (out.pick.endpoint == kNone32) {
-    out.outcome = out.looks.empty() ? "503: the service has no endpoint" : "503: no endpoint may be picked";
+    const bool refused = out.looks.empty() && !out.choices.empty();
+    out.outcome = refused             ? "503: no endpoint fits the request"
+                  : out.looks.empty() ? "503: the service has no endpoint"
+                                      : "503: no endpoint may be picked";
     return;
   }
   out.endpoint = plan.endpoints[out.pick.endpoint].id;
@@ -145,15 +200,10 @@ Explanation Explainer::explain(const Plan& plan, const contract::Listener& liste
 void Explainer::explain_pick(const Plan& plan, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
                              Explanation& out) {
   const Service& service = plan.services[out.match.service];
-  LookTrace trace{plan, board_, stats_, out.looks};
-  if (Router::in_turn(service)) {
-    out.policy = "round robin";
-    if (service.endpoint_count > 0) out.pick = router_->pick_in_turn(plan, service, {}, trace);
-  } else {
-    const Router::Key key = router_->key_of(service, head, client, client_port);
-    out.policy = "maglev, " + std::to_string(service.maglev.size()) + " slots";
-    out.hash_input = input_words(service.hash_on, key.from, service.hash_name, key.text, client);
-    if (service.endpoint_count > 0) out.pick = router_->pick_maglev(plan, service, key.hash, {}, trace);
+  out.policy = policy_words(service);
+  if (service.endpoint_count > 0) {
+    Notes notes{plan, board_, stats_, client, out};
+    out.pick = router_->pick_by(plan, service, head, client, client_port, {}, notes);
   }
   tell_pick(plan, out);
 }

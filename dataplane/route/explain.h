@@ -16,7 +16,7 @@ namespace ringway::route {
 // One endpoint that was looked at.
 struct Look {
   u32 endpoint = kNone32;     // index into plan.endpoints
-  u32 maglev_slot = kNone32;  // kNone32: by turn, or after the walk over the table
+  u32 maglev_slot = kNone32;  // or point of the ring; kNone32: by turn or draw, or after the walk over the table
   std::string id;             // Endpoint::id
   std::string outcome;        // "taken", "failing health checks", "over the bound (5 active)", ...
 };
@@ -31,8 +31,9 @@ struct Explanation {
   std::string service;     // discoveryName; empty: none
   std::string caller;      // who the source is; empty: a stranger
   std::string access;      // which rule of the service let it in or not, in words; empty: the service has no rules
-  std::string policy;      // "maglev, 65537 slots" or "round robin"
-  std::string hash_input;  // "source address 10.0.0.7", "header x-user: bob"; empty for round robin
+  std::string policy;      // "maglev, 65537 slots", "least request, best of 2 draws", ...
+  std::string hash_input;  // "source address 10.0.0.7", "header x-user: bob"; empty where the policy does not hash
+  std::vector<std::string> choices;  // what narrowed the pick down, in order: subset, priority level, zone, slow start
   std::vector<Look> looks;
   std::string endpoint;    // Endpoint::id of the pick; empty: none
   std::string outcome;     // one sentence: where the request goes, or which status answers it

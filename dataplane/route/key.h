@@ -5,6 +5,7 @@
 // every gateway. A client can therefore aim at one endpoint; bounded load is what keeps that endpoint from drowning.
 // Pure, any thread. RFC 6265 4.2 (cookies).
 
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -26,6 +27,13 @@ inline u64 mix(u64 v) {
 inline u64 reduce(u64 hash, u64 n) { return static_cast<u64>((static_cast<unsigned __int128>(hash) * n) >> 64); }
 
 inline u64 hash_key(std::string_view key) { return lookup::hash_bytes(key, 0); }
+
+// A generated cookie's value: the number in 16 hexadecimal digits.
+inline constexpr u32 kCookieBytes = 16;
+inline std::string_view cookie_text(u64 cookie, std::array<char, kCookieBytes>& out) {
+  for (u32 i = 0; i < kCookieBytes; ++i) out[i] = "0123456789abcdef"[cookie >> (60 - 4 * i) & 15];
+  return {out.data(), out.size()};
+}
 
 // Value of the first cookie of that exact name, over all Cookie fields.
 inline std::optional<std::string_view> find_cookie(const http::RequestHead& head, std::string_view name) {

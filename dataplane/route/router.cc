@@ -5,6 +5,7 @@
 #include "dataplane/http/bytes.h"
 #include "dataplane/route/key.h"
 #include "dataplane/route/match_walk.h"
+#include "dataplane/route/pick_pool.h"
 #include "dataplane/route/pick_walk.h"
 
 namespace ringway::route {
@@ -13,8 +14,8 @@ using contract::HashOn;
 using contract::Plan;
 using contract::Service;
 
-Router::Router(const contract::HealthBoard& board, contract::CoreStats& stats, u32 core)
-    : board_(board), stats_(stats), core_(core) {
+Router::Router(const contract::HealthBoard& board, contract::CoreStats& stats, u32 core, u64 seed)
+    : board_(board), stats_(stats), core_(core), salt_(mix(core) ^ seed) {
   std::fill(std::begin(next_in_turn_), std::end(next_in_turn_), kNone32);
 }
 
@@ -58,40 +59,16 @@ bool Router::goes_to_green(const Plan& plan, const Service& service, const http:
     }
   }
   const u32 share = word & ~contract::kTestTraffic;
-  return share != 0 && reduce(mix(++draws_ ^ mix(core_)), contract::kWholeShare) < share;
+  return share != 0 && reduce(draw(), contract::kWholeShare) < share;
 }
 
 // Each request draws anew: the split is right in the long run and does not follow keys, clients or connections.
 const contract::Backend* Router::choose_backend(const contract::Route& route) {
   if (route.weight_sum == 0) return nullptr;
-  const u64 draw = route.backends.size() == 1 ? 0 : reduce(mix(++draws_ ^ mix(core_)), route.weight_sum);
+  const u64 at = route.backends.size() == 1 ? 0 : reduce(draw(), route.weight_sum);
   for (const auto& backend : route.backends)
-    if (draw < backend.weight_end) return &backend;
+    if (at < backend.weight_end) return &backend;
   return nullptr;
-}
-
-void Router::count_endpoints(const Plan& plan, const Service& service) {
-  Census c;
-  c.generation = plan.generation;
-  u32 heaviest_healthy = 1;
-  u32 heaviest_proven = 1;
-  for (u32 i = 0; i < service.endpoint_count; ++i) {
-    const contract::Endpoint& endpoint = plan.endpoints[service.first_endpoint + i];
-    const u32 word = board_.word(endpoint.slot);
-    const u32 weight = endpoint.weight;
-    if (usable_in_panic(word)) {
-      ++c.proven;
-      c.proven_weight += weight;
-      heaviest_proven = std::max(heaviest_proven, weight);
-    }
-    if (word == 0) {
-      ++c.healthy;
-      c.healthy_weight += weight;
-      heaviest_healthy = std::max(heaviest_healthy, weight);
-    }
-  }
-  c.weight_max = in_panic(c, service.panic_percent) ? heaviest_proven : heaviest_healthy;
-  census_[service.slot] = c;
 }
 
 // The address as a word, the same on every gateway.
@@ -121,8 +98,7 @@ Pick Router::pick(const Plan& plan, u32 service_index, const http::RequestHead& 
   const Service& service = plan.services[service_index];
   if (service.endpoint_count == 0) return {};  // whatever table may be left over from when there were some
   NoTrace trace;
-  if (in_turn(service)) return pick_in_turn(plan, service, avoid, trace);
-  return pick_maglev(plan, service, key_of(service, head, client, client_port).hash, avoid, trace);
+  return pick_by(plan, service, head, client, client_port, avoid, trace);
 }
 
 }  // namespace ringway::route

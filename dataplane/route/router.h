@@ -2,11 +2,15 @@
 // Router: from a request head to a service, and from a service to one endpoint. One per core.
 //
 // `match` finds the route (trie for paths, at most one Hyperscan scan for what is a pattern), `pick` chooses the
-// endpoint by the service's policy: Maglev with bounded load, or round robin. Both read the plan and the HealthBoard
-// in place; no lock, no allocation. The same code answers `ringwayctl explain`.
+// endpoint by the service's policy (docs/balancing.md). Both read the plan and the HealthBoard in place; no lock, no
+// allocation. The same code answers `ringwayctl explain`.
+//
+// Most services are one pool with a Maglev table or turns: pick_walk.h. Services with pools, priorities, subsets, zones,
+// slow start or another policy are pick_pool.h's; what is counted of their endpoints is in census.cc.
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/http/head.h"
 #include "dataplane/route/balance.h"
@@ -35,7 +39,8 @@ struct Match {
 struct Pick {
   u32 endpoint = kNone32;  // index into plan.endpoints; kNone32: nothing may be picked (503)
   u64 hash = 0;
-  u32 slot = kNone32;      // first Maglev slot looked at
+  u64 cookie = 0;          // the request shall be known by this from now on (cookie_text); 0: nothing to set
+  u32 slot = kNone32;      // first slot of the Maglev table, or point of the ring, looked at
   u32 walked = 0;          // slots passed over: unhealthy, over the bound, or to be avoided
   bool panic = false;      // too few are healthy: health was ignored
   bool over_bound = false; // every healthy endpoint was over the bound: the bound was ignored
@@ -44,8 +49,10 @@ struct Pick {
 class Router {
  public:
   // `core` indexes the scratch space that compile has laid into the pattern database and offsets round robin.
-  // `stats.endpoints[slot].active` is what bounded load reads (relay keeps it).
-  Router(const contract::HealthBoard& board, contract::CoreStats& stats, u32 core);
+  // `stats.endpoints[slot].active` is what bounded load and leastRequest read (relay keeps it). `seed`: of all draws.
+  Router(const contract::HealthBoard& board, contract::CoreStats& stats, u32 core, u64 seed = 0);
+  // Pages of the other cores, whose counts leastRequest adds to its own. They outlive the router.
+  void watch(std::vector<const contract::CoreStats*> others) { others_ = std::move(others); }
 
   Match match(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
 
@@ -56,16 +63,20 @@ class Router {
 
  private:
   friend class Explainer;
-  template <class Trace> class Walk;  // pick_walk.h
+  template <class Trace, bool pooled> class Walk;  // pick_walk.h
+  template <class Trace> class PoolPick;           // pick_pool.h
 
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
   bool goes_to_green(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head);
   const contract::Backend* choose_backend(const contract::Route& route);
 
-  // A service without a table is served in turn, whatever its policy says.
-  static bool in_turn(const contract::Service& service) {
-    return service.policy == contract::BalancePolicy::round_robin || service.maglev.empty();
-  }
+  // What `pick` does, open to a trace.
+  template <class Trace>
+  Pick pick_by(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
+               const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace);
+  template <class Trace>
+  [[gnu::noinline]] Pick pick_pooled(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head,
+                                     const wire::Ip& client, u16 client_port, std::span<const u32> avoid, Trace& trace);
   template <class Trace>
   Pick pick_maglev(const contract::Plan& plan, const contract::Service& service, u64 hash, std::span<const u32> avoid,
                    Trace& trace);
@@ -78,16 +89,33 @@ class Router {
     std::string_view text;  // empty for source and request
   };
   Key key_of(const contract::Service& service, const http::RequestHead& head, const wire::Ip& client, u16 client_port);
+
+  // census.cc
   void count_endpoints(const contract::Plan& plan, const contract::Service& service);
+  void count_pools(const contract::Plan& plan, const contract::Service& service, std::span<const contract::EndpointPool> levels);
+  void count_pool(const contract::Plan& plan, const contract::Service& service, const contract::EndpointPool& pool);
+  void weigh_zones(const contract::Plan& plan, const contract::Service& service, const contract::EndpointPool& pool);
+  u32 weight_now(const contract::Service& service, const contract::Endpoint& endpoint) const;
+  u64 active_everywhere(contract::EndpointSlot slot) const;
+  u64 draw();
 
   const contract::HealthBoard& board_;
   contract::CoreStats& stats_;
   u32 core_;
+  u64 salt_;
   u64 requests_ = 0;  // hashed per request
-  u64 draws_ = 0;     // of weighted backends
-  Census census_[contract::kServicesMax] = {};     // by Service::slot
+  u64 draws_ = 0;
+  std::vector<const contract::CoreStats*> others_;
+  Census census_[contract::kServicesMax + contract::kPoolsMax] = {};  // by Service::slot, EndpointPool::slot
   u32 next_in_turn_[contract::kServicesMax] = {};  // by Service::slot: index within the service
-  u32 credit_[contract::kEndpointsMax] = {};       // by Endpoint::slot: what round robin owes
+  u32 credit_[2 * contract::kEndpointsMax] = {};   // by Endpoint::slot, once more for subsets: what round robin owes
+  // The turns within one pool or one zone of it, by EndpointPool::first_group.
+  struct Turns {
+    u32 next = kNone32;    // place in the pool's members, from the first of the zone on
+    u32 weight_max = 1;    // as Census, scaled
+    u32 share_end = 0;     // of the zone, spread.h
+  };
+  Turns turns_[contract::kPoolsMax];
 };
 
 }  // namespace ringway::route

@@ -144,7 +144,7 @@ Json Explain::answer(const contract::Plan& plan, const admin::ExplainRequest& re
   return {{"listener", e.listener}, {"address", to_string(listener->ip, listener->port)},
           {"route", e.route}, {"rule", e.rule}, {"why", e.why}, {"note", note}, {"scanned", e.match.scanned}, {"service", e.service},
           {"caller", e.caller}, {"access", e.access},
-          {"policy", e.policy}, {"hash_input", e.hash_input}, {"hash", hash},
+          {"policy", e.policy}, {"choices", e.choices}, {"hash_input", e.hash_input}, {"hash", hash},
           {"slot", e.pick.slot == kNone32 ? Json(nullptr) : Json(e.pick.slot)}, {"walked", e.pick.walked},
           {"panic", e.pick.panic}, {"looks", looks}, {"actions", e.actions}, {"endpoint", e.endpoint}, {"outcome", e.outcome},
           {"plan_generation", plan.generation}};

@@ -63,6 +63,14 @@ inline constexpr u32 kMaglevSlotsDefault = 65'537;
 inline constexpr u32 kMaglevSlotsMax = 5'000'011;
 inline constexpr u32 kBoundPercentDefault = 125;
 inline constexpr u32 kPickWalkMax = 64;  // slots looked at before any healthy endpoint is taken
+inline constexpr u32 kRingPointsDefault = 1024;      // Envoy: minimum_ring_size
+inline constexpr u32 kRingPointsMax = 8'388'608;     // Envoy: maximum_ring_size
+inline constexpr u32 kPrioritiesMax = 8;             // 0 is the best
+inline constexpr u32 kOverprovisioningPercent = 140; // Envoy: a level gives nothing away down to 72 % healthy
+inline constexpr u32 kPoolsMax = 4096;  // of all services: levels and subsets beyond one table for a service; and zones of them
+inline constexpr u32 kZonesMax = 16;    // of one pool, the gateway's own included
+inline constexpr u32 kChoicesMax = 16;  // endpoints that leastRequest compares
+inline constexpr u32 kScoredMax = 64;   // endpoints among which a weighted draw looks at every one
 
 // Actions of routes.
 inline constexpr u32 kFieldChangesMax = 32;         // names in one list of one place: set, add, remove
@@ -83,6 +91,8 @@ static_assert(kFieldsDefault <= kFieldsMax);
 static_assert(kHeadBytesDefault <= kHeadBytesMax);
 static_assert(kH2StreamsDefault <= kH2StreamsMax);
 static_assert(kMaglevSlotsDefault <= kMaglevSlotsMax);
+static_assert(kRingPointsDefault <= kRingPointsMax);
+static_assert(kChoicesMax <= kPickWalkMax);
 static_assert(kRecorderEventsDefault <= kRecorderEventsMax);
 
 }  // namespace ringway::contract

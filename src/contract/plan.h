@@ -16,6 +16,7 @@
 #include "src/base/types.h"
 #include "src/contract/access.h"
 #include "src/contract/actions.h"
+#include "src/contract/balance.h"
 #include "src/contract/health.h"
 #include "src/contract/limits.h"
 #include "src/contract/outlier.h"
@@ -28,8 +29,6 @@
 namespace ringway::contract {
 
 enum class AppProtocol : u8 { tcp, http, http2, grpc };  // ECS appProtocol; absent means tcp
-enum class BalancePolicy : u8 { maglev, round_robin };
-enum class HashOn : u8 { source, header, cookie, path, query, request };
 enum class HealthCheckKind : u8 { none, tcp, http, grpc };
 
 // One active health check, ready to be sent by a core.
@@ -56,6 +55,7 @@ struct Endpoint {
   u32 incarnation = 0;  // changes when the slot gets a new owner: pooled connections compare it
   std::string id;       // "service/10.0.0.1:80", "service/[fd00::1]:80": identity for hashing and for people
   std::string zone;     // empty when not said
+  u8 priority = 0;      // 0..kPrioritiesMax-1, 0 is the best
 };
 
 struct Timeouts {
@@ -86,7 +86,8 @@ struct Service {
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
   u32 admission = kNone32;       // index into admissions; kNone32: whoever asks is served
-  std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint
+  std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint, or there are pools
+  Pools pools;                   // empty where all endpoints are one pool and `maglev` or turns will do
   // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).
   bool multiplexed() const { return app_protocol == AppProtocol::http2 || app_protocol == AppProtocol::grpc; }
 };

@@ -7,7 +7,7 @@
 
 #include "control/compile/routes.h"
 #include "dataplane/route/router.h"
-#include "tests/unit/route/world.h"
+#include "tests/unit/route/pool_world.h"
 
 namespace ringway::test {
 namespace {
@@ -96,6 +96,33 @@ void pick(benchmark::State& state, contract::BalancePolicy policy, contract::Has
 BENCHMARK_CAPTURE(pick, maglev_source, contract::BalancePolicy::maglev, contract::HashOn::source)->Arg(0)->Arg(10);
 BENCHMARK_CAPTURE(pick, maglev_path, contract::BalancePolicy::maglev, contract::HashOn::path)->Arg(0)->Arg(10);
 BENCHMARK_CAPTURE(pick, round_robin, contract::BalancePolicy::round_robin, contract::HashOn::source)->Arg(0)->Arg(10);
+
+// The same by way of pools. `weights`: every third endpoint weighs thrice as much.
+void pick_pool(benchmark::State& state, contract::BalancePolicy policy, bool weights, bool levels) {
+  PoolWorld w;
+  std::vector<EndpointSpec> specs(100);
+  for (u32 i = 0; i < 100; ++i) {
+    if (weights && i % 3 == 0) specs[i].weight = 3;
+    if (levels && i >= 50) specs[i].priority = 1;
+  }
+  config::BalancingConfig how = balancing(policy);
+  how.table_size = contract::kMaglevSlotsDefault;
+  const u32 s = w.add(how, specs);
+  for (u32 i = 0; i < state.range(0); ++i) w.set_health(s, i * 9 % 100, contract::kHealthFailing);
+  const TestHead head("GET", "/api/items/7");
+  u32 client = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(w.router->pick(w.plan, s, *head, wire::Ip4{client * 2'654'435'761u}, 1));
+    ++client;
+  }
+}
+BENCHMARK_CAPTURE(pick_pool, ring_hash, contract::BalancePolicy::ring_hash, false, false)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, least_request, contract::BalancePolicy::least_request, false, false)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, least_request_weighted, contract::BalancePolicy::least_request, true, false)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, random, contract::BalancePolicy::random, false, false)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, random_weighted, contract::BalancePolicy::random, true, false)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, maglev_levels, contract::BalancePolicy::maglev, false, true)->Arg(0)->Arg(10);
+BENCHMARK_CAPTURE(pick_pool, round_robin_levels, contract::BalancePolicy::round_robin, false, true)->Arg(0)->Arg(10);
 
 }  // namespace
 }  // namespace ringway::test

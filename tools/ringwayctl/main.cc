@@ -185,6 +185,7 @@ std::string explain_text(const Json& j) {
   for (const char* who : {"caller", "access"})
     if (j.contains(who)) say(who, plain(j[who]));
   say("policy", plain(j["policy"]));
+  for (const Json& choice : j["choices"]) say("choice", plain(choice));
   if (!plain(j["hash_input"]).empty()) say("hash", plain(j["hash"]) + " of " + plain(j["hash_input"]));
   say("slot", plain(j["slot"]));
   for (const Json& look : j["looks"])

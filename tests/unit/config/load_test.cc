@@ -127,6 +127,24 @@ const Bad kBad[] = {
     {"CanaryForLinear", service("deployment: { green: auth, strategy: LINEAR, canaryConfiguration: { canaryPercent: 5 } }"), "f.yaml:11:26: service: there is no service \"auth\"\nf.yaml:11:71: canaryConfiguration: only for strategy CANARY\n"},
     {"BoundBelowOne", service("balancing: { boundFactor: 0.9 }"), "f.yaml:11:31: boundFactor: must be at least 1, or 0 for no bound\n"},
     {"TableNotPrime", service("balancing: { tableSize: 65536 }"), "f.yaml:11:29: tableSize: 65536 is not prime; the next prime is 65537\n"},
+    {"TableWithoutMaglev", service("balancing: { policy: random, tableSize: 65537 }"), "f.yaml:11:45: tableSize: only policy maglev has a table\n"},
+    {"RingWithoutRingHash", service("balancing: { minRingSize: 2048 }"), "f.yaml:11:31: minRingSize: only policy ringHash has a ring\n"},
+    {"RingUpsideDown", service("balancing: { policy: ringHash, maxRingSize: 1000 }"), "f.yaml:11:49: maxRingSize: smaller than minRingSize, which is 1024\n"},
+    {"ChoicesWithoutLeastRequest", service("balancing: { choiceCount: 3 }"), "f.yaml:11:31: choiceCount: only policy leastRequest compares endpoints\n"},
+    {"OneChoice", service("balancing: { policy: leastRequest, choiceCount: 1 }"), "f.yaml:11:53: choiceCount: 1 is not within 2 to 16\n"},
+    {"SlowStartOfMaglev", service("balancing: { slowStart: { seconds: 10 } }"), "f.yaml:11:29: slowStart: not with a policy that hashes: keys would move twice; roundRobin, leastRequest and random have it\n"},
+    {"SlowStartWithoutTime", service("balancing: { policy: random, slowStart: { aggression: 2 } }"), "f.yaml:11:45: missing key \"seconds\" in slowStart\n"},
+    {"ZonesOfRingHash", with(service("balancing: { policy: ringHash, zoneAware: {} }"), "  cores: [1]\n", "  cores: [1]\n  zone: a\n"), "f.yaml:12:47: zoneAware: not with a policy that hashes: a key has one endpoint, wherever it stands\n"},
+    {"ZonesWithoutOwn", service("balancing: { policy: random, zoneAware: { enabled: true } }"), "f.yaml:11:45: zoneAware: needs gateway.zone to know which endpoints are near\n"},
+    {"SubsetWithoutLabel", service("balancing: { subset: { header: x-version } }"), "f.yaml:11:26: missing key \"label\" in subset\n"},
+    {"SubsetFallback", service("balancing: { subset: { header: x, label: v, fallback: some } }"), "f.yaml:11:59: fallback: \"some\" is none of any, none; did you mean none?\n"},
+    {"CookieAgeOfHeader", service("balancing: { hash: { on: header, name: x, ttlSeconds: 5 } }"), "f.yaml:11:59: ttlSeconds: only a hash on cookie has one\n"},
+    {"CookiePathAlone", service("balancing: { hash: { on: cookie, name: x, path: / } }"), "f.yaml:11:53: path: of a cookie that the gateway makes: that needs ttlSeconds, 0 for the browser's session\n"},
+    {"CookiePathWithSemicolon", service("balancing: { hash: { on: cookie, name: x, ttlSeconds: 5, path: /a;b } }"), "f.yaml:11:68: path: must begin with '/' and be at most 255 printable characters without blanks and ';'\n"},
+    {"PriorityTooBad", with(kGood, "port: 80 }", "port: 80, priority: 8 }"), "f.yaml:10:61: priority: 8 is not within 0 to 7\n"},
+    {"LabelsAsList", with(kGood, "port: 80 }", "port: 80, labels: [a] }"), "f.yaml:10:59: labels: must be a mapping, not a list\n"},
+    {"LabelAsNumber", with(kGood, "port: 80 }", "port: 80, labels: { v: 1 } }"), "f.yaml:10:64: v: must be a string: write \"1\" in quotes\n"},
+    {"LabelWithBlank", with(kGood, "port: 80 }", "port: 80, labels: { v: a b } }"), "f.yaml:10:59: labels: names and values must be 1 to 64 printable characters without blanks\n"},
     {"HashWithoutName", service("balancing: { hash: { on: header } }"), "f.yaml:11:30: hash: a hash on header, cookie or query needs a name\n"},
     {"MatcherBackwards", service("healthCheck: { protocol: http, matcher: \"299-200\" }"), "f.yaml:11:45: matcher: must be a status or a range of statuses from 200 to 599, such as \"200-299\"\n"},
     {"EndpointTwice", with(kGood, "port: 80 }", "port: 80 }, { address: 10.80.0.11, port: 80 }"), "f.yaml:10:64: endpoint 10.80.0.11:80 is listed twice\n"},
@@ -278,6 +296,42 @@ TEST(Load, PathMtu_IsOfBothFamiliesAndLargerThanThePortWarns) {
   EXPECT_EQ(paths[0].packet_bytes, 1500);
   EXPECT_EQ(paths[1].to, (wire::Ip6Prefix{wire::Ip6::of(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8}));
   EXPECT_EQ(listing(config->warnings), "f:2:139: mtu: larger than the port's, which counts\n");
+}
+
+TEST(Load, Balancing_IsReadWhole) {
+  const std::string text = with(with(kGood, "port: 80 }", "port: 80, zone: a, priority: 7, labels: { version: v1, \"on\": \"2\" } }"), "  cores: [1]\n", "  cores: [1]\n  zone: a\n");
+  const auto config = parse(text + "    balancing: { policy: leastRequest, choiceCount: 5, panicPercent: 0, slowStart: { seconds: 2.5, aggression: 2, minWeightPercent: 1 },\n"
+                                   "      zoneAware: { minEndpoints: 3, forceLocalZone: true }, subset: { header: X-Version, label: version, fallback: none } }\n", "f");
+  ASSERT_TRUE(config) << listing(config.error());
+  EXPECT_EQ(listing(config->warnings), "");
+  EXPECT_EQ(config->gateway.zone, "a");
+  const EndpointConfig& endpoint = config->services[0].endpoints[0];
+  EXPECT_EQ(endpoint.priority, 7);
+  EXPECT_EQ(endpoint.labels, (std::map<std::string, std::string>{{"version", "v1"}, {"on", "2"}}));
+  const BalancingConfig& b = config->services[0].balancing;
+  EXPECT_EQ(b.policy, contract::BalancePolicy::least_request);
+  EXPECT_EQ(b.choices, 5u);
+  EXPECT_EQ(b.slow_start_us, 2'500'000u);
+  EXPECT_EQ(b.aggression, 2);
+  EXPECT_EQ(b.min_weight_percent, 1u);
+  EXPECT_TRUE(b.zone.aware && b.zone.force_local);
+  EXPECT_EQ(b.zone.endpoints_min, 3u);
+  EXPECT_EQ(b.subset_header, "x-version");
+  EXPECT_EQ(b.subset_label, "version");
+  EXPECT_FALSE(b.subset_or_any);
+}
+
+TEST(Load, BalancingThatDoesNothing_WarnsButLoads) {
+  const auto listed = [](const std::string& text) {
+    const auto config = parse(text, "f");
+    return config ? listing(config->warnings) : "refused: " + listing(config.error());
+  };
+  EXPECT_EQ(listed(service("balancing: { policy: random, hash: { on: source } }")), "f:11:40: hash: has no effect with this policy\n");
+  EXPECT_EQ(listed(service("balancing: { policy: random, boundFactor: 2 }")), "f:11:47: boundFactor: has no effect with this policy\n");
+  EXPECT_EQ(listed(service("balancing: { subset: { header: x, label: version } }")),
+            "f:11:46: label: no endpoint of service auth-service has the label \"version\"\n");
+  EXPECT_EQ(listed(with(service("balancing: { policy: random, zoneAware: {} }"), "  cores: [1]\n", "  cores: [1]\n  zone: a\n")),
+            "f:12:45: zoneAware: no endpoint of service auth-service is in the zone \"a\"\n");
 }
 
 TEST(Load, Regex_KeepsItsPlaceForTheCompiler) {

@@ -133,6 +133,23 @@ TEST(Checker, NextCheck_ComesOneIntervalAfterTheLastBegan) {
   EXPECT_EQ(b.sent.size(), 2u);
 }
 
+// What a slow start is measured by.
+TEST(Checker, Board_SaysSinceWhenAnEndpointIsHealthy) {
+  Bench b;
+  b.checker.adopt(b.plan({5}), 0);
+  b.checker.poll(1);
+  b.answer(b.sent[0].second, Outcome::success, 3 * kSecond);
+  b.checker.poll(10 * kSecond);
+  EXPECT_EQ(b.board.healthy_us(5), 7 * kSecond);
+  b.checker.adopt(b.plan({5}), 11 * kSecond);  // a reload changes nothing
+  EXPECT_EQ(b.board.healthy_us(5), 8 * kSecond);
+  b.checker.drain(5, true);
+  b.checker.poll(12 * kSecond);
+  b.checker.drain(5, false);
+  b.checker.poll(15 * kSecond);
+  EXPECT_EQ(b.board.healthy_us(5), 3 * kSecond);
+}
+
 TEST(Checker, UnprovenEndpoint_IsTriedEverySecond) {
   Bench b;
   b.checker.adopt(b.plan({5}), 0);

@@ -229,6 +229,33 @@ TEST(WriteResponse, UpstreamServiceTimeIsTheGatewaysOwn) {
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Envoy-Upstream-Service-Time: 12\r\nVia: 1.1 gw\r\n\r\n");
 }
 
+TEST(WriteResponse, CookieStandsBesideThoseOfTheResponse) {
+  ResponseEdit edit;
+  const SetCookie cookie{"sid", "0123", "; Path=/; HttpOnly"};
+  edit.cookie = &cookie;
+  EXPECT_EQ(sent_response("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n", edit),
+            "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nSet-Cookie: sid=0123; Path=/; HttpOnly\r\nVia: 1.1 gw\r\n\r\n");
+}
+
+TEST(WriteResponse, LongCookieIsWrittenWholeOrNotAtAll) {
+  const std::string name(255, 'n'), attributes = "; Path=/" + std::string(254, 'p') + "; Max-Age=31536000; HttpOnly; SameSite=Lax";
+  ResponseEdit edit;
+  const SetCookie cookie{name, "0123456789abcdef", attributes};
+  edit.cookie = &cookie;
+  const std::string whole = sent_response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", edit);
+  EXPECT_NE(whole.find("\r\nSet-Cookie: " + name + "=0123456789abcdef" + attributes + "\r\n"), std::string::npos);
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  ResponseHead parsed;
+  ASSERT_EQ(read_response(bytes_of(head), Method::get, {}, parsed).status, ReadStatus::complete);
+  edit.via = "gw";
+  for (std::size_t room = whole.size() - 300; room < whole.size(); ++room) {
+    std::vector<u8> out(room);
+    EXPECT_EQ(write_response(parsed, edit, out), 0u) << room;
+  }
+  std::vector<u8> out(whole.size());
+  EXPECT_EQ(write_response(parsed, edit, out), whole.size());
+}
+
 std::string local(const LocalAnswer& answer) {
   std::string out(1024, '\0');
   return out.substr(0, write_local_answer(answer, {reinterpret_cast<u8*>(out.data()), out.size()}));

@@ -231,6 +231,14 @@ TEST(H2WriteResponse, UpstreamServiceTimeIsTheGatewaysOwnAndNotOfInterimAnswers)
             (FieldList{{":status", "103"}, {"link", "<x>"}, {"via", "1.1 gw"}}));
 }
 
+TEST(H2WriteResponse, CookieStandsBesideThoseOfTheResponseAndIsNeverIndexed) {
+  const SetCookie cookie{"sid", "0123", "; Path=/; HttpOnly"};
+  const ResponseEdit edit{.cookie = &cookie};
+  const FieldList list = sent_response("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n", edit);
+  EXPECT_EQ(list, (FieldList{{":status", "200"}, {"set-cookie", "a=b"}, {"content-length", "0"},
+                             {"set-cookie", "sid=0123; Path=/; HttpOnly", true}, {"via", "1.1 gw"}}));
+}
+
 TEST(H2WriteResponse, Rfc8441_5_SwitchingProtocolsBecomes200) {
   EXPECT_EQ(sent_response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Accept: a\r\nSec-WebSocket-Protocol: p\r\n", {.upgrade = true}),
