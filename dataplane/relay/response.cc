@@ -315,13 +315,13 @@ void Relay::abort_exchange(u32 index, http::H2Error error) {
   end_exchange(index);
 }
 
-// Whether a deadline speaks against the endpoint: it has the whole request and said nothing. A deadline of the caller's own
-// does so only if it left some time, or callers could take endpoints out of rotation.
+// Whether a deadline speaks against the endpoint: it has the whole request and said nothing. After other tries, or with a
+// deadline of the caller's own, only if it had some time, or callers could take endpoints out of rotation.
 bool Relay::endpoint_is_late(const Exchange& x) const {
   if (x.endpoint == kNone32 || x.upstream == kNone32 || x.tunnel || !x.request_done || x.response_started) return false;
   const contract::Timeouts& timeouts = x.plan->services[x.service].timeouts;
   const bool callers_own = x.grpc_timeout_us != 0 && (timeouts.per_request_us == 0 || x.grpc_timeout_us < timeouts.per_request_us);
-  return !callers_own || now_us_ - x.attempt_started_us >= kLateUs;
+  return now_us_ - x.attempt_started_us >= kLateUs || (!callers_own && x.attempts <= 1);
 }
 
 // A deadline has passed (exchange_deadline).
