@@ -1,6 +1,7 @@
 // GET /service?name=: one service with every setting as in force, under the names and in the units of the configuration
 // file, with the listeners that lead to it and its endpoints. A new setting is a line in `settings_of`.
 
+#include <cmath>
 #include <string_view>
 
 #include "control/admin/admin.h"
@@ -52,15 +53,32 @@ Json health_check(const contract::HealthCheck& check) {
 }
 
 Json balancing(const Service& service) {
-  constexpr const char* kPolicies[] = {"maglev", "roundRobin"};
+  using contract::BalancePolicy;
+  constexpr const char* kPolicies[] = {"maglev", "roundRobin", "leastRequest", "ringHash", "random"};
   constexpr const char* kHashes[] = {"source", "header", "cookie", "path", "query", "request"};
   Json out{{"policy", word(kPolicies, service.policy)}};
-  if (service.policy == contract::BalancePolicy::maglev) {
+  const contract::Pools& pools = service.pools;
+  if (contract::picks_by_hash(service.policy)) {
     out["hash"] = {{"on", word(kHashes, service.hash_on)}};
     if (!service.hash_name.empty()) out["hash"]["name"] = service.hash_name;
+    if (!pools.cookie_attributes.empty()) out["hash"]["attributes"] = pools.cookie_attributes;
     out["boundFactor"] = static_cast<double>(service.bound_percent) / 100;
-    out["tableSize"] = service.maglev.size();
   }
+  if (service.policy == BalancePolicy::maglev)
+    out["tableSize"] = pools.list.empty() ? service.maglev.size() : pools.list[0].maglev.size();
+  if (service.policy == BalancePolicy::least_request) out["choiceCount"] = pools.choices;
+  if (pools.slow_start.window_us != 0) {
+    out["slowStart"] = {{"seconds", seconds(pools.slow_start.window_us)},
+                        {"minWeightPercent", pools.slow_start.shares[0] * 100 / contract::SlowStart::kFull}};
+  }
+  if (pools.zone.aware)
+    out["zoneAware"] = {{"enabled", true}, {"minEndpoints", pools.zone.endpoints_min}, {"forceLocalZone", pools.zone.force_local}};
+  if (!pools.subset_header.empty()) {
+    Json values = Json::array();
+    for (const contract::Subset& subset : pools.subsets) values.push_back(subset.value);
+    out["subset"] = {{"header", pools.subset_header}, {"values", values}, {"fallback", pools.or_any ? "any" : "none"}};
+  }
+  if (pools.levels > 1) out["priorityLevels"] = pools.levels;
   out["panicPercent"] = service.panic_percent;
   return out;
 }
@@ -114,8 +132,18 @@ Json deployment(const Plan& plan, const contract::Deployment& deployment) {
   return out;
 }
 
+Json access(const contract::Admission& admission) {
+  return {{"default", admission.allow ? "allow" : "deny"}, {"rules", admission.rule_texts}};
+}
+
+Json rate(const contract::RateLimiter& limiter) {
+  const double per_second = 1e6 * (1u << contract::kRateTimeBits) / static_cast<double>(limiter.limit().cost);
+  return {{"requestsPerSecond", std::round(per_second * 1000) / 1000}};
+}
+
 Json settings_of(const Plan& plan, const Service& service) {
   constexpr const char* kProtocols[] = {"tcp", "http", "http2", "grpc"};
+  constexpr const char* kProxies[] = {"off", "v1", "v2", "v2-crc32c"};
   Json out;
   out["portName"] = service.port_name;
   out["appProtocol"] = word(kProtocols, service.app_protocol);
@@ -128,6 +156,13 @@ Json settings_of(const Plan& plan, const Service& service) {
   out["retry"] = retry(service.retry);
   out["circuitBreakers"] = circuit_breakers(service.breakers);
   if (service.deployment.green != kNone32) out["deployment"] = deployment(plan, service.deployment);
+  if (service.admission != kNone32) {
+    const contract::Admission& admission = plan.admissions[service.admission];
+    out["access"] = access(admission);
+    if (admission.rate != nullptr) out["rateLimit"] = rate(*admission.rate);
+    if (admission.rate_per_caller != nullptr) out["rateLimit"]["perCaller"] = rate(*admission.rate_per_caller);
+  }
+  if (service.app_protocol == contract::AppProtocol::tcp) out["proxyProtocol"] = word(kProxies, service.proxy_protocol);
   out["drainSeconds"] = seconds(service.drain_us);
   return out;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""backend.py ADDRESS:PORT NAME: a backend for what nginx does not do.
+"""backend.py ADDRESS:PORT NAME [MOOD-FILE]: a backend for what nginx does not do.
 
     /echo            reads the whole body; answers JSON: bytes, sha256, trailers, and the head as it arrived
     /bytes/N         N bytes with Content-Length; the bytes are those of `pattern`
@@ -17,6 +17,7 @@
     /slow-read/R     reads the body at R bytes per second, then answers as /echo
     /ws              Upgrade: websocket; then echoes every byte
     anything else    200 and NAME
+The file says how every request is answered: "503", "slow", "reset", or anything else: as above.
 One thread per connection; the name of the backend is in X-Backend.
 """
 
@@ -24,11 +25,13 @@ import base64
 import hashlib
 import json
 import socket
+import struct
 import sys
 import threading
 import time
 
 PIECE = 1 << 18
+MOOD = sys.argv[3] if len(sys.argv) > 3 else ""
 BLOCK = b"".join(b"%015d\n" % i for i in range(PIECE // 16))
 
 
@@ -125,7 +128,25 @@ class Exchange:
                 "name": self.name, "method": self.method, "target": self.target, "fields": self.fields, "peer": self.sock.getpeername()[0]}
         self.send(json.dumps(told).encode(), 200, "Content-Type: application/json")
 
+    def moody(self):
+        """As the file says: "503", "slow" or "reset". True: this was the answer."""
+        with open(MOOD) as f:
+            mood = f.read()
+        if mood == "slow":
+            time.sleep(0.3)
+        elif mood == "503":
+            for _ in self.body():
+                pass
+            self.send(b"busy\n", 503)
+            return True
+        elif mood == "reset":
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise Gone
+        return False
+
     def answer(self):
+        if MOOD and self.moody():
+            return
         words = self.target.split("?")[0].split("/")
         what, argument = words[1], (words[2] if len(words) > 2 else "")
         if what in ("echo", "slow-read"):

@@ -52,7 +52,7 @@ def example():
 class Mesh:
     def __init__(self, lab, services, gateway="ringway", cpu=None, gateway_cpu=None, queues=1, families=(4, 4),
                  **gateway_options):
-        """`cpu` pins clients and tasks, `gateway_cpu` the gateway. `gateway_options` go to the gateway's class."""
+        """`gateway`: a name of GATEWAYS, or a class. `cpu` pins clients and tasks, `gateway_cpu` the gateway. `gateway_options` go to the gateway's class."""
         self.lab, self.services, self.cpu = lab, services, cpu
         self.client_family, self.task_family = families
         self.has6 = 6 in families
@@ -76,7 +76,7 @@ class Mesh:
                 task = service.kind(space, service, name, addresses[self.task_family], service.task_port, cpu)
                 task.ips = [addresses[4]] + ([addresses[6]] if self.has6 else [])
                 service.members.append(task)
-        self.gateway = GATEWAYS[gateway](self, cpu=gateway_cpu, queues=queues, **gateway_options)
+        self.gateway = (gateway if isinstance(gateway, type) else GATEWAYS[gateway])(self, cpu=gateway_cpu, queues=queues, **gateway_options)
 
     def plug(self, namespace, queues=1):
         self.lab.veth(namespace, "eth0", self.switch, namespace.short, queues)
