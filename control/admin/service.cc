@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "control/admin/admin.h"
+#include "src/contract/rate.h"
 #include "src/wire/text.h"
 
 namespace ringway::admin {

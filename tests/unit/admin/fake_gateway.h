@@ -131,7 +131,7 @@ struct FakeGateway {
       if (r.url == "http://nowhere/") return {{"error", "nowhere is not a name of this gateway"}};
       return {{"listener", "auth-service:4000"}, {"address", "10.80.64.1:4000"}, {"route", ""}, {"rule", ""},
               {"why", r.method + " " + r.url + " " + r.source + r.fields}, {"service", "auth-service"}, {"policy", "round robin"},
-              {"hash_input", ""}, {"hash", "0x0000000000000000"}, {"slot", nullptr},
+              {"choices", admin::Json::array()}, {"hash_input", ""}, {"hash", "0x0000000000000000"}, {"slot", nullptr},
               {"looks", {{{"endpoint", "auth-service/10.0.0.11:80"}, {"maglev_slot", nullptr}, {"outcome", "taken"}}}},
               {"endpoint", "auth-service/10.0.0.11:80"}, {"outcome", "forwarded"}};
     };
