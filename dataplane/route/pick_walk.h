@@ -90,7 +90,7 @@ class Router::Walk {
       out.endpoint = over_;
       out.over_bound = true;
     } else {
-      out.endpoint = avoided_;
+      out.endpoint = avoided_ != kNone32 ? avoided_ : just_tried_;
     }
   }
 
@@ -114,8 +114,9 @@ class Router::Walk {
   Passed judge(u32 id, const contract::Endpoint& endpoint) {
     const u32 word = r_.board_.word(endpoint.slot);
     if (word != 0 && !(panic_now() && usable_in_panic(word))) return Passed::unhealthy;
-    if (std::find(avoid_.begin(), avoid_.end(), id) != avoid_.end()) {
-      if (avoided_ == kNone32) avoided_ = id;
+    if (const auto at = std::find(avoid_.begin(), avoid_.end(), id); at != avoid_.end()) {
+      u32& first = at + 1 == avoid_.end() ? just_tried_ : avoided_;
+      if (first == kNone32) first = id;
       return Passed::avoided;
     }
     if (bounded_ && over_bound(r_.stats_.endpoints[endpoint.slot].active.get(), service_active_, endpoint.weight,
@@ -161,6 +162,7 @@ class Router::Walk {
   bool panic_known_ = false;
   u32 over_ = kNone32;     // first of each kind that was passed over
   u32 avoided_ = kNone32;
+  u32 just_tried_ = kNone32;  // the last one to be avoided: only when there is no other at all
 };
 
 // The owners of slots, or points, from `first` on and going round, at most kPickWalkMax of them.

@@ -56,8 +56,8 @@ class Router {
 
   Match match(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
 
-  // `client` and `client_port` feed HashOn::source and ::request. Endpoints in `avoid` (plan indexes) are taken only if
-  // nothing else is left.
+  // `client` and `client_port` feed HashOn::source and ::request. Endpoints in `avoid` (plan indexes, in the order of their
+  // tries) are taken only if nothing else is left, the last of them only if it is the only one.
   Pick pick(const contract::Plan& plan, u32 service, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
             std::span<const u32> avoid = {});
 

@@ -24,7 +24,7 @@ class EverythingAtOnce(unittest.TestCase):
     def test_no_repeatable_request_is_lost(self):
         told = self.chaos.run(SECONDS)
         print(f"    {self.chaos.kills} kills, {self.chaos.reloads} reloads; "
-              + "; ".join(f"{name} {t.failed} of {t.requests}" for name, t in told.items()), file=sys.stderr)
+              + "; ".join(f"{name} {t.failed} of {t.requests} {dict(t.failures)}" for name, t in told.items()), file=sys.stderr)
         services = {s["service"]: s for s in self.chaos.mesh.gateway.ask("/services")}
         for name, t in told.items():
             with self.subTest(name):

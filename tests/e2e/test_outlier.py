@@ -1,5 +1,6 @@
 """Outlier detection on a real gateway: who answers 503 is left out at once, and comes back."""
 
+import copy
 import json
 import os
 import statistics
@@ -37,12 +38,13 @@ OPTIONS = {"healthCheck": {"protocol": "tcp", "path": None},
 
 class Outlier(LabCase):
     share = "alone"
+    ip4_only = "an endpoint is its slot, whatever its address"
     # Room for all that the recorder sees within a test.
     options = {"settings": {"recorder": {"events": 1048576}}}
 
     @staticmethod
     def services():
-        return [Service("auth-service", 4000, 3, SickTask, OPTIONS)]
+        return [Service("auth-service", 4000, 3, SickTask, copy.deepcopy(OPTIONS))]
 
     def setUp(self):
         self.ringway_only()

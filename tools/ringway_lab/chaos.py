@@ -24,7 +24,7 @@ from .ringway import Ringway
 from .task import HERE, GrpcTask, NginxTask, Task
 
 EVERY = 3.0        # seconds between reloads, and between a kill and the next
-CONNECT_S, TRY_S, RETRIES = 0.5, 1, 3
+CONNECT_S, TRY_S, RETRIES = 0.5, 1, 5
 MOODS = ("black hole", "503", "slow", "reset")
 
 
@@ -46,8 +46,9 @@ class MoodyTask(NginxTask):
 
     def mood(self, word):
         if word == "black hole":
-            hole = "add table inet hole; add chain inet hole in { type filter hook input priority 0; policy drop; }; " \
-                   "add chain inet hole out { type filter hook output priority 0; policy drop; }"
+            hole = "add table inet hole; add chain inet hole in { type filter hook input priority 0; }; " \
+                   "add chain inet hole out { type filter hook output priority 0; }; " \
+                   "add rule inet hole in iifname eth0 drop; add rule inet hole out oifname eth0 drop"
             self.namespace.run("nft", hole, check=True)
             return
         self.namespace.run("nft", "delete table inet hole")

@@ -51,6 +51,21 @@ TEST(PickMaglev, TwoRouters_AgreeOnEveryClient) {
     EXPECT_EQ(w.pick(s, client).endpoint, other->pick(w.plan, s, *head, wire::Ip4{client}, 1).endpoint);
 }
 
+TEST(PickMaglev, EveryoneToBeAvoided_TheLastOneIsTakenOnlyWhenAlone) {
+  World w;
+  const u32 s = w.add_service("a", ones(3));
+  const TestHead head("GET", "/");
+  for (u32 client = 0; client < 200; ++client) {
+    for (u32 last = 0; last < 3; ++last) {
+      const u32 tried[] = {(last + 1) % 3, (last + 2) % 3, last};
+      EXPECT_NE(w.router->pick(w.plan, s, *head, wire::Ip4{client}, 1, tried).endpoint, last);
+    }
+  }
+  const u32 alone = w.add_service("b", ones(1));
+  const u32 only = w.service(alone).first_endpoint;
+  EXPECT_EQ(w.router->pick(w.plan, alone, *head, wire::Ip4{1}, 1, std::span(&only, 1)).endpoint, only);
+}
+
 TEST(PickMaglev, Clients_SpreadByWeight) {
   World w;
   const std::vector<u16> weights{1, 2, 3, 4};
