@@ -162,7 +162,7 @@ class Chaos:
         return [task for task in self.mesh.service(service).members if task.number > 4]
 
     def kill_in_turn(self):
-        tasks = self.mesh.tasks()
+        tasks = sorted(self.mesh.tasks(), key=lambda task: int(task.name.rsplit("-", 1)[1]))  # of all services in turn
         while not self.stopping.wait(EVERY / 2):
             task = tasks[self.kills % len(tasks)]
             self.kills += 1
