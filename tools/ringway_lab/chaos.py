@@ -73,7 +73,15 @@ class ChaosRingway(Ringway):
         self.process.signal(signal.SIGHUP)
 
 
-class ChaosHaProxy(HaProxy):
+class OneListener:
+    """The other services are for HTTP/2 alone, which the question whether a gateway serves does not speak."""
+
+    def serving(self):
+        web = self.mesh.service("web-service")
+        return web.kind.served(self.mesh, web)
+
+
+class ChaosHaProxy(OneListener, HaProxy):
     """A master with one worker, so that it can reload."""
 
     def configure(self):
@@ -96,7 +104,7 @@ class ChaosHaProxy(HaProxy):
         self.process.signal(signal.SIGUSR2)
 
 
-class ChaosNginx(Nginx):
+class ChaosNginx(OneListener, Nginx):
     def configure(self):
         d = self.dir
         lines = [f"daemon off; master_process on; worker_processes 1; pid {d}/pid; error_log {d}/error.log warn;",
@@ -104,7 +112,7 @@ class ChaosNginx(Nginx):
                  "keepalive_timeout 300s; keepalive_requests 100000000; client_max_body_size 0;",
                  f"client_body_temp_path {d}/b; proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u;",
                  f"scgi_temp_path {d}/s; proxy_http_version 1.1; proxy_set_header Connection '';",
-                 f"proxy_connect_timeout {CONNECT_S}s; proxy_read_timeout {TRY_S}s; grpc_connect_timeout {CONNECT_S}s; grpc_read_timeout {TRY_S}s;",
+                 f"proxy_connect_timeout {int(CONNECT_S * 1000)}ms; proxy_read_timeout {TRY_S}s; grpc_connect_timeout {int(CONNECT_S * 1000)}ms; grpc_read_timeout {TRY_S}s;",
                  f"proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent; proxy_next_upstream_tries {RETRIES + 1};",
                  f"grpc_next_upstream error timeout http_503 non_idempotent; grpc_next_upstream_tries {RETRIES + 1};"]
         for service in self.mesh.services:
