@@ -11,9 +11,9 @@
 #include "src/wire/text.h"
 
 namespace ringway::config {
-namespace {
-
 std::string at_line(Mark mark) { return " (line " + std::to_string(mark.line) + ")"; }
+
+namespace {
 
 std::string name_port(const std::string& name, u16 port) { return name + ":" + std::to_string(port); }
 

@@ -11,8 +11,6 @@
 namespace ringway::config {
 namespace {
 
-std::string at_line(Mark mark) { return " (line " + std::to_string(mark.line) + ")"; }
-
 std::string text_of(const wire::Ip6Prefix& p) {
   const bool is4 = p.is4();
   return to_string(is4 ? wire::Ip(wire::Ip4{static_cast<u32>(p.network.low())}) : wire::Ip(p.network)) + "/" +

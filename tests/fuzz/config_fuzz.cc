@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const auto& listener : config.listeners) {
     for (const auto& route : listener.routes) {
-      must(!route.backends.empty() && route.hosts.size() == route.host_marks.size());
+      const bool answers = route.actions.redirect || route.actions.answer;
+      must((answers || !route.backends.empty()) && route.hosts.size() == route.host_marks.size());
       for (const auto& backend : route.backends) must(backend.service < config.services.size());
     }
   }
