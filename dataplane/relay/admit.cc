@@ -21,10 +21,10 @@ contract::Source Relay::source_of(Session& s) const {
 }
 
 // A connection that was there before the plan whose gateway.ingress refuses it. Asked before find_listener, so once per plan;
-// there are rules.
+// there are rules. They are about who is connected, whomever a PROXY header names.
 bool Relay::outstays(const Session& s) const {
   if (s.listener_generation == static_cast<u32>(plan_->generation)) return false;
-  return plan_->ingress_acl->refuses(config_.book->ip(s.tuple.remote), config_.book->ip(s.tuple.local), s.tuple.local_port);
+  return plan_->ingress_acl->refuses(config_.book->ip(engine_.tuple(s.conn).remote), config_.book->ip(s.tuple.local), s.tuple.local_port);
 }
 
 // Its next request is the last one, and is refused; those under way end in order.

@@ -32,6 +32,11 @@ bool Relay::read_announcement(u32 index) {
     refuse_announcement(index);
     return false;
   }
+  if (plan_->ingress_acl != nullptr && outstays(s)) {  // while it said nothing
+    page().count(contract::Counter::ingress_ended);
+    abort_session(index);
+    return false;
+  }
   page().count(contract::Counter::proxy_headers);
   engine_.discard(s.conn, header.bytes);
   if (header.ends) {

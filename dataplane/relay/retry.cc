@@ -133,6 +133,7 @@ void Relay::read_again(Exchange& x) {
     if (x.mirror != kNone32) end_mirror(x.mirror, true);  // it has had them
     x.request_done = false;
     x.request_body.chunks = {};
+    x.kept.append(std::move(x.request_body.again));  // what the last try had not sent again yet
     x.request_body.again = std::move(x.kept);
   }
   const contract::Limits& limits = x.plan->limits;

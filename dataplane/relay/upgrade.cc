@@ -39,8 +39,8 @@ void Relay::ask(u32 index, const http::RequestHead& head) {
     x.wants_upgrade = false;
   }
   if (!send_head(x, head)) return abort_exchange(index);
-  if (x.request_done) return arm_exchange(x);
-  pump_request(index);
+  arm_exchange(x);  // also while the request goes on: its session may be armed for much later
+  if (!x.request_done) pump_request(index);
 }
 
 // The first SETTINGS of an endpoint have come: requests that waited for them go out.

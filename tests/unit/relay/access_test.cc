@@ -240,6 +240,34 @@ TEST_F(AccessRelayTest, OpenConnectionsOfANowRefusedSourceEndAtTheirNextRequest)
   EXPECT_EQ(seen.size(), 2u);
 }
 
+TEST_F(AccessRelayTest, IngressIsAboutTheFrontEndNotAboutWhomItSpeaksFor) {
+  const auto only_front_ends = [](const char* cidr) {
+    return File{.gateway = "  ingress: { default: deny, rules: [ { action: allow, cidrs: [" + std::string(cidr) + "] } ] }\n"};
+  };
+  const auto trust = [&] { plan->listeners[0].proxies = {{wire::Ip(wire::Ip4::of(10, 1, 0, 0)).ip6(), 120}}; };
+  plan = compiled(only_front_ends("10.1.0.2/32"), 1);
+  ASSERT_NE(plan, nullptr);
+  trust();
+  adopt(1);
+  always(ok("x"));
+  const std::string header = "PROXY TCP4 203.0.113.7 10.9.0.1 4711 80\r\n";
+  const u32 c = connect(), silent = connect();
+  say(c, header + std::string(kGet));
+  EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 200 "));
+  reload(only_front_ends("10.1.0.0/24"));
+  clients[c].got.clear();
+  say(c, kGet);
+  EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 200 "));
+  reload(only_front_ends("203.0.113.0/24"));
+  clients[c].got.clear();
+  say(c, kGet);
+  EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 403 "));
+  say(silent, header + std::string(kGet));
+  EXPECT_EQ(clients[silent].got, "") << "it had not said yet whom it speaks for";
+  EXPECT_TRUE(clients[silent].closed);
+  EXPECT_EQ(count(Counter::ingress_ended), 2u);
+}
+
 // --- connections of a source
 
 TEST_F(AccessRelayTest, ConnectionsOfASourceBeyondItsLimitAreReset) {

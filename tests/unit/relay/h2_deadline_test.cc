@@ -61,5 +61,18 @@ TEST_F(H2DeadlineTest, SoIsOneWhoseEndpointGoesOnSending) {
   EXPECT_EQ(active(), 0u);
 }
 
+TEST_F(H2DeadlineTest, ACallThatIsStillBeingMadeOnAConnectionWithTimeLeftIsGivenUpInTime) {
+  start();
+  always(ok("x"));
+  const u32 c = connect_h2();
+  EXPECT_THAT(answer_to(c, request(c, kGet)).head, StartsWith("HTTP/1.1 200"));
+  on_request = nullptr;
+  request(c, "POST /a HTTP/1.1\r\nHost: web\r\nContent-Type: application/grpc\r\nTE: trailers\r\ngrpc-timeout: 100m\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n", "some", false);
+  EXPECT_EQ(active(), 1u);
+  world->run_for(120'000, 500);
+  EXPECT_EQ(active(), 0u);
+}
+
 }  // namespace
 }  // namespace ringway

@@ -375,6 +375,37 @@ TEST_F(RetryTest, RetriesOverTheBudgetFollowEachOther) {
   EXPECT_EQ(numbers().retries_denied.get(), 0u);
 }
 
+class SmallBudgetRetryTest : public RetryTest {
+ protected:
+  test::WorldSizes sizes() const override {
+    test::WorldSizes s;
+    s.tcp.send_budget_bytes = 10'000;
+    return s;
+  }
+};
+
+TEST_F(SmallBudgetRetryTest, ABodyWhoseRepetitionBreaksHalfWayIsWholeTheNextTime) {
+  start_with(3, [](auto& service) { service.retry.retries = 3; });
+  const std::string body = pattern(30'000);
+  const std::string put = "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 30000\r\n\r\n" + body;
+  u32 tries = 0;
+  on_request = [&](Serving& s) {
+    const bool second = tries == 1;  // breaks as soon as something of the body is there
+    if (second ? s.got.find("\r\n\r\n") + 4 >= s.got.size() : !is_complete(s.got)) return;
+    ++tries;
+    if (tries < 3) return world->server.tcp().abort(s.id);
+    seen.push_back(std::exchange(s.got, ""));
+    world->server.send(s.id, ok("fine"));
+  };
+  const u32 c = connect();
+  say(c, put);
+  world->run_for(400'000);
+  EXPECT_EQ(tries, 3u);
+  EXPECT_THAT(clients[c].got, EndsWith("fine"));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_TRUE(seen[0].substr(seen[0].find("\r\n\r\n") + 4) == body);
+}
+
 TEST_F(RetryTest, AClientThatLeavesWhileItsRetryWaitsEndsIt) {
   start_with(2, [](auto& service) { service.retry.backoff_base_us = service.retry.backoff_max_us = 1'000'000; });
   answering([](u32, u32) { return kBusy; });
