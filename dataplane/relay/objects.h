@@ -121,6 +121,7 @@ struct Exchange {
   bool wants_upgrade = false;
   bool tunnel = false;            // bytes pass both ways without HTTP
   bool request_done = false;      // its last byte is with the endpoint's connection
+  bool request_came = false;      // its last byte has been with one: later tries send it again in the same time
   bool request_chunked = false;   // chunks are put around its body (from HTTP/2 to HTTP/1.1)
   bool response_chunked = false;
   bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
