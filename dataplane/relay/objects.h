@@ -145,7 +145,7 @@ struct Exchange {
   mbuf::Chain kept;               // what of the body has left, while it may have to leave again
   TimeUs started_us = 0;          // head complete
   u64 grpc_timeout_us = 0;        // the call's own deadline from then on; 0: none
-  TimeUs request_done_us = 0;     // by the first try
+  TimeUs request_done_us = 0;     // by the first try that was done
   TimeUs try_sent_us = 0;         // the same of the present one
   TimeUs attempt_started_us = 0;
   TimeUs retry_at_us = 0;         // when the next try begins; 0: none waits

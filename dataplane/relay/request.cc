@@ -274,7 +274,7 @@ void Relay::pump_request(u32 index) {
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
       if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once
-      if (x.retries == 0) x.request_done_us = now_us_;             // the deadline is of all tries together
+      if (!x.request_came) x.request_done_us = now_us_;            // the deadline is of all tries together
       x.request_done = x.request_came = true;
       x.try_sent_us = now_us_;
       return arm_exchange(x);

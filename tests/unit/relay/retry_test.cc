@@ -422,6 +422,29 @@ TEST_F(RetryTest, TheRequestsTimeRunsWhileItsBodyWaitsForAConnection) {
   EXPECT_EQ(numbers().pending.get(), 0u);
 }
 
+TEST_F(RetryTest, TheRequestsTimeBeginsWithItsEndAlsoInALaterTry) {
+  start_with(2, [](auto& service) { service.timeouts.per_request_us = 100'000; });
+  for (u32 i = 0; i < 2; ++i) world->server.tcp().unlisten(test::World::endpoint_ip(i), 8080);
+  TimeUs asked = 0;
+  on_request = [&](Serving& s) {
+    if (is_complete(s.got)) asked = world->now_us;
+  };
+  const u32 c = connect();
+  world->client.send(clients[c].id, kPut.substr(0, kPut.size() - 1));
+  const auto failures = [&] { return world->stats.endpoints[0].connect_failures.get() + world->stats.endpoints[1].connect_failures.get(); };
+  for (u32 i = 0; i < 50 && failures() == 0; ++i) world->run_for(100);
+  for (u32 i = 0; i < 2; ++i) world->server.tcp().listen(test::World::endpoint_ip(i), 8080, i);
+  world->run_for(150'000);
+  say(c, "y");
+  EXPECT_GT(asked, 0u);
+  EXPECT_EQ(numbers().retries.get(), 1u);
+  world->run_for(50'000);
+  EXPECT_EQ(clients[c].got, "");
+  world->server.send(serving[0].id, ok("fine"));
+  world->run_for(2000);
+  EXPECT_THAT(clients[c].got, EndsWith("fine"));
+}
+
 TEST_F(SmallBudgetRetryTest, TheRequestsTimeRunsWhileItsBodyIsSentAgain) {
   start_with(2, [](auto& service) { service.timeouts.per_request_us = 200'000; });
   u32 tries = 0;
