@@ -121,6 +121,7 @@ struct Exchange {
   bool wants_upgrade = false;
   bool tunnel = false;            // bytes pass both ways without HTTP
   bool request_done = false;      // its last byte is with the endpoint's connection
+  bool request_came = false;      // its last byte has been with one: later tries send it again in the same time
   bool request_chunked = false;   // chunks are put around its body (from HTTP/2 to HTTP/1.1)
   bool response_chunked = false;
   bool body_started = false;      // bytes of the body have left and were not kept: the request cannot be repeated
@@ -144,7 +145,7 @@ struct Exchange {
   mbuf::Chain kept;               // what of the body has left, while it may have to leave again
   TimeUs started_us = 0;          // head complete
   u64 grpc_timeout_us = 0;        // the call's own deadline from then on; 0: none
-  TimeUs request_done_us = 0;     // by the first try
+  TimeUs request_done_us = 0;     // by the first try that was done
   TimeUs try_sent_us = 0;         // the same of the present one
   TimeUs attempt_started_us = 0;
   TimeUs retry_at_us = 0;         // when the next try begins; 0: none waits

@@ -216,7 +216,7 @@ void Relay::begin_exchange(u32 index, u32 stream, bool ended) {
   x.never_indexed = std::exchange(stream_never_, {});
   x.request_body.reader.begin(head.framing, head.content_length);
   x.request_body.unwrap = stream == kNone32 && service.multiplexed();
-  x.request_done = ended;
+  x.request_done = x.request_came = ended;
   x.request_done_us = now_us_;
   if (!head.has(http::FieldId::x_request_id)) {
     x.id_high = random();
@@ -274,8 +274,8 @@ void Relay::pump_request(u32 index) {
     if (!put_body(to, x.request_body, std::move(moved.bytes), moved.end, x.request_chunked)) return abort_exchange(index);
     if (moved.end) {
       if (!x.request_body.trailers.empty()) forget_request(x);  // they go out once
-      if (x.retries == 0) x.request_done_us = now_us_;             // the deadline is of all tries together
-      x.request_done = true;
+      if (!x.request_came) x.request_done_us = now_us_;            // the deadline is of all tries together
+      x.request_done = x.request_came = true;
       x.try_sent_us = now_us_;
       return arm_exchange(x);
     }

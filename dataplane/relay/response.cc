@@ -333,7 +333,7 @@ void Relay::time_out(u32 index) {
   if (x.tunnel) return time_out_tunnel(index);
   page().count(contract::Counter::request_timeouts);
   if (x.response_started) return abort_exchange(index, http::H2Error::cancel);
-  if (x.request_done || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
+  if (x.request_came || x.pending || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
   fail_exchange(index, 408, "the request body did not arrive in time", "SI");
 }
 
@@ -344,8 +344,9 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
     return x.grpc_timeout_us == 0 ? x.held_until_us : std::min(x.held_until_us, x.started_us + x.grpc_timeout_us);
   }
   if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
-  if (timeouts.per_request_us != 0 && x.request_done && !x.tunnel) {
-    deadline = std::min(deadline, x.request_done_us + timeouts.per_request_us);
+  // A body that waits for a connection of ours is not late by its client's doing.
+  if (timeouts.per_request_us != 0 && (x.request_came || x.pending) && !x.tunnel) {
+    deadline = std::min(deadline, (x.request_came ? x.request_done_us : x.active_us) + timeouts.per_request_us);
   }
   if (x.grpc_timeout_us != 0) deadline = std::min(deadline, x.started_us + x.grpc_timeout_us);
   return deadline;

@@ -79,7 +79,7 @@ void Relay::dispatch(u32 index, const http::RequestHead& head) {
 // How long the endpoint may take: what is left of the request's time, or a try's; 0 when neither has an end.
 u64 Relay::expected_us(const Exchange& x) const {
   const u64 whole = x.plan->services[x.service].timeouts.per_request_us;
-  const u64 spent = x.request_done_us != 0 && x.retries > 0 ? now_us_ - x.request_done_us : 0;
+  const u64 spent = x.request_came && x.retries > 0 ? now_us_ - x.request_done_us : 0;
   const u64 left = whole == 0 ? 0 : whole - std::min(spent, whole - 1000);
   const u64 per_try = retry_policy(x).per_try_us;
   return per_try != 0 && (left == 0 || per_try < left) ? per_try : left;

@@ -406,6 +406,73 @@ TEST_F(SmallBudgetRetryTest, ABodyWhoseRepetitionBreaksHalfWayIsWholeTheNextTime
   EXPECT_TRUE(seen[0].substr(seen[0].find("\r\n\r\n") + 4) == body);
 }
 
+TEST_F(RetryTest, TheRequestsTimeRunsWhileItsBodyWaitsForAConnection) {
+  start_with(1, [](auto& service) {
+    service.breakers.connections = 1;
+    service.timeouts.per_request_us = 100'000;
+  });
+  answering([](u32, u32) { return std::string("silence"); });
+  const u32 a = connect(), b = connect();
+  world->client.send(clients[a].id, "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 1000\r\n\r\n");  // and never ends
+  world->run_for(2000);
+  say(b, kPost);
+  EXPECT_EQ(numbers().pending.get(), 1u);
+  world->run_for(110'000);
+  EXPECT_THAT(clients[b].got, AllOf(StartsWith("HTTP/1.1 504 "), HasSubstr("x-ringway-flag: UT")));
+  EXPECT_EQ(numbers().pending.get(), 0u);
+}
+
+TEST_F(RetryTest, TheRequestsTimeBeginsWithItsEndAlsoInALaterTry) {
+  start_with(2, [](auto& service) { service.timeouts.per_request_us = 100'000; });
+  for (u32 i = 0; i < 2; ++i) world->server.tcp().unlisten(test::World::endpoint_ip(i), 8080);
+  TimeUs asked = 0;
+  on_request = [&](Serving& s) {
+    if (is_complete(s.got)) asked = world->now_us;
+  };
+  const u32 c = connect();
+  world->client.send(clients[c].id, kPut.substr(0, kPut.size() - 1));
+  const auto failures = [&] { return world->stats.endpoints[0].connect_failures.get() + world->stats.endpoints[1].connect_failures.get(); };
+  for (u32 i = 0; i < 50 && failures() == 0; ++i) world->run_for(100);
+  for (u32 i = 0; i < 2; ++i) world->server.tcp().listen(test::World::endpoint_ip(i), 8080, i);
+  world->run_for(150'000);
+  say(c, "y");
+  EXPECT_GT(asked, 0u);
+  EXPECT_EQ(numbers().retries.get(), 1u);
+  world->run_for(50'000);
+  EXPECT_EQ(clients[c].got, "");
+  world->server.send(serving[0].id, ok("fine"));
+  world->run_for(2000);
+  EXPECT_THAT(clients[c].got, EndsWith("fine"));
+}
+
+TEST_F(SmallBudgetRetryTest, TheRequestsTimeRunsWhileItsBodyIsSentAgain) {
+  start_with(2, [](auto& service) { service.timeouts.per_request_us = 200'000; });
+  u32 tries = 0;
+  on_request = [&](Serving& s) {
+    if (tries == 0 && is_complete(s.got)) {
+      ++tries;
+      world->server.tcp().abort(s.id);
+    }
+  };
+  // From the second try on nothing that endpoints say arrives but SYN-ACK: the body stays on its way.
+  world->tamper = [&](rte_ring& frames) {
+    for (u32 n = tries == 0 ? 0 : rte_ring_count(&frames); n > 0; --n) {
+      void* taken = nullptr;
+      if (rte_ring_dequeue(&frames, &taken) != 0) return;
+      const auto* frame = rte_pktmbuf_mtod(static_cast<rte_mbuf*>(taken), const u8*);
+      const u8 flags = frame[14 + 20 + 13];
+      const bool acknowledges = frame[12] == 8 && frame[13] == 0 && frame[26] == 10 && frame[27] == 2 && frame[29] >= 2 && (flags & 0x06) == 0;
+      if (acknowledges) rte_pktmbuf_free(static_cast<rte_mbuf*>(taken));
+      else RW_ASSERT(rte_ring_enqueue(&frames, taken) == 0);
+    }
+  };
+  const u32 c = connect();
+  say(c, "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 30000\r\n\r\n" + pattern(30'000));
+  world->run_for(300'000);
+  EXPECT_EQ(tries, 1u);
+  EXPECT_THAT(clients[c].got, AllOf(StartsWith("HTTP/1.1 504 "), HasSubstr("x-ringway-flag: UT")));
+}
+
 TEST_F(RetryTest, AClientThatLeavesWhileItsRetryWaitsEndsIt) {
   start_with(2, [](auto& service) { service.retry.backoff_base_us = service.retry.backoff_max_us = 1'000'000; });
   answering([](u32, u32) { return kBusy; });
