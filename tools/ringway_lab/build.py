@@ -19,7 +19,7 @@ LIGHT = ["--buildtype=plain", "-Doptimization=1", "-Dwerror=false"]
 FLAVOURS = {
     "build": ["--buildtype=release"],
     # vptr asks for type information, which the dataplane is built without.
-    "build-asan": [*LIGHT, "-Dcpp_args=-g1,-fno-sanitize=vptr", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-asan": [*LIGHT, "-Dcpp_args=-g1 -fno-sanitize=vptr", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
     "build-tsan": [*LIGHT, "-Dcpp_args=-g1", "-Db_sanitize=thread", "-Db_lundef=false"],
     "build-fuzz": ["--buildtype=debugoptimized", "-Db_lundef=false", "-Dfuzz=true", "-Dwerror=false"],
 }
