@@ -110,14 +110,13 @@ class Exchange:
         else:
             yield from self.reader.pieces(int(self.fields.get("content-length", "0")))
 
-    def send_head(self, status, *lines):
+    def send_head(self, status, *lines, body=b""):
         head = [f"HTTP/1.1 {status} X", f"X-Backend: {self.name}", *lines, "", ""]
-        self.sock.sendall("\r\n".join(head).encode("latin-1"))
+        self.sock.sendall("\r\n".join(head).encode("latin-1") + body)
 
     def send(self, body, status=200, *lines):
-        self.send_head(status, f"Content-Length: {len(body)}", *lines)
-        if self.method != "HEAD":
-            self.sock.sendall(body)
+        # At once: who is killed has answered whole or not at all.
+        self.send_head(status, f"Content-Length: {len(body)}", *lines, body=body if self.method != "HEAD" else b"")
 
     def echo(self):
         digest, count = hashlib.sha256(), 0
