@@ -126,7 +126,8 @@ class Grpc(LabCase):
     def test_deadline_reaches_the_backend(self):
         told = self.ask("grpc-service", "call", "Wait", "0", 7)
         self.assertEqual(told["code"], "OK")
-        self.assertTrue(5 < float(told["text"]) <= 7, told)
+        # grpcio sends a deadline of seconds rounded up to hundredths: a server that is asked at once is left 7.009 s.
+        self.assertTrue(5 < float(told["text"]) < 7.1, told)
 
     def test_grpc_timeout_is_honoured_by_the_gateway_itself(self):
         """Neither the client nor the endpoint watches the deadline."""
