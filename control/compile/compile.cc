@@ -103,6 +103,7 @@ void fill_services(const config::Config& config, registry::Registry& registry, c
     out.timeouts = in.timeouts;
     out.retry = in.retry;
     out.breakers = in.breakers;
+    out.breakers.share_among(context.cores);
     out.deployment = in.deployment;
     if (out.deployment.green != kNone32) plan.shifts = context.shifts;
     out.health_check = health_check(in);

@@ -21,7 +21,7 @@ namespace ringway::compile {
 
 struct CompileContext {
   u64 generation = 1;    // not used before with this registry
-  u32 cores = 1;         // scan rooms of the pattern database
+  u32 cores = 1;         // that will adopt the plan: scan rooms of the pattern database, a core's share of limits
   VipMap previous_vips;  // of the plan in force; empty at start
   const contract::Plan* previous = nullptr;  // itself: rates that do not change keep their buckets
   const contract::ShiftBoard* shifts = nullptr;  // outlives every plan

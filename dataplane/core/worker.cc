@@ -33,7 +33,7 @@ tcp::EngineConfig engine_config(const WorkerConfig& c, lookup::AddressBook& book
 relay::RelayConfig relay_config(const WorkerConfig& c, lookup::AddressBook& book) {
   return {.core = c.core, .sessions = c.tcp.connections, .upstreams = c.tcp.connections, .probes = 1024, .h2 = c.h2, .seed = c.seed,
           .send_budget_bytes = c.tcp.send_budget_bytes, .book = &book, .board = c.board,
-          .cores = std::max<u32>(1, static_cast<u32>(c.all_stats.size())), .all_stats = c.all_stats};
+          .all_stats = c.all_stats};
 }
 
 bool same_address(const contract::Listener& a, const contract::Listener& b) { return a.ip == b.ip && a.port == b.port; }

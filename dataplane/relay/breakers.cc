@@ -37,10 +37,9 @@ void Relay::note_latency(const Exchange& x) {
 // The service has as many connections as it may. An idle one of another endpoint then makes room.
 bool Relay::is_full(const Exchange& x) {
   const contract::Service& service = x.plan->services[x.service];
-  const u32 most = service.breakers.connections;
-  if (most == 0) return false;
+  const u32 share = service.breakers.core_connections;
+  if (share == 0) return false;
   auto& numbers = service_stats(x);
-  const u32 share = std::max(1u, (most + config_.cores - 1) / config_.cores);
   if (numbers.upstreams.get() < share) return false;
   for (u32 i = 0; i < service.endpoint_count; ++i) {
     auto& list = idle_[x.plan->endpoints[service.first_endpoint + i].slot];
@@ -64,8 +63,7 @@ void Relay::wait_for_connection(u32 index) {
   Exchange& x = exchanges_[index];
   const contract::Service& service = x.plan->services[x.service];
   auto& list = pending_[service.slot].list;
-  const u32 share = (service.breakers.pending + config_.cores - 1) / config_.cores;
-  if (list.size() >= share) {
+  if (list.size() >= service.breakers.core_pending) {
     service_stats(x).overflows.add();
     return fail_exchange(index, 503, "too many requests wait for a connection", "UO");
   }

@@ -50,7 +50,6 @@ struct RelayConfig {
   u32 send_budget_bytes = 262'144;  // of the TCP engine
   lookup::AddressBook* book = nullptr;  // the core's
   const contract::HealthBoard* board = nullptr;
-  u32 cores = 1;
   std::vector<const contract::CoreStats*> all_stats;  // of every core, for limits over all of them; empty: this one
 };
 

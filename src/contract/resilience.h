@@ -70,8 +70,8 @@ struct RetryPolicy {
   friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
 };
 
-// Limits of what is under way at once; 0 is unlimited. Requests are counted over all cores; connections, and requests that
-// wait for one, by each core against its share.
+// Limits of what is under way at once; 0 is unlimited, but for `pending`. Requests are counted over all cores; connections,
+// and requests that wait for one, by each core against its share.
 struct CircuitBreakers {
   u32 connections = 0;
   u32 pending = 1024;              // requests that wait for a connection, once `connections` is reached
@@ -79,6 +79,14 @@ struct CircuitBreakers {
   u32 retries = 0;                 // beside the budget
   bool adaptive = false;           // concurrency follows latency (relay/concurrency.h)
   u32 adaptive_min = 10;           // that it never goes below (each core)
+  u32 core_connections = 0;        // of the two above, what one core may have: compile writes it
+  u32 core_pending = 1024;
+  // Rounded up, so that whatever is allowed at all is allowed to every core.
+  constexpr void share_among(u32 cores) {
+    const auto share = [cores](u32 all) { return static_cast<u32>((u64{all} + cores - 1) / cores); };
+    core_connections = share(connections);
+    core_pending = share(pending);
+  }
   friend bool operator==(const CircuitBreakers&, const CircuitBreakers&) = default;
 };
 

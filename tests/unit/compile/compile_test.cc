@@ -66,6 +66,23 @@ TEST(Compile, CoreAddresses_AreOursAndEachCoresSource) {
   EXPECT_EQ(plan->addresses.size(), shared->addresses.size() + 3);
 }
 
+TEST(Compile, CircuitBreakers_AreSharedAmongTheCoresRoundedUp) {
+  registry::Registry registry;
+  const auto of = [&](const std::string& limits, u64 generation) {
+    const auto plan = plan_of(load("services:\n  - { portName: a, appProtocol: http, endpoints: [], circuitBreakers: {" + limits + "} }\n"), registry,
+                              {.generation = generation, .cores = 3});
+    return plan->services.at(0).breakers;
+  };
+  const auto few = of("maxConnections: 10, maxPendingRequests: 1", 1);
+  EXPECT_EQ(few.core_connections, 4u);
+  EXPECT_EQ(few.core_pending, 1u);
+  EXPECT_EQ(few.connections, 10u) << "what the file says stays, to be shown";
+  const auto none = of("maxPendingRequests: 0", 2);
+  EXPECT_EQ(none.core_connections, 0u) << "without a limit there is no share";
+  EXPECT_EQ(none.core_pending, 0u);
+  EXPECT_EQ(of("maxConnections: 2147483647", 3).core_connections, 715'827'883u);
+}
+
 TEST(Compile, NoEndpoint_GivesAnEmptyTable) {
   registry::Registry registry;
   const auto plan = plan_of(load(kTwo), registry);

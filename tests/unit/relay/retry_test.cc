@@ -161,6 +161,7 @@ class RetryTest : public RelayTest {
   void start_with(u32 endpoints, std::function<void(contract::Service&)> change = {}) {
     plan = test::one_service_plan(1, endpoints);
     if (change) change(plan->services[0]);
+    plan->services[0].breakers.share_among(1);
     adopt(endpoints);
   }
   // Every endpoint answers complete requests with what `answer` makes of it; "" resets the connection.
