@@ -41,16 +41,17 @@ bool Relay::is_full(const Exchange& x) {
   if (share == 0) return false;
   auto& numbers = service_stats(x);
   if (numbers.upstreams.get() < share) return false;
+  const bool may_rest = pending_[service.slot].resting > 0;
   for (u32 i = 0; i < service.endpoint_count; ++i) {
-    auto& list = idle_[x.plan->endpoints[service.first_endpoint + i].slot];
-    if (list.empty()) continue;
-    const u32 u = list.back();
-    if (!service.multiplexed()) {
+    const contract::EndpointSlot slot = x.plan->endpoints[service.first_endpoint + i].slot;
+    while (!idle_[slot].empty()) {
+      const u32 u = idle_[slot].back();
       unlink_idle(u);
       free_upstream(u, false);
-      return numbers.upstreams.get() >= share;
+      if (numbers.upstreams.get() < share) return false;  // a new plan may allow many fewer than there are
     }
-    if (upstreams_[u].state == UpstreamState::busy && h2_.streams(upstreams_[u].h2) == 0) {
+    for (u32 u = may_rest ? taking_[slot].front() : kNone32; u != kNone32; u = taking_[slot].next(upstreams_, u)) {
+      if (!upstreams_[u].resting) continue;
       retire(u);  // its end comes with its timer, and wakes who waits
       return true;
     }

@@ -16,19 +16,27 @@ std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(by
 
 void Relay::list(u32 u) {
   upstreams_[u].listed = true;
-  idle_[upstreams_[u].slot].push_front(upstreams_, u);
+  taking_[upstreams_[u].slot].push_front(upstreams_, u);
 }
 
 // Takes no further streams.
 void Relay::unlist(u32 u) {
   if (!std::exchange(upstreams_[u].listed, false)) return;
-  idle_[upstreams_[u].slot].remove(upstreams_, u);
+  taking_[upstreams_[u].slot].remove(upstreams_, u);
+  rest(u, false);
+}
+
+// Counted, so that who needs room for another connection looks for one to close only when there is one.
+void Relay::rest(u32 u, bool rests) {
+  if (std::exchange(upstreams_[u].resting, rests) == rests) return;
+  u32& all = pending_[upstreams_[u].service_slot].resting;
+  all = rests ? all + 1 : all - 1;
 }
 
 // A connection of the endpoint that takes one more stream, or kNone32. One whose streams hold much that their clients do
 // not take gets no more of them: its own window may stop all.
 u32 Relay::take_multiplexed(const contract::Endpoint& endpoint) {
-  auto& list = idle_[endpoint.slot];
+  auto& list = taking_[endpoint.slot];
   u32 next = kNone32;
   for (u32 u = list.front(); u != kNone32; u = next) {
     next = list.next(upstreams_, u);
@@ -59,7 +67,9 @@ bool Relay::too_old(TimeUs begun_us) const {
 bool Relay::begin_stream(u32 index, u32 u) {
   const u32 stream = h2_.open_stream(upstreams_[u].h2, index);
   exchanges_[index].upstream_stream = stream;
-  return stream != kNone32;
+  if (stream == kNone32) return false;
+  rest(u, false);
+  return true;
 }
 
 // A stream of the connection has ended. The last one starts the clock of idleness; the end itself is left to the timer,
@@ -71,6 +81,7 @@ void Relay::stream_released(u32 u) {
   up.reused = true;
   note_free(up.service_slot);
   if (h2_.streams(up.h2) > 0) return;
+  rest(u, up.listed);
   up.idle_since_us = now_us_;
   up.armed_us = now_us_ + (up.listed && !draining_ ? plan_->limits.upstream_idle_us : 0);
   wheel_.arm(upstream_timer_id(u), up.armed_us);

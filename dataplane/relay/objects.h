@@ -68,6 +68,7 @@ struct Upstream {
   UpstreamState state = UpstreamState::connecting;
   bool reused = false;            // serves at least its second exchange
   bool listed = false;            // HTTP/2: in the list of its endpoint, takes streams
+  bool resting = false;           // HTTP/2: listed, open, and carries none
   u32 exchange = kNone32;
   u32 h2 = kNone32;               // HTTP/2: the connection's place in H2Engine; then `exchange` is not used
   contract::EndpointSlot slot = 0;
@@ -76,7 +77,7 @@ struct Upstream {
   TimeUs idle_since_us = 0;
   TimeUs opened_us = 0;
   TimeUs armed_us = 0;
-  IndexLink link;                 // in the list of its endpoint: idle ones, or those that take streams
+  IndexLink link;                 // in a list of its endpoint: of idle ones, or of those that take streams
 };
 
 // One end of an exchange: an HTTP/1.1 connection, or a stream of an HTTP/2 one.

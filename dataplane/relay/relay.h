@@ -273,6 +273,7 @@ class Relay {
   void retire(u32 upstream);
   bool too_old(TimeUs begun_us) const;
   void unlist(u32 upstream);
+  void rest(u32 upstream, bool rests);
   void stream_released(u32 upstream);
   void multiplexed_upstream_timer(u32 upstream);
 
@@ -364,11 +365,14 @@ class Relay {
   Slab<Probe> probes_;
   Slab<Mirror> mirrors_;
   Wheel wheel_;  // ids: sessions, then upstreams, then probes, then mirrors
-  std::vector<IndexList<&Upstream::link>> idle_;  // by endpoint slot; of HTTP/2: all that take streams
+  // By endpoint slot. Apart, because a new plan may change a service's protocol while connections of the old one are left.
+  std::vector<IndexList<&Upstream::link>> idle_;    // of HTTP/1.1: the pool
+  std::vector<IndexList<&Upstream::link>> taking_;  // of HTTP/2: all that take streams
   u32 idle_upstreams_ = 0;
   struct Pending {
     IndexList<&Exchange::pending_link> list;  // who waits for a connection
     u32 freed = 0;                            // and may go on
+    u32 resting = 0;                          // connections of streams that could make room for others
   };
   std::vector<Pending> pending_;  // by service slot
   std::vector<u32> freed_;        // service slots where somebody may go on

@@ -7,16 +7,17 @@ namespace ringway::relay {
 
 void Relay::endpoint_left(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us) {
   now_us_ = now_us;
-  for (u32 u = idle_[slot].front(), next; u != kNone32; u = next) {
-    next = idle_[slot].next(upstreams_, u);
-    if (upstreams_[u].incarnation != incarnation) continue;
-    if (upstreams_[u].h2 != kNone32) {
-      retire(u);
-    } else {
-      unlink_idle(u);
-      free_upstream(u, false);
+  const auto each = [&](const auto& list, auto&& end) {
+    for (u32 u = list.front(), next; u != kNone32; u = next) {
+      next = list.next(upstreams_, u);
+      if (upstreams_[u].incarnation == incarnation) end(u);
     }
-  }
+  };
+  each(idle_[slot], [this](u32 u) {
+    unlink_idle(u);
+    free_upstream(u, false);
+  });
+  each(taking_[slot], [this](u32 u) { retire(u); });
 }
 
 void Relay::endpoint_over(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us) {

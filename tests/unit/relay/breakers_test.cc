@@ -65,5 +65,47 @@ TEST_F(BreakersTest, ACoreKeepsToItsShareOfConnectionsAndOfThoseThatWait) {
   EXPECT_THAT(clients[c[3]].got, HasSubstr("x-envoy-overloaded: true"));
 }
 
+TEST_F(BreakersTest, WhenANewPlanAllowsFewerConnectionsAllIdleOnesAboveItMakeRoom) {
+  start_with(1, contract::AppProtocol::http, 3);
+  const u32 c[] = {connect(), connect(), connect()};
+  for (const u32 i : c) say(i, kGet);
+  ASSERT_EQ(serving.size(), 3u);
+  for (const Serving& s : serving) world->server.send(s.id, ok("first"));
+  always(ok("second"));
+  for (Serving& s : serving) s.got.clear();
+  world->run_for(3000);
+  EXPECT_EQ(world->stats.page.upstream_idle.get(), 3u);
+  next_plan = test::one_service_plan(2, 2);
+  limit(*next_plan, 1);
+  world->server.tcp().listen(test::World::endpoint_ip(1), 8080, 1);
+  world->adopt(*next_plan);
+  world->run_for(500);
+  for (const u32 i : c) {
+    clients[i].got.clear();
+    say(i, kGet);
+    EXPECT_THAT(clients[i].got, EndsWith("second"));
+  }
+  EXPECT_GE(std::count(seen_at.begin(), seen_at.end(), 1u), 1) << "the other endpoint had its turn";
+  EXPECT_EQ(numbers().upstreams.get(), 1u);
+}
+
+TEST_F(BreakersTest, AnIdleHttp2ConnectionMakesRoomWhereverItWasOpened) {
+  server_settings.streams_max = 1;
+  start_with(2, contract::AppProtocol::http2, 3);
+  hold_streams();
+  const u32 c = connect_h2();
+  for (u32 i = 0; i < 3; ++i) request(c, kGet);  // endpoints in turn: one has two connections then
+  ASSERT_EQ(server_side->peers.size(), 3u);
+  const u32 twice = open[0].endpoint;
+  ASSERT_EQ(open[2].endpoint, twice);
+  answer(open[2]);  // the younger of the two; the older one stands behind it and is in use
+  const u32 stream = request(c, kGet);
+  world->run_for(5000);
+  ASSERT_EQ(open.size(), 4u) << "the request waits though a connection is idle";
+  answer(open[3]);
+  EXPECT_EQ(answer_to(c, stream).body, "fine");
+  EXPECT_EQ(numbers().upstreams.get(), 3u);
+}
+
 }  // namespace
 }  // namespace ringway

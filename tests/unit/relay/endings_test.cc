@@ -1,0 +1,74 @@
+// Ends that come at odd moments: a half-close before a retry, an endpoint that leaves before its answer has been taken, an
+// answer before the end of its request, a protocol that is another after a reload. See h2_fixture.h.
+
+#include "tests/unit/relay/h2_fixture.h"
+
+namespace ringway {
+namespace {
+
+class EndingsTest : public H2RelayTest {
+ protected:
+  static bool is_complete(const std::string& got) {
+    const auto end = got.find("\r\n\r\n");
+    if (end == std::string::npos) return false;
+    const auto length = got.find("Content-Length: ");
+    return length == std::string::npos || got.size() >= end + 4 + std::stoul(got.substr(length + 16));
+  }
+  static std::string body_of(const std::string& got) { return got.substr(got.find("\r\n\r\n") + 4); }
+  // Sends a body until both windows on its way are full; what was sent.
+  std::string fill(u32 stream) {
+    const std::string all = pattern(1'000'000);
+    u32 sent = 0;
+    for (u32 turn = 0; turn < 4000; ++turn) {
+      const u32 n = std::min<u32>(server_side->h2.send_space(stream), 8000);
+      if (n > 0) RW_ASSERT(server_side->h2.send_data(stream, chain_of(world->server, std::string_view(all).substr(sent, n)), false));
+      sent += n;
+      world->step();
+    }
+    return all.substr(0, sent);
+  }
+  void take_all(u32 client, u32 stream) {
+    Peer& peer = client_side->peers[client];
+    peer.taking = true;
+    collect(*client_side, peer, stream, peer.streams[stream]);
+    world->run_for(100'000);
+  }
+  contract::ServiceStats& numbers() { return world->stats.services[0]; }
+};
+
+// --------------------------------------------------------------------------------------------------------- reloads
+
+class ProtocolChangeTest : public EndingsTest {
+ protected:
+  // A new plan names the same endpoint, which by now speaks `protocol`.
+  void change_to(contract::AppProtocol protocol) {
+    next_plan = test::one_service_plan(2, 1, protocol);
+    world->adopt(*next_plan);
+    world->run_for(500);
+    protocol == contract::AppProtocol::http2 ? world->server_app = [this] { run_h2_server(); } : world->server_app = [this] { run_server(); };
+  }
+};
+
+TEST_F(ProtocolChangeTest, FromHttp1ToHttp2NoConnectionOfTheOldOneIsUsed) {
+  start();
+  always(ok("old"));
+  EXPECT_THAT(ask(kGet), EndsWith("old"));
+  EXPECT_EQ(world->stats.page.upstream_idle.get(), 1u);
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "new");
+  change_to(contract::AppProtocol::http2);
+  EXPECT_THAT(ask(kGet), EndsWith("new"));
+  EXPECT_EQ(numbers().upstreams.get(), 2u);
+}
+
+TEST_F(ProtocolChangeTest, FromHttp2ToHttp1NoConnectionOfTheOldOneIsUsed) {
+  start_h2();
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "old");
+  EXPECT_THAT(ask(kGet), EndsWith("old"));
+  always(ok("new"));
+  change_to(contract::AppProtocol::http);
+  EXPECT_THAT(ask(kGet), EndsWith("new"));
+  EXPECT_EQ(numbers().upstreams.get(), 2u);
+}
+
+}  // namespace
+}  // namespace ringway
