@@ -93,12 +93,15 @@ void Relay::wake_pending() {
   while (!freed_.empty()) {
     Pending& pending = pending_[freed_.back()];
     freed_.pop_back();
-    for (u32 n = std::exchange(pending.freed, 0); n > 0 && !pending.list.empty(); --n) {
+    for (u32 n = std::exchange(pending.freed, 0); n > 0 && !pending.list.empty();) {
       const u32 index = pending.list.front();
       leave_pending(index);
       const u32 session = exchanges_[index].session;
       read_again(exchanges_[index]);
       dispatch(index, request_head_);
+      // A connection of streams may have room for more than one: as long as it has, the next one goes on as well.
+      const bool more = exchanges_.used(index) && exchanges_[index].upstream_stream != kNone32 && takes_streams(exchanges_[index].upstream);
+      if (!more) --n;
       if (sessions_.used(session)) advance(session);
     }
   }

@@ -33,8 +33,14 @@ void Relay::rest(u32 u, bool rests) {
   all = rests ? all + 1 : all - 1;
 }
 
-// A connection of the endpoint that takes one more stream, or kNone32. One whose streams hold much that their clients do
-// not take gets no more of them: its own window may stop all.
+// Its streams hold much that their clients do not take: its own window may stop all of them.
+bool Relay::is_laden(u32 u) const {
+  return h2_.held_bytes(upstreams_[u].h2) > plan_->limits.h2_connection_window_bytes / 2;
+}
+
+bool Relay::takes_streams(u32 u) const { return h2_.accepts_streams(upstreams_[u].h2) && !is_laden(u); }
+
+// A connection of the endpoint that takes one more stream, or kNone32.
 u32 Relay::take_multiplexed(const contract::Endpoint& endpoint) {
   auto& list = taking_[endpoint.slot];
   u32 next = kNone32;
@@ -45,7 +51,7 @@ u32 Relay::take_multiplexed(const contract::Endpoint& endpoint) {
       retire(u);
       continue;
     }
-    if (!h2_.accepts_streams(up.h2) || h2_.held_bytes(up.h2) > h2_settings().held_bytes_max / 2) continue;
+    if (!takes_streams(u)) continue;
     if (up.reused) page().count(contract::Counter::upstream_reused);
     return u;
   }
@@ -77,9 +83,9 @@ bool Relay::begin_stream(u32 index, u32 u) {
 void Relay::stream_released(u32 u) {
   Upstream& up = upstreams_[u];
   flush_h2(up.h2, up.conn);
+  note_free(up.service_slot);
   if (up.state == UpstreamState::connecting) return;
   up.reused = true;
-  note_free(up.service_slot);
   if (h2_.streams(up.h2) > 0) return;
   rest(u, up.listed);
   up.idle_since_us = now_us_;
@@ -133,11 +139,14 @@ void Relay::on_multiplexed_upstream(u32 u, const tcp::AppEvent& event) {
   const u32 bytes = engine_.received(conn).bytes();
   if (bytes > 0) {
     const bool knew = h2_.settings_came(h2);
+    const u32 took = h2_.peer_streams_max(h2);
     h2_.input(h2, engine_.take(conn, bytes), now_us_);
     http::H2Event seen;
     while (h2_.next_event(h2, seen)) on_endpoint_event(u, seen);
     if (!knew && h2_.settings_came(h2)) ask_waiting(u);
-    streams_taken_[upstreams_[u].slot] = static_cast<u8>(std::clamp<u32>(h2_.peer_streams_max(h2), 1, http::kH2PeerStreamsUnknown));
+    const u32 takes = h2_.peer_streams_max(h2);
+    if (takes > took) note_free(upstreams_[u].service_slot);
+    streams_taken_[upstreams_[u].slot] = static_cast<u8>(std::clamp<u32>(takes, 1, http::kH2PeerStreamsUnknown));
     flush_h2(h2, conn);
   }
   run_writable(h2, conn, &Relay::pump_request);

@@ -262,6 +262,8 @@ class Relay {
   void wake_pending();
 
   // h2_upstream.cc: endpoints that speak HTTP/2
+  bool is_laden(u32 upstream) const;
+  bool takes_streams(u32 upstream) const;
   u32 take_multiplexed(const contract::Endpoint& endpoint);
   bool begin_stream(u32 exchange, u32 upstream);
   void on_multiplexed_upstream(u32 upstream, const tcp::AppEvent& event);

@@ -239,6 +239,7 @@ void Relay::pump_response(u32 index) {
   if (!x.response_started || x.response_done || x.upstream == kNone32) return;
   const Leg from = endpoint_leg(x);
   const Leg to = client_leg(x);
+  const bool laden = from.h2() && is_laden(x.upstream);
   // Until nothing is left or the client's budget is found to be spent: only then kWritable will call again.
   while (true) {
     const u32 room = space(to);
@@ -254,6 +255,7 @@ void Relay::pump_response(u32 index) {
     if (!put_body(to, x.response_body, std::move(moved.bytes), moved.end, x.response_chunked)) return abort_exchange(index);
     if (moved.end) return response_end(index);
   }
+  if (laden && !is_laden(x.upstream)) [[unlikely]] note_free(upstreams_[x.upstream].service_slot);
   if (!from.h2() && leg_ended(from) && !x.response_body.reader.done()) upstream_failed(index, contract::Outcome::reset);
 }
 

@@ -21,6 +21,7 @@ void Relay::pump_tunnel(u32 index) {
   if (x.retrying) end_retry(x);  // it has come to a connection, which may live long beyond the budget of retries
   const Leg client = client_leg(x);
   const Leg endpoint = endpoint_leg(x);
+  const bool laden = endpoint.h2() && is_laden(x.upstream);
   bool short_of_memory = false;
   const auto move = [&](const Leg& from, const Leg& to, bool& ended) -> u32 {
     u32 moved = 0;
@@ -59,6 +60,7 @@ void Relay::pump_tunnel(u32 index) {
     page().count(contract::Verdict::no_mbuf);
     return abort_exchange(index);
   }
+  if (laden && !is_laden(x.upstream)) note_free(upstreams_[x.upstream].service_slot);
   arm_exchange(x);
   if (x.request_done && x.response_done) end_tunnel(index);
 }

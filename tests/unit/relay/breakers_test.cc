@@ -107,5 +107,95 @@ TEST_F(BreakersTest, AnIdleHttp2ConnectionMakesRoomWhereverItWasOpened) {
   EXPECT_EQ(numbers().upstreams.get(), 3u);
 }
 
+TEST_F(BreakersTest, WhoWaitsForAStreamGoesOnWhenTheEndpointSaysThatItTakesMore) {
+  start_with(1, contract::AppProtocol::http2, 1);
+  teach(1);
+  server_settings.streams_max = 100;
+  const u32 c = connect_h2();
+  for (u32 i = 0; i < 4; ++i) send_request(c, kGet);  // at once: one opens the connection, which is believed to take one
+  world->run_for(5000);
+  EXPECT_EQ(open.size(), 4u);
+  EXPECT_EQ(numbers().pending.get(), 0u);
+  EXPECT_EQ(numbers().upstreams.get(), 1u);
+}
+
+TEST_F(BreakersTest, WhoWaitsForAStreamGoesOnWhenAnotherLeavesAConnectionThatIsNotOpenYet) {
+  start_with(1, contract::AppProtocol::http2, 1);
+  teach(1);
+  plan->endpoints[0].ip = wire::Ip4::of(10, 2, 0, 99);  // nobody: it stays on its way
+  const u32 a = connect(), b = connect();
+  say(a, kGet);
+  say(b, kGet);
+  EXPECT_EQ(numbers().pending.get(), 1u);
+  world->client.tcp().abort(clients[a].id);
+  world->run_for(3000);
+  EXPECT_EQ(numbers().pending.get(), 0u);
+  EXPECT_EQ(world->stats.endpoints[0].active.get(), 1u) << "on the same connection";
+  EXPECT_EQ(numbers().upstreams.get(), 1u);
+}
+
+// One connection, whose first stream holds more than half of what all may: nobody else gets a stream of it.
+class LadenTest : public BreakersTest {
+ protected:
+  void SetUp() override {
+    BreakersTest::SetUp();
+    start_with(1, contract::AppProtocol::http2, 1, [](auto& p) { p.limits.h2_connection_window_bytes = 100'000; });
+    hold_streams();
+  }
+  void fill(u32 stream) {
+    for (u32 turn = 0; turn < 4000; ++turn) {
+      const u32 n = std::min<u32>(server_side->h2.send_space(stream), 8000);
+      if (n > 0) RW_ASSERT(server_side->h2.send_data(stream, chain_of(world->server, pattern(n)), false));
+      world->step();
+    }
+  }
+  void expect_that_others_wait_until(std::function<void()> taken) {
+    const u32 before = static_cast<u32>(open.size());
+    const u32 c = connect_h2();
+    for (u32 i = 0; i < 3; ++i) request(c, kGet);
+    ASSERT_EQ(numbers().pending.get(), 3u);
+    ASSERT_EQ(open.size(), before);
+    taken();
+    world->run_for(20'000);
+    EXPECT_EQ(numbers().pending.get(), 0u);
+    EXPECT_EQ(open.size(), before + 3);
+    EXPECT_EQ(numbers().upstreams.get(), 1u);
+  }
+};
+
+TEST_F(LadenTest, WhoWaitsGoesOnWhenTheClientHasTakenItsResponse) {
+  const u32 lazy = connect_h2();
+  auto& peer = client_side->peers[lazy];
+  peer.taking = false;
+  const u32 stuck = request(lazy, kGet);
+  ASSERT_EQ(open.size(), 1u);
+  respond_with(open[0].stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "start", false);
+  fill(open[0].stream);
+  expect_that_others_wait_until([&] {
+    peer.taking = true;
+    collect(*client_side, peer, stuck, peer.streams[stuck]);
+  });
+}
+
+TEST_F(LadenTest, WhoWaitsGoesOnWhenTheClientHasTakenFromItsTunnel) {
+  u32 tunnel = kNone32;
+  const auto hold = respond;
+  respond = [&](Peer& peer, u32 stream, Message& message) {
+    if (tunnel != kNone32) return hold(peer, stream, message);
+    tunnel = stream;
+    http::ResponseHead head;
+    const std::string text = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    RW_ASSERT(http::read_response(bytes_of(text), http::Method::get, {}, head).status == http::ReadStatus::complete);
+    RW_ASSERT(server_side->h2.send_response(stream, head, {.via = "far", .upgrade = true}, {}, false));
+  };
+  const u32 lazy = connect();
+  say(lazy, "GET /chat HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  ASSERT_THAT(clients[lazy].got, StartsWith("HTTP/1.1 101 "));
+  clients[lazy].reading = false;
+  fill(tunnel);
+  expect_that_others_wait_until([&] { clients[lazy].reading = true; });
+}
+
 }  // namespace
 }  // namespace ringway
