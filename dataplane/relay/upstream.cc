@@ -196,7 +196,9 @@ void Relay::release_upstream(u32 index, After after) {
   up.exchange = kNone32;
   auto& list = idle_[up.slot];
   const contract::Limits& limits = plan_->limits;
-  if (after != After::keep || draining_ || list.size() >= limits.upstream_idle_per_endpoint) {
+  // Of an endpoint that takes no more exchanges nothing is kept: it would only stand in the way of others.
+  const bool left = (config_.board->word(up.slot) & contract::kHealthDraining) != 0;
+  if (after != After::keep || draining_ || left || list.size() >= limits.upstream_idle_per_endpoint) {
     return free_upstream(u, after == After::abort);
   }
   up.state = UpstreamState::idle;

@@ -89,6 +89,35 @@ TEST_F(BreakersTest, WhenANewPlanAllowsFewerConnectionsAllIdleOnesAboveItMakeRoo
   EXPECT_EQ(numbers().upstreams.get(), 1u);
 }
 
+TEST_F(BreakersTest, AConnectionThatComesFreeAfterItsEndpointLeftMakesRoom) {
+  start_with(2, contract::AppProtocol::http, 1);
+  const u32 a = connect(), b = connect();
+  say(a, kGet);
+  ASSERT_EQ(serving.size(), 1u);
+  const u32 first = serving[0].endpoint;
+  next_plan = test::one_service_plan(2, 2);
+  next_plan->endpoints.erase(next_plan->endpoints.begin() + first);
+  next_plan->services[0].endpoint_count = 1;
+  limit(*next_plan, 1);
+  world->adopt(*next_plan);
+  world->board.store(first, contract::kHealthDraining);
+  contract::Mail mail;
+  mail.kind = MailKind::endpoint_left;
+  mail.endpoint_slot = first;
+  mail.incarnation = 1;
+  ASSERT_TRUE(world->inbox.push(mail));
+  world->run_for(1000);
+  say(b, kGet);
+  EXPECT_EQ(numbers().pending.get(), 1u);
+  world->server.send(serving[0].id, ok("from the old one"));
+  serving[0].got.clear();
+  always(ok("from the new one"));
+  world->run_for(5000);
+  EXPECT_THAT(clients[a].got, EndsWith("from the old one"));
+  EXPECT_THAT(clients[b].got, EndsWith("from the new one"));
+  EXPECT_TRUE(serving[0].peer_closed);
+}
+
 TEST_F(BreakersTest, AnIdleHttp2ConnectionMakesRoomWhereverItWasOpened) {
   server_settings.streams_max = 1;
   start_with(2, contract::AppProtocol::http2, 3);
