@@ -346,6 +346,8 @@ TimeUs Relay::exchange_deadline(const Exchange& x) const {
     return x.grpc_timeout_us == 0 ? x.held_until_us : std::min(x.held_until_us, x.started_us + x.grpc_timeout_us);
   }
   if (timeouts.idle_us != 0) deadline = x.active_us + timeouts.idle_us;
+  // One that waits for a connection waits for it to open, too.
+  if (x.tunnel && x.pending) deadline = std::min(deadline, x.active_us + timeouts.connect_us);
   // A body that waits for a connection of ours is not late by its client's doing.
   if (timeouts.per_request_us != 0 && (x.request_came || x.pending) && !x.tunnel) {
     deadline = std::min(deadline, (x.request_came ? x.request_done_us : x.active_us) + timeouts.per_request_us);

@@ -117,6 +117,7 @@ void Relay::begin_retry(u32 index) {
 void Relay::dispatch_again(u32 index) {
   Exchange& x = exchanges_[index];
   x.retry_at_us = 0;
+  if (x.tunnel) x.active_us = now_us_;  // its silence begins with this try
   page().count(contract::Counter::upstream_retries);
   service_stats(x).retries.add();
   read_again(x);

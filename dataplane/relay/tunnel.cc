@@ -66,7 +66,9 @@ void Relay::pump_tunnel(u32 index) {
 }
 
 // Nothing has moved for as long as the service allows: both sides are told that this is the end, what is queued first.
+// One that never came to a connection is reset, as where there is no endpoint.
 void Relay::time_out_tunnel(u32 index) {
+  if (exchanges_[index].pending) return abort_exchange(index);
   page().count(contract::Counter::idle_timeouts);
   exchanges_[index].reset = http::H2Error::cancel;
   end_tunnel(index);

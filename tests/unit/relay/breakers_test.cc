@@ -226,5 +226,43 @@ TEST_F(LadenTest, WhoWaitsGoesOnWhenTheClientHasTakenFromItsTunnel) {
   expect_that_others_wait_until([&] { clients[lazy].reading = true; });
 }
 
+class TunnelsThatWaitTest : public BreakersTest {
+ protected:
+  void start_few() {
+    start_with(1, contract::AppProtocol::tcp, 1, [](auto& p) { p.services[0].timeouts = {.per_request_us = 0, .idle_us = 0, .connect_us = 200'000}; });
+  }
+};
+
+TEST_F(TunnelsThatWaitTest, TheyWaitForAConnectionNoLongerThanForOneToOpen) {
+  start_few();
+  const u32 a = connect(), b = connect();
+  say(a, "mine");
+  say(b, "waits");
+  world->run_for(150'000, 500);
+  EXPECT_EQ(numbers().pending.get(), 1u);
+  EXPECT_FALSE(clients[b].closed);
+  world->run_for(100'000, 500);
+  EXPECT_TRUE(clients[b].closed);
+  EXPECT_FALSE(clients[b].peer_closed) << "a reset, as where there is no endpoint";
+  EXPECT_EQ(numbers().pending.get(), 0u);
+  EXPECT_EQ(numbers().timeouts.get(), 1u);
+  EXPECT_EQ(count(Counter::idle_timeouts), 0u);
+  world->run_for(2'000'000, 1000);
+  EXPECT_FALSE(clients[a].closed) << "one that has come to a connection may be silent for ever";
+}
+
+TEST_F(TunnelsThatWaitTest, OneThatComesFreeInTimeIsTaken) {
+  start_few();
+  const u32 a = connect(), b = connect();
+  say(a, "mine");
+  say(b, "waits");
+  world->run_for(150'000, 500);
+  world->client.tcp().close(clients[a].id);
+  world->run_for(150'000, 500);
+  ASSERT_EQ(serving.size(), 2u);
+  EXPECT_EQ(serving[1].got, "waits");
+  EXPECT_FALSE(clients[b].closed);
+}
+
 }  // namespace
 }  // namespace ringway
