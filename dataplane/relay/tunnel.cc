@@ -23,16 +23,18 @@ void Relay::pump_tunnel(u32 index) {
   const Leg endpoint = endpoint_leg(x);
   const bool laden = endpoint.h2() && is_laden(x.upstream);
   bool short_of_memory = false;
-  const auto move = [&](const Leg& from, const Leg& to, bool& ended) -> u32 {
+  const auto move = [&](const Leg& from, const Leg& to, BodyWay& way, bool& ended) -> u32 {
     u32 moved = 0;
-    while (!(from.h2() ? h2_.received(from.stream) : engine_.received(from.conn)).empty()) {
+    // Of a request that was tried before, and switches protocols before its body has gone out again, that comes first.
+    while (!way.again.empty() || !(from.h2() ? h2_.received(from.stream) : engine_.received(from.conn)).empty()) {
       const u32 room = space(to);
       if (room == 0) {
         wait_for_space(to);
         break;
       }
-      BodyWay way;  // its bytes have no form of their own
-      mbuf::Chain bytes = from.h2() ? h2_.take(from.stream, room) : engine_.take(from.conn, room);
+      mbuf::Chain bytes = !way.again.empty() ? way.again.take_front(room)
+                          : from.h2()        ? h2_.take(from.stream, room)
+                                             : engine_.take(from.conn, room);
       const u32 n = bytes.bytes();
       if (n == 0 || !put_body(to, way, std::move(bytes), false, false)) {
         short_of_memory = true;
@@ -45,7 +47,7 @@ void Relay::pump_tunnel(u32 index) {
       x.active_us = now_us_;
       x.body_started = true;
     }
-    if (!ended && leg_ended(from)) {
+    if (!ended && way.again.empty() && leg_ended(from)) {
       ended = true;
       end_leg(to);
     }
@@ -53,8 +55,8 @@ void Relay::pump_tunnel(u32 index) {
   };
   const bool fresh = !x.body_started;
   auto& numbers = stats_.services[x.plan->services[x.service].slot];
-  numbers.bytes_in.add(move(client, endpoint, x.request_done));
-  numbers.bytes_out.add(move(endpoint, client, x.response_done));
+  numbers.bytes_in.add(move(client, endpoint, x.request_body, x.request_done));
+  numbers.bytes_out.add(move(endpoint, client, x.response_body, x.response_done));
   if (fresh && x.body_started) tell_control(x.plan->endpoints[x.endpoint], contract::Outcome::success);
   if (short_of_memory) {
     page().count(contract::Verdict::no_mbuf);

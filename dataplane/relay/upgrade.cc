@@ -80,6 +80,7 @@ void Relay::begin_upgrade(u32 index) {
   if (!from_h2) engine_.discard(upstreams_[x.upstream].conn, response_head_.bytes);
   page().count(contract::Counter::tunnels);
   x.head.clear();
+  x.kept.clear();
   x.status = 101;
   x.response_started = true;
   x.request_done = false;  // from here on: the client's direction has ended

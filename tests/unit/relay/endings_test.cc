@@ -36,6 +36,41 @@ class EndingsTest : public H2RelayTest {
   contract::ServiceStats& numbers() { return world->stats.services[0]; }
 };
 
+// --------------------------------------------------------------------------------------------------------- small budgets
+
+class SmallBudgetEndingsTest : public EndingsTest {
+ protected:
+  test::WorldSizes sizes() const override {
+    test::WorldSizes s;
+    s.tcp.send_budget_bytes = 10'000;
+    return s;
+  }
+  const std::string body = pattern(30'000);
+};
+
+TEST_F(SmallBudgetEndingsTest, AnUpgradeThatIsAnsweredBeforeItsBodyWasSentAgainLosesNothingOfIt) {
+  start(2);
+  u32 tries = 0;
+  Serving* at = nullptr;
+  on_request = [&](Serving& s) {
+    if (at == &s || s.got.find("\r\n\r\n") == std::string::npos) return;
+    if (tries == 0 && !is_complete(s.got)) return;
+    if (++tries == 1) return world->server.tcp().abort(s.id);
+    at = &s;
+    EXPECT_FALSE(is_complete(s.got)) << "the answer shall come early";
+    world->server.send(s.id, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: thing\r\n\r\n");
+  };
+  const u32 c = connect();
+  const u32 held = world->gateway_pools().packets_in_use();
+  say(c, "PUT /a HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: thing\r\nContent-Length: 30000\r\n\r\n" + body);
+  world->run_for(300'000);
+  ASSERT_NE(at, nullptr);
+  EXPECT_THAT(clients[c].got, StartsWith("HTTP/1.1 101 "));
+  say(c, "more");
+  EXPECT_TRUE(body_of(at->got) == body + "more");
+  EXPECT_LE(world->gateway_pools().packets_in_use(), held + 4) << "nothing is kept for another try any more";
+}
+
 // --------------------------------------------------------------------------------------------------------- reloads
 
 class ProtocolChangeTest : public EndingsTest {
