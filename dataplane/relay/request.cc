@@ -132,7 +132,12 @@ void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
   const http::RequestHead& head = request_head_;
   reply.head_only = head.method == http::Method::head;
   reply.overloaded = reply.flag_value == "UO";
-  if (stream != kNone32) return answer_stream(index, stream, reply, http::is_grpc(head));
+  if (stream != kNone32) {
+    answer_stream(index, stream, reply, http::is_grpc(head));
+    stream_head_.clear();  // no exchange takes them
+    stream_never_ = {};
+    return;
+  }
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
   reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;

@@ -71,6 +71,44 @@ TEST_F(SmallBudgetEndingsTest, AnUpgradeThatIsAnsweredBeforeItsBodyWasSentAgainL
   EXPECT_LE(world->gateway_pools().packets_in_use(), held + 4) << "nothing is kept for another try any more";
 }
 
+// --------------------------------------------------------------------------------------------------------- early answers
+
+TEST_F(EndingsTest, ARequestThatWasTurnedAwayLeavesNothingToTheNext) {
+  start_h2();
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+  std::vector<http::NeverIndexed> never;
+  const auto answer = respond;
+  respond = [&](Peer& peer, u32 stream, Message& message) {
+    if (message.ended) never.push_back(message.never);
+    answer(peer, stream, message);
+  };
+  const std::string with_field = "GET /a HTTP/1.1\r\nHost: web\r\nX-Field: value\r\n\r\n";
+  http::RequestHead head;
+  ASSERT_EQ(http::read_request(bytes_of(with_field), {}, head).status, http::ReadStatus::complete);
+  http::NeverIndexed secret;
+  for (u32 i = 0; i < 8; ++i) secret.set(i);
+  const u32 c = connect_h2();
+  const auto ask_secretly = [&] {
+    Peer& peer = client_side->peers[c];
+    const u32 stream = client_side->h2.open_stream(peer.h2, 0);
+    peer.streams[stream];
+    ASSERT_TRUE(client_side->h2.send_request(stream, head, {.client_ip = test::World::kClient, .via = "far"}, secret, true));
+    world->run_for(3000);
+  };
+  ask_secretly();
+  ask(with_field);
+  plan->listeners[0].service = kNone32;
+  const u32 held = world->gateway_pools().packets_in_use();
+  ask_secretly();
+  EXPECT_LE(world->gateway_pools().packets_in_use(), held) << "its head is let go";
+  plan->listeners[0].service = 0;
+  EXPECT_THAT(ask(with_field), EndsWith("ok"));
+  ASSERT_EQ(never.size(), 3u);
+  EXPECT_NE(never[0].bits, http::NeverIndexed().bits) << "what a client wants in no table stays in none";
+  EXPECT_EQ(never[1].bits, http::NeverIndexed().bits);
+  EXPECT_EQ(never[2].bits, http::NeverIndexed().bits) << "of the request that was turned away";
+}
+
 // --------------------------------------------------------------------------------------------------------- reloads
 
 class ProtocolChangeTest : public EndingsTest {

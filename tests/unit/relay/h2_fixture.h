@@ -19,6 +19,7 @@ class H2RelayTest : public RelayTest {
     std::string head, body, trailers;
     bool ended = false;
     std::optional<http::H2Error> reset;
+    http::NeverIndexed never;  // lines of `head`
   };
   // One HTTP/2 connection of a far end.
   struct Peer {
@@ -149,7 +150,10 @@ class H2RelayTest : public RelayTest {
       if (event.kind == http::H2EventKind::failed) peer.failed = event.error;
       if (event.stream == kNone32) continue;
       Message& message = peer.streams[event.stream];
-      if (event.kind == http::H2EventKind::head) message.head += text_of(event.text);
+      if (event.kind == http::H2EventKind::head) {
+        message.head += text_of(event.text);
+        message.never = event.never_indexed;
+      }
       if (event.kind == http::H2EventKind::trailers) message.trailers = text_of(event.text);
       if (event.kind == http::H2EventKind::reset) message.reset = event.error;
       if (event.end || event.kind == http::H2EventKind::trailers) message.ended = true;
