@@ -223,7 +223,7 @@ class Relay {
   bool try_at_once(Exchange& exchange, bool processed);
   // For outlier detection. Successes are of interest only after a failure; of who is ejected nothing is.
   void tell_control(const contract::Endpoint& endpoint, contract::Outcome outcome) {
-    if (outcome == contract::Outcome::success && !config_.board->suspected(endpoint.slot) && failed_here_[endpoint.slot] == 0) [[likely]] {
+    if (outcome == contract::Outcome::success && !config_.board->suspected(endpoint.slot) && failed_here_[endpoint.slot] != endpoint.incarnation) [[likely]] {
       return;
     }
     mail_outcome(endpoint, outcome);
@@ -380,7 +380,7 @@ class Relay {
   std::vector<u32> freed_;        // service slots where somebody may go on
   std::unique_ptr<ConcurrencyLimit[]> concurrency_;          // by service slot
   std::vector<u8> streams_taken_;  // by endpoint slot: how many at once, as its last connection said; for the next one
-  std::vector<u8> failed_here_;  // by endpoint slot: control was told of a failure, and of no success since
+  std::vector<u32> failed_here_;  // by endpoint slot: the incarnation of whose failure control was told, and of no success since; 0: none
   std::vector<u32> over_;        // by endpoint slot: the incarnation whose exchanges end; 0: none
   std::vector<contract::EndpointSlot> over_slots_;  // those that are not 0 there
   u32 over_place_ = 0;           // the connection to look at next

@@ -271,7 +271,7 @@ void Relay::mail_outcome(const contract::Endpoint& endpoint, contract::Outcome o
   if (outcome != Outcome::success) (broken ? numbers.broken : numbers.bad_answers).add();
   // What comes from one that is out decides nothing, and may be much: nobody else may be left.
   if ((config_.board->word(endpoint.slot) & contract::kHealthEjected) != 0) return;
-  failed_here_[endpoint.slot] = outcome == Outcome::success ? 0 : 1;
+  failed_here_[endpoint.slot] = outcome == Outcome::success ? 0 : endpoint.incarnation;
   contract::Mail mail;
   mail.kind = contract::MailKind::endpoint_event;
   mail.outcome = outcome;

@@ -52,6 +52,19 @@ TEST_F(OutcomeTest, TheFirstSuccessAfterAFailureIsToldWhateverTheBoardSays) {
   EXPECT_EQ(told(), (Outcomes{Outcome::bad_status, Outcome::success}));
 }
 
+TEST_F(OutcomeTest, AnotherEndpointInTheSameSlotBeginsAnew) {
+  start();
+  always(status(500));
+  ask(kGet);
+  next_plan = test::one_service_plan(2, 1);
+  next_plan->endpoints[0].incarnation = 2;
+  world->adopt(*next_plan);
+  world->run_for(500);
+  always(ok("x"));
+  ask(kGet);
+  EXPECT_EQ(told(), Outcomes{Outcome::bad_status});
+}
+
 TEST_F(OutcomeTest, StatusesFrom500AreFailuresAndThreeOfThemGatewayErrors) {
   start();
   for (const u32 code : {499u, 500u, 501u, 502u, 503u, 504u, 505u}) {
