@@ -73,6 +73,32 @@ TEST_F(SmallBudgetEndingsTest, AnUpgradeThatIsAnsweredBeforeItsBodyWasSentAgainL
 
 // --------------------------------------------------------------------------------------------------------- early answers
 
+class FewStreamsTest : public EndingsTest {
+ protected:
+  test::WorldSizes sizes() const override { return {.h2 = {.connections = 16, .streams = 8}}; }
+};
+
+TEST_F(FewStreamsTest, Rfc9113_8_1_AnAnswerBeforeTheEndOfItsRequestLeavesWindowsAndStreamsAsTheyWere) {
+  start_h2();
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+  plan->listeners[0].service = kNone32;
+  plan->limits.h2_connection_window_bytes = 100'000;
+  const u32 c = connect_h2();
+  const std::string head = "POST /a HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (u32 i = 0; i < 20; ++i) {
+    const u32 stream = request(c, head, pattern(20'000), false);
+    EXPECT_THAT(answer_to(c, stream).head, StartsWith("HTTP/1.1 404 "));
+    EXPECT_TRUE(answer_to(c, stream).ended);
+    EXPECT_EQ(client_side->h2.send_space(stream), 0u) << "it has been told to stop, and takes that for no error";
+    EXPECT_GE(client_side->h2.send_window(client_side->peers[c].h2), 50'000) << i;
+  }
+  plan->listeners[0].service = 0;
+  const u32 stream = request(c, head, pattern(200'000), true);
+  world->run_for(20'000);
+  EXPECT_EQ(answer_to(c, stream).body, "ok");
+  EXPECT_FALSE(client_side->peers[c].failed);
+}
+
 TEST_F(EndingsTest, ARequestThatWasTurnedAwayLeavesNothingToTheNext) {
   start_h2();
   always_h2("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
