@@ -6,6 +6,8 @@
 namespace ringway::relay {
 
 // Of the present plan's service over all cores; read without a lock, so that a burst may pass by what it takes to see it.
+// Counting first and asking then would not be exact without a fence for each request, and would turn two away where one
+// has room.
 u64 Relay::sum_over_cores(u32 service_slot, contract::Cell contract::ServiceStats::* cell) const {
   if (config_.all_stats.empty()) return (stats_.services[service_slot].*cell).get();
   u64 sum = 0;
