@@ -285,7 +285,7 @@ void Relay::pump_request(u32 index) {
       return arm_exchange(x);
     }
   }
-  if (!from.h2() && sessions_[x.session].peer_closed && engine_.received(from.conn).empty()) {
+  if (!from.h2() && sessions_[x.session].peer_closed && engine_.received(from.conn).empty() && x.request_body.again.empty()) {
     page().count(contract::Counter::client_aborts);
     abort_exchange(index);
   }

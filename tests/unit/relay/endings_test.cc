@@ -48,6 +48,26 @@ class SmallBudgetEndingsTest : public EndingsTest {
   const std::string body = pattern(30'000);
 };
 
+TEST_F(SmallBudgetEndingsTest, AClientThatHasSaidAllAndHalfClosedIsServedByTheNextTry) {
+  start(2);
+  u32 tries = 0;
+  on_request = [&](Serving& s) {
+    if (!is_complete(s.got)) return;
+    if (++tries == 1) return world->server.tcp().abort(s.id);
+    seen.push_back(std::exchange(s.got, ""));
+    world->server.send(s.id, ok("fine"));
+  };
+  const u32 c = connect();
+  world->client.send(clients[c].id, "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 30000\r\n\r\n" + body);
+  world->client.tcp().shutdown(clients[c].id);
+  world->run_for(400'000);
+  EXPECT_EQ(tries, 2u);
+  EXPECT_THAT(clients[c].got, EndsWith("fine"));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_TRUE(body_of(seen[0]) == body);
+  EXPECT_EQ(count(Counter::client_aborts), 0u);
+}
+
 TEST_F(SmallBudgetEndingsTest, AnUpgradeThatIsAnsweredBeforeItsBodyWasSentAgainLosesNothingOfIt) {
   start(2);
   u32 tries = 0;
