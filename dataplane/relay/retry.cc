@@ -18,7 +18,10 @@ constexpr u32 kKeptSliceBytes = 1024;  // that it may have: a client that sends 
 }  // namespace
 
 // The request can be sent once more: its head is there, and what of its body has left.
-bool Relay::is_whole(const Exchange& x) const { return x.tunnel ? !x.body_started : !x.head.empty() && !x.body_started; }
+bool Relay::is_whole(const Exchange& x) const {
+  if (x.tunnel) return !x.body_started && !x.response_done;  // nor was the client told that the endpoint had ended
+  return !x.head.empty() && !x.body_started;
+}
 
 // From here on the request cannot be repeated.
 void Relay::forget_request(Exchange& x) {
@@ -128,6 +131,7 @@ void Relay::dispatch_again(u32 index) {
 void Relay::read_again(Exchange& x) {
   if (x.tunnel) {
     request_head_ = {};
+    x.request_done = false;  // that the client has half-closed, the next endpoint has to hear as well
     return;
   }
   if (!x.kept.empty()) {

@@ -91,6 +91,38 @@ TEST_F(SmallBudgetEndingsTest, AnUpgradeThatIsAnsweredBeforeItsBodyWasSentAgainL
   EXPECT_LE(world->gateway_pools().packets_in_use(), held + 4) << "nothing is kept for another try any more";
 }
 
+// --------------------------------------------------------------------------------------------------------- tunnels
+
+TEST_F(EndingsTest, TheNextEndpointOfATunnelHearsOfAHalfCloseThatTheLastOneHeardOf) {
+  start(2, contract::AppProtocol::tcp);
+  on_request = [&](Serving& s) {
+    if (&s == &serving[0] && s.peer_closed) world->server.tcp().abort(s.id);
+  };
+  const u32 c = connect();
+  world->client.tcp().shutdown(clients[c].id);
+  world->run_for(5000);
+  ASSERT_EQ(serving.size(), 2u);
+  EXPECT_TRUE(serving[1].peer_closed);
+  EXPECT_TRUE(clients[c].peer_closed) << "whose end comes back";
+  EXPECT_EQ(numbers().active.get(), 0u);
+}
+
+TEST_F(EndingsTest, ATunnelWhoseClientWasToldOfTheEndGoesToNoOtherEndpoint) {
+  start(2, contract::AppProtocol::tcp);
+  bool ended = false;
+  on_request = [&](Serving& s) {
+    if (!std::exchange(ended, true)) world->server.tcp().shutdown(s.id);
+  };
+  const u32 c = connect();
+  world->run_for(2000);
+  ASSERT_EQ(serving.size(), 1u);
+  EXPECT_TRUE(clients[c].peer_closed);
+  world->server.tcp().abort(serving[0].id);
+  world->run_for(5000);
+  EXPECT_TRUE(clients[c].closed);
+  EXPECT_EQ(serving.size(), 1u);
+}
+
 // --------------------------------------------------------------------------------------------------------- early answers
 
 class FewStreamsTest : public EndingsTest {
