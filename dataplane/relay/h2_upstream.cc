@@ -96,7 +96,7 @@ void Relay::stream_released(u32 u) {
 void Relay::multiplexed_upstream_timer(u32 u) {
   Upstream& up = upstreams_[u];
   if (up.state == UpstreamState::connecting) {
-    fail_streams(u, contract::Outcome::timed_out);
+    fail_streams(u, contract::Outcome::timed_out, true);
     return free_upstream(u, true);
   }
   if (h2_.streams(up.h2) > 0) return;  // the last one will arm it again
@@ -110,15 +110,36 @@ void Relay::multiplexed_upstream_timer(u32 u) {
   free_upstream(u, false);
 }
 
-// Every exchange on the connection fails; each may go on elsewhere.
-void Relay::fail_streams(u32 u, contract::Outcome outcome) {
+// Whether the endpoint has said all that the exchange needs of it; the client may have to take it yet.
+bool Relay::has_whole_response(const Exchange& x) const {
+  return x.response_started && h2_.peer_ended(x.upstream_stream) && (!x.tunnel || x.request_done);
+}
+
+// The connection is over. Exchanges whose response is here are left to their clients, and it goes with the last of them;
+// from now on it is none of those that the service may have.
+void Relay::end_multiplexed(u32 u, contract::Outcome outcome) {
+  fail_streams(u, outcome, false);
+  Upstream& up = upstreams_[u];
+  if (h2_.streams(up.h2) == 0) return free_upstream(u, false);
+  if (std::exchange(up.state, UpstreamState::over) == UpstreamState::over) return;
+  stats_.services[up.service_slot].upstreams.sub();
+  note_free(up.service_slot);
+}
+
+// The exchanges of a connection fail, and each may go on elsewhere; those whose response is here only if `whole_too`.
+void Relay::fail_streams(u32 u, contract::Outcome outcome, bool whole_too) {
   unlist(u);
   const u32 h2 = upstreams_[u].h2;
-  for (u32 stream = h2_.first_stream(h2); stream != kNone32; stream = h2_.first_stream(h2)) {
+  for (u32 stream = h2_.first_stream(h2); stream != kNone32;) {
     const u32 x = static_cast<u32>(h2_.user(stream));
+    if (!whole_too && has_whole_response(exchanges_[x])) {
+      stream = h2_.next_stream(h2, stream);
+      continue;
+    }
     const u32 session = exchanges_[x].session;
     upstream_failed(x, outcome);
     if (sessions_.used(session)) advance(session);
+    stream = h2_.first_stream(h2);  // any of them may have ended meanwhile
   }
 }
 
@@ -153,10 +174,9 @@ void Relay::on_multiplexed_upstream(u32 u, const tcp::AppEvent& event) {
   const bool over = closed || engine_.peer_closed(conn) || h2_.failed(h2);
   if (!over) return;
   if (closed) upstreams_[u].conn = {};
-  fail_streams(u, event.reason == tcp::CloseReason::timed_out ? contract::Outcome::timed_out
-                  : opened                                    ? contract::Outcome::reset
-                                                              : contract::Outcome::connect_failed);
-  free_upstream(u, false);
+  end_multiplexed(u, event.reason == tcp::CloseReason::timed_out ? contract::Outcome::timed_out
+                     : opened                                    ? contract::Outcome::reset
+                                                                 : contract::Outcome::connect_failed);
 }
 
 void Relay::on_endpoint_event(u32 u, const http::H2Event& event) {

@@ -61,7 +61,7 @@ struct Session {
 };
 static_assert(sizeof(Session) == 64);
 
-enum class UpstreamState : u8 { connecting, busy, idle };
+enum class UpstreamState : u8 { connecting, busy, idle, over };  // over: only what came on it is left (HTTP/2)
 
 struct Upstream {
   tcp::ConnId conn;

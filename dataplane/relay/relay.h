@@ -270,7 +270,9 @@ class Relay {
   void on_endpoint_event(u32 upstream, const http::H2Event& event);
   void stream_broke(u32 exchange, const http::H2Event& event);
   void read_stream_response(u32 exchange, const http::H2Event& event);
-  void fail_streams(u32 upstream, contract::Outcome outcome);
+  bool has_whole_response(const Exchange& exchange) const;
+  void end_multiplexed(u32 upstream, contract::Outcome outcome);
+  void fail_streams(u32 upstream, contract::Outcome outcome, bool whole_too);
   void list(u32 upstream);
   void retire(u32 upstream);
   bool too_old(TimeUs begun_us) const;

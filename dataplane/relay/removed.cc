@@ -34,7 +34,7 @@ void Relay::end_over(u32 most) {
     if (!upstreams_.used(u) || upstreams_[u].incarnation != over_[upstreams_[u].slot]) continue;
     if (upstreams_[u].h2 != kNone32) {
       page().count(contract::Counter::drains_cut, h2_.streams(upstreams_[u].h2));
-      fail_streams(u, contract::Outcome::reset);
+      fail_streams(u, contract::Outcome::reset, true);
       free_upstream(u, true);
     } else if (upstreams_[u].state != UpstreamState::idle) {
       page().count(contract::Counter::drains_cut);

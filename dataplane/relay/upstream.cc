@@ -236,8 +236,10 @@ void Relay::free_upstream(u32 u, bool abort) {
     }
   }
   wheel_.cancel(upstream_timer_id(u));
-  stats_.services[up.service_slot].upstreams.sub();
-  note_free(up.service_slot);
+  if (up.state != UpstreamState::over) {
+    stats_.services[up.service_slot].upstreams.sub();
+    note_free(up.service_slot);
+  }
   upstreams_.free(u);
 }
 
@@ -287,7 +289,7 @@ void Relay::mail_outcome(const contract::Endpoint& endpoint, contract::Outcome o
 void Relay::upstream_failed(u32 index, contract::Outcome outcome, Failure failure) {
   Exchange& x = exchanges_[index];
   const Upstream& up = upstreams_[x.upstream];
-  const bool opened = up.state == UpstreamState::busy;
+  const bool opened = up.state != UpstreamState::connecting;
   const bool stale = up.reused && up.h2 == kNone32;
   const bool processed = opened && failure != Failure::unprocessed;
   const contract::Endpoint& endpoint = x.plan->endpoints[x.endpoint];

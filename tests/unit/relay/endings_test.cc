@@ -123,6 +123,51 @@ TEST_F(EndingsTest, ATunnelWhoseClientWasToldOfTheEndGoesToNoOtherEndpoint) {
   EXPECT_EQ(serving.size(), 1u);
 }
 
+// --------------------------------------------------------------------------------------------------------- whole responses
+
+class WholeResponseTest : public EndingsTest {
+ protected:
+  // Two streams on one connection: one whose response is here and has not been taken, one without any. Then the connection
+  // ends as `end` does it.
+  void when(std::function<void(tcp::ConnId)> end) {
+    start_h2();
+    plan->services[0].breakers.core_connections = 1;
+    std::vector<u32> asked;
+    respond = [&](Peer&, u32 stream, Message& message) {
+      if (message.ended) asked.push_back(stream);
+    };
+    const u32 lazy = connect_h2(), other = connect_h2();
+    client_side->peers[lazy].taking = false;
+    const u32 whole = request(lazy, kGet), unanswered = request(other, kGet);
+    ASSERT_EQ(asked.size(), 2u);
+    respond_with(asked[0], "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "start:", false);
+    const std::string sent = "start:" + fill(asked[0]);
+    ASSERT_TRUE(server_side->h2.send_data(asked[0], world->server.pools().chain(), true));
+    world->run_for(2000);
+    ASSERT_EQ(server_side->peers.size(), 1u);
+    end(server_side->peers[0].conn);
+    world->run_for(5000);
+    ASSERT_EQ(asked.size(), 3u) << "the other request is asked again, on a connection in place of this one";
+    EXPECT_EQ(numbers().upstreams.get(), 1u);
+    take_all(lazy, whole);
+    EXPECT_TRUE(answer_to(lazy, whole).body == sent);
+    EXPECT_TRUE(answer_to(lazy, whole).ended);
+    EXPECT_FALSE(answer_to(lazy, whole).reset);
+    EXPECT_EQ(numbers().upstreams.get(), 1u);
+    respond_with(asked[2], "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+    world->run_for(2000);
+    EXPECT_EQ(answer_to(other, unanswered).body, "ok");
+  }
+};
+
+TEST_F(WholeResponseTest, OutlivesItsConnectionThatEndsInOrder) {
+  when([this](tcp::ConnId conn) { world->server.tcp().close(conn); });
+}
+
+TEST_F(WholeResponseTest, OutlivesItsConnectionThatIsReset) {
+  when([this](tcp::ConnId conn) { world->server.tcp().abort(conn); });
+}
+
 // --------------------------------------------------------------------------------------------------------- early answers
 
 class FewStreamsTest : public EndingsTest {
