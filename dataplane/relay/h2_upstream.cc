@@ -89,12 +89,13 @@ void Relay::stream_released(u32 u) {
   if (h2_.streams(up.h2) > 0) return;
   rest(u, up.listed);
   up.idle_since_us = now_us_;
-  up.armed_us = now_us_ + (up.listed && !draining_ ? plan_->limits.upstream_idle_us : 0);
+  up.armed_us = now_us_ + (up.listed && !draining_ && !h2_.failed(up.h2) ? plan_->limits.upstream_idle_us : 0);
   wheel_.arm(upstream_timer_id(u), up.armed_us);
 }
 
 void Relay::multiplexed_upstream_timer(u32 u) {
   Upstream& up = upstreams_[u];
+  if (h2_.failed(up.h2)) return end_multiplexed(u, contract::Outcome::reset);
   if (up.state == UpstreamState::connecting) {
     fail_streams(u, contract::Outcome::timed_out, true);
     return free_upstream(u, true);

@@ -184,9 +184,16 @@ bool Relay::leg_ended(const Leg& leg) const {
   return engine_.peer_closed(leg.conn) && engine_.received(leg.conn).empty();
 }
 
-// Hands to TCP what H2Engine wants said on a connection.
+// Hands to TCP what H2Engine wants said on a connection. One to an endpoint that has failed over it, because memory was
+// short, ends with its timer: the endpoint does not know, and may have nothing to say that would call for it.
 void Relay::flush_h2(u32 h2, tcp::ConnId conn) {
   if (h2_.has_output(h2)) engine_.send(conn, h2_.take_output(h2));
+  if (!h2_.failed(h2)) [[likely]] return;
+  const auto info = engine_.info(conn);
+  if (!info || info->user >> 32 != static_cast<u64>(Owner::upstream)) return;
+  const u32 u = static_cast<u32>(info->user);
+  upstreams_[u].armed_us = now_us_;
+  wheel_.arm(upstream_timer_id(u), now_us_);
 }
 
 // Streams that waited for windows or for TCP go on, in turn.

@@ -168,6 +168,46 @@ TEST_F(WholeResponseTest, OutlivesItsConnectionThatIsReset) {
   when([this](tcp::ConnId conn) { world->server.tcp().abort(conn); });
 }
 
+// --------------------------------------------------------------------------------------------------------- short memory
+
+class ShortMemoryTest : public EndingsTest {
+ protected:
+  // While no packet is free, a request comes that is too large for what is at hand.
+  void fail_connection_of(u32 client) {
+    std::vector<mbuf::Pkt> taken;
+    for (mbuf::Pkt pkt = world->gateway_pools().alloc(); pkt; pkt = world->gateway_pools().alloc()) taken.push_back(std::move(pkt));
+    say(client, "GET /b HTTP/1.1\r\nHost: web\r\nX-Long: " + std::string(4000, 'x') + "\r\n\r\n");
+  }
+};
+
+TEST_F(ShortMemoryTest, AConnectionThatFailedOverItLeavesNobodyWaiting) {
+  start_h2();
+  plan->services[0].retry.backoff_base_us = plan->services[0].retry.backoff_max_us = 100'000;  // memory is back by then
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+  const u32 a = connect(), b = connect();
+  say(a, "PUT /a HTTP/1.1\r\nHost: web\r\nContent-Length: 4\r\n\r\n");
+  ASSERT_EQ(server_side->peers.size(), 1u);
+  fail_connection_of(b);
+  world->run_for(150'000);
+  say(a, "body");
+  world->run_for(10'000);
+  EXPECT_THAT(clients[a].got, EndsWith("ok")) << "on another connection";
+  EXPECT_EQ(server_side->peers.size(), 2u);
+  EXPECT_EQ(numbers().upstreams.get(), 1u);
+  EXPECT_EQ(numbers().active.get(), 0u);
+}
+
+TEST_F(ShortMemoryTest, AConnectionThatFailedOverItIsNotKept) {
+  start_h2();
+  always_h2("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+  const u32 c = connect();
+  say(c, kGet);
+  EXPECT_EQ(numbers().upstreams.get(), 1u);
+  fail_connection_of(c);
+  world->run_for(5000);
+  EXPECT_EQ(numbers().upstreams.get(), 0u);
+}
+
 // --------------------------------------------------------------------------------------------------------- early answers
 
 class FewStreamsTest : public EndingsTest {
