@@ -66,6 +66,10 @@ void Relay::read_response(u32 index) {
       page().count(contract::Counter::bad_responses);
       return fail_exchange(index, 502, "the endpoint switched protocols without being asked", "UPE");
     }
+    // A 2xx would tell a client over HTTP/2 that its tunnel is open (RFC 8441 section 5).
+    if (x.wants_upgrade && x.stream != kNone32 && status >= 200 && status < 300) [[unlikely]] {
+      return fail_exchange(index, 501, "the endpoint switched to no other protocol", "protocol");
+    }
     if (status >= 200) return begin_response(index, response_head_.framing == http::Framing::none);
     forward_interim(index);
     if (!exchanges_.used(index)) return;

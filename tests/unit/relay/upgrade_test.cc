@@ -131,6 +131,16 @@ TEST_F(UpgradeTest, FromH2ToH1TheProofOfAnotherKeyIs502) {
   EXPECT_EQ(events.back().outcome, Outcome::bad_response);
 }
 
+TEST_F(UpgradeTest, FromH2ToH1AnOrdinaryAnswerIsNotTakenForATunnel) {
+  start();
+  always(ok("a page"));
+  const u32 c = connect_h2();
+  EXPECT_THAT(answer_to(c, connect_stream(c)).head, AllOf(StartsWith("HTTP/1.1 501 "), HasSubstr("x-ringway-flag: protocol")));
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_THAT(answer_to(c, request(c, kGet)).head, StartsWith("HTTP/1.1 200 ")) << "which anybody else gets";
+  EXPECT_THAT(ask(kAsked), AllOf(StartsWith("HTTP/1.1 200 "), EndsWith("a page"))) << "over HTTP/1.1 it says what it is";
+}
+
 TEST_F(UpgradeTest, FromH2ToH1AnotherProtocolHasNoKey) {
   start();
   on_request = [&](Serving& s) {
