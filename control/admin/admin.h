@@ -74,7 +74,7 @@ struct Sources {
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
   std::function<std::vector<shift::Report>()> shifts;
   // Empty when done, else why not.
-  std::function<std::string(const std::string& service, shift::Shifter::Verb)> shift;
+  std::function<std::string(const std::string& service, shift::Shifter::Verb, const std::string& reason)> shift;
   // {"error": sentence} when there is nothing to explain.
   std::function<Json(const ExplainRequest&)> explain;
 };

@@ -235,7 +235,7 @@ struct Words {
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
-  std::string service, verb;                  // shift
+  std::string service, verb, reason;          // shift
   std::string answer;                         // healthcheck
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
@@ -267,8 +267,9 @@ void add_options(CLI::App& app, Words& w) {
   explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
   CLI::App* shift = app.add_subcommand("shift", "Deployments of new versions: all of them, or a command to one");
   CLI::Option* service = shift->add_option("service", w.service, "Its discoveryName");
-  shift->add_option("do", w.verb, "start, advance, pause, resume or rollback")->needs(service)
-      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback"}));
+  shift->add_option("do", w.verb, "start, advance, pause, resume, rollback or alarm")->needs(service)
+      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback", "alarm"}));
+  shift->add_option("--reason", w.reason, "What is shown as the reason of a rollback or an alarm")->needs(service);
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
   record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
   record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
@@ -282,7 +283,8 @@ void add_options(CLI::App& app, Words& w) {
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
   if (command == "shift") {
-    return w.verb.empty() ? "/shifts" : "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb);
+    if (w.verb.empty()) return "/shifts";
+    return "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb) + "&reason=" + percent_encode(w.reason);
   }
   if (command == "service") target += "?name=" + percent_encode(w.name);
   if (command == "explain") {

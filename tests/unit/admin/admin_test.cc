@@ -229,6 +229,21 @@ TEST_F(Served, Healthcheck_IsToldByPostWhatToAnswer) {
   call("GET", "/healthcheck?answer=fail", 405);
 }
 
+TEST_F(Served, Shift_IsToldWhatAndWhy) {
+  using Verb = shift::Shifter::Verb;
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + percent_encode("auth-5xx, p99"));
+  EXPECT_EQ(gateway.shifted, "auth-service " + std::to_string(static_cast<u32>(Verb::alarm)) + " auth-5xx, p99");
+  call("POST", "/shift?service=auth-service&do=rollback");
+  EXPECT_EQ(gateway.shifted, "auth-service " + std::to_string(static_cast<u32>(Verb::rollback)) + " ");
+  EXPECT_EQ(call("POST", "/shift?service=nobody&do=alarm", 409)["error"], "service nobody has no deployment");
+  gateway.shifted = "nothing";
+  call("POST", "/shift?service=auth-service&do=ring", 400);
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + percent_encode("two\nlines"), 400);
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + std::string(201, 'x'), 400);
+  call("GET", "/shift?service=auth-service&do=alarm", 405);
+  EXPECT_EQ(gateway.shifted, "nothing");
+}
+
 TEST_F(Served, Explain_GetsMethodUrlSourceAndFieldsDecoded) {
   const Json j = get("/explain?method=PUT&url=" + percent_encode("http://a:1/b?c=d&e=f") + "&source=10.0.0.1&fields=" + percent_encode("A: 1\nB: 2\n"));
   EXPECT_EQ(j["why"], "PUT http://a:1/b?c=d&e=f 10.0.0.1A: 1\nB: 2\n");

@@ -15,7 +15,7 @@ struct FakeGateway {
   std::shared_ptr<contract::Plan> plan = std::make_shared<contract::Plan>();
   u32 reloads = 0, drains = 0;
   bool accepts_reload = true, health_answer = true;
-  std::string drained_endpoint;
+  std::string drained_endpoint, shifted;
   std::unique_ptr<trace::RecorderMemory> recorded;
   u32 recording = 0;
 
@@ -126,6 +126,10 @@ struct FakeGateway {
     s.drain_endpoint = [this](const std::string& id, bool undo) {
       drained_endpoint = (undo ? "-" : "+") + id;
       return id == plan->endpoints[0].id;
+    };
+    s.shift = [this](const std::string& service, shift::Shifter::Verb verb, const std::string& reason) {
+      shifted = service + " " + std::to_string(static_cast<u32>(verb)) + " " + reason;
+      return std::string(service == "auth-service" ? "" : "service " + service + " has no deployment");
     };
     s.explain = [](const admin::ExplainRequest& r) -> admin::Json {
       if (r.url == "http://nowhere/") return {{"error", "nowhere is not a name of this gateway"}};

@@ -121,6 +121,9 @@ TIME             CORE  CONN  EXCHANGE  EVENT        WHAT
           (0, "auth-service/10.0.0.11:80 takes no new requests\n", ""))
     check("healthcheck fail", gateway.ctl("healthcheck", "fail"), (0, "the health endpoint answers 503\n", ""))
     check("healthcheck ok", gateway.ctl("healthcheck", "ok"), (0, "the health endpoint answers 200\n", ""))
+    check("shift alarm of no one", gateway.ctl("shift", "nobody", "alarm", "--reason", "auth-5xx"),
+          (1, "", "ringwayctl: service nobody has no deployment\n"))
+    check("shift alarm", gateway.ctl("shift", "auth-service", "alarm", "--reason", "auth-5xx")[0], 0)
     check("drain nobody", gateway.ctl("drain", "--endpoint", "x"), (1, "", "ringwayctl: no endpoint x\n"))
     check("drain", gateway.ctl("drain"), (0, "draining\n", ""))
     code, out, _ = gateway.ctl("--json", "status")
