@@ -100,7 +100,9 @@ class Admin {
  private:
   Response answer_shift(const Request& request) const;
   std::string wall_clock(TimeUs at_us) const;
-  Json endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const;
+  Json numbers_of(const contract::Plan& plan, const contract::Service& service) const;
+  Json endpoints_of(const contract::Plan& plan, const contract::Service& service) const;
+  Json endpoint(const contract::Plan& plan, const contract::Service& service, u32 index) const;
   Response answer_trace(const Request& request) const;
   Response answer_record(const Request& request) const;
   Sources s_;

@@ -190,11 +190,8 @@ Json Admin::service(const std::string& name) const {
   for (u32 i = 0; plan != nullptr && i < plan->services.size(); i++) {
     const Service& service = plan->services[i];
     if (service.discovery_name != name) continue;
-    Json endpoints = Json::array();
-    for (u32 e = 0; e < service.endpoint_count; e++)
-      endpoints.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
     return {{"service", name}, {"plan_generation", plan->generation}, {"settings", settings_of(*plan, service)},
-            {"listeners", listeners_of(*plan, i)}, {"endpoints", endpoints}};
+            {"listeners", listeners_of(*plan, i)}, {"numbers", numbers_of(*plan, service)}, {"endpoints", endpoints_of(*plan, service)}};
   }
   return {{"error", "there is no service " + name}};
 }

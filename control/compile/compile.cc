@@ -86,6 +86,7 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
   out.first_endpoint = static_cast<u32>(plan.endpoints.size());
   out.endpoint_count = static_cast<u32>(endpoints.size());
   std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
+  std::ranges::move(labels, std::back_inserter(plan.endpoint_labels));
 }
 
 void fill_services(const config::Config& config, registry::Registry& registry, const CompileContext& context, contract::Plan& plan,

@@ -8,6 +8,7 @@
 //
 // Names follow the ECS API (portName, discoveryName, clientAliases, timeout) where it has one.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -181,6 +182,7 @@ struct Plan {
   std::vector<Listener> listeners;   // sorted by (ip, port)
   std::vector<Service> services;
   std::vector<Endpoint> endpoints;
+  std::vector<std::map<std::string, std::string>> endpoint_labels;  // beside `endpoints`, for people
   std::vector<RouteTable> route_tables;
   std::shared_ptr<const PatternDb> patterns;  // null when neither route nor access rule needs a scan
   Callers callers;

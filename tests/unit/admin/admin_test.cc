@@ -63,7 +63,20 @@ TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
   EXPECT_EQ(j["retries"]["remaining"], 0);  // two where one may be: cores look without a lock
   EXPECT_EQ(j["connections"]["limit"], nullptr);
   EXPECT_EQ(j["concurrency"], nullptr);
-  EXPECT_EQ(j["overflows"], 4);
+}
+
+TEST_F(Served, Services_SayWhatTheGatewayRefusedForThemAndWhy) {
+  for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
+    contract::ServiceStats& numbers = core->services[3];
+    numbers.denied.set(1);
+    numbers.limited.set(2);
+    numbers.overflows.set(3);
+    numbers.no_endpoint.set(4);
+    numbers.faulted.set(5);
+  }
+  const Json refused{{"denied", 2}, {"limited", 4}, {"overflows", 6}, {"no_endpoint", 8}, {"faulted", 10}};
+  EXPECT_EQ(get("/services")[0]["refused"], refused);
+  EXPECT_EQ(get("/service?name=auth-service")["numbers"]["refused"], refused);
 }
 
 TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {

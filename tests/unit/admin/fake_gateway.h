@@ -34,7 +34,9 @@ struct FakeGateway {
     listener.port = 4000;
     listener.service = 0;
     listener.name = "auth-service:4000";
+    listener.proxies = {{wire::Ip6::from_halves(0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 0, 0).v), 120}};
     plan->listeners.push_back(listener);
+    plan->endpoint_labels = {{{"track", "canary"}}, {}};
     plan->dns_names.push_back({"auth-service", listener.ip});
     plan->callers.names = {"office"};
     plan->callers.ranges = {{0, 0, 0}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 0, 0).v, 1}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 1, 0).v, 0}};
@@ -47,6 +49,8 @@ struct FakeGateway {
       core->services[3].requests.set(1000);
       core->services[3].responses[2].set(990);
       core->services[3].responses[5].set(10);
+      core->services[3].denied.set(5);
+      core->services[3].limited.set(2);
       core->endpoints[4].requests.set(1000);
       core->endpoints[4].responses[2].set(1000);
       for (u32 i = 0; i < 100; i++) core->services[3].latency_us.record(20);
