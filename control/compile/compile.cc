@@ -221,6 +221,7 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   plan->patterns = std::move(routes->patterns);
   plan->actions = std::move(routes->actions);
   plan->substitutions = std::move(routes->substitutions);
+  for (u32 i = 0; i < plan->services.size(); ++i) plan->services[i].actions = routes->actions_of[i];
   fill_listeners(config, *vips, *routes, *plan);
   fill_dns(config, *vips, *plan);
   fill_addresses(config, *plan);

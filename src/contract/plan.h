@@ -87,6 +87,7 @@ struct Service {
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
   u32 admission = kNone32;       // index into admissions; kNone32: whoever asks is served
+  u32 actions = kNone32;         // index into Plan::actions: its own changes of fields, without those of a route
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint, or there are pools
   Pools pools;                   // empty where all endpoints are one pool and `maglev` or turns will do
   // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).

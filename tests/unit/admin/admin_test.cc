@@ -56,7 +56,6 @@ TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
   for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
     core->services[3].active.set(4);
     core->services[3].retrying.set(1);
-    core->services[3].overflows.set(2);
   }
   const Json j = get("/services")[0]["breakers"];
   EXPECT_EQ(j["requests"], (Json{{"now", 8}, {"limit", 10}, {"remaining", 2}}));
@@ -89,6 +88,7 @@ TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
   EXPECT_EQ(j["plan_generation"], 7);
   const Json& s = j["settings"];
   EXPECT_EQ(s["portName"], "auth");
+  EXPECT_EQ(s["discoveryName"], "auth-service");
   EXPECT_EQ(s["appProtocol"], "http");
   EXPECT_EQ(s["timeout"].dump(), R"({"perRequestTimeoutSeconds":1.5,"idleTimeoutSeconds":300})");
   EXPECT_EQ(s["connectTimeoutSeconds"], 5);
@@ -119,7 +119,7 @@ TEST_F(Served, Service_NamesListenersAndRoutesThatLeadToIt) {
   gateway.plan->route_tables.push_back(table);
   gateway.plan->listeners.push_back({.ip = wire::Ip4::of(10, 80, 64, 9), .port = 80, .route_table = 0, .name = "edge:80"});
   const Json j = get("/service?name=auth-service")["listeners"];
-  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[]},)"
+  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[],"acceptProxyProtocol":{"from":["10.80.0.0/24"]}},)"
                       R"({"name":"edge:80","address":"10.80.64.9:80","default":false,"routes":[{"route":"login","weight":3}]}])");
 }
 
