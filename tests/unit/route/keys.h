@@ -1,7 +1,6 @@
 #pragma once
 // For tests of policies that go by a key, whatever their table: what the death of an endpoint moves, and the bound on its load.
 
-#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <random>
