@@ -7,7 +7,8 @@
 
 namespace ringway::config {
 
-std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole) {
+std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole,
+                                        std::string_view example) {
   const auto text = read_string(reader, value);
   if (!text) return std::nullopt;
   const std::size_t slash = text->find('/');
@@ -18,7 +19,7 @@ std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& 
     if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 3) length = 999;
   }
   if (slash == std::string::npos || length > whole) {
-    reader.problem(value.mark, value.name + ": must be address/length, such as " + (whole == 32 ? "10.0.0.1/24" : "fd00::1/64"));
+    reader.problem(value.mark, value.name + ": must be address/length, such as " + std::string(example));
     return std::nullopt;
   }
   if (length < least || length > most) {
@@ -41,7 +42,7 @@ std::optional<wire::Ip6Prefix> read_network(Reader& reader, const Value& value) 
   if (!text) return std::nullopt;
   const u32 whole = text->find(':') != std::string::npos ? 128 : 32;
   u8 bits = 0;
-  const auto network = split_prefix(reader, value, bits, 0, whole, whole);
+  const auto network = split_prefix(reader, value, bits, 0, whole, whole, whole == 32 ? "10.0.0.0/24" : "fd00::/64");
   if (!network) return std::nullopt;
   const auto ip = wire::parse_ip(*network);
   if (!ip) {
@@ -51,7 +52,9 @@ std::optional<wire::Ip6Prefix> read_network(Reader& reader, const Value& value) 
   const wire::Ip6Prefix out{whole == 32 ? wire::Ip6::from_halves(0, u64{0xffff} << 32 | ip->ip4().v) : ip->ip6(),
                             static_cast<u8>(128 - whole + bits)};
   if (network_of(out.network, out.bits) == out.network) return out;
-  reader.problem(value.mark, value.name + ": host bits are set");
+  const wire::Ip6 meant = network_of(out.network, out.bits);
+  const std::string text_of_it = whole == 32 ? to_string(wire::Ip4{static_cast<u32>(meant.low())}) : to_string(meant);
+  reader.problem(value.mark, value.name + ": host bits are set; did you mean " + text_of_it + "/" + std::to_string(bits) + "?");
   return std::nullopt;
 }
 

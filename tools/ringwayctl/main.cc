@@ -3,6 +3,8 @@
 // Exit status: 0 done; 1 the gateway is not there, refuses, or is not ready, with a sentence on stderr. It knows nothing
 // but the admin server's JSON (control/admin/admin.h), and the file that a recorder left (control/trace/memory.h).
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -45,7 +47,16 @@ std::string text_of(const Json& value) {
   if (value.is_number_unsigned() || value.is_number_integer()) return grouped(value.get<unsigned long long>());
   return value.dump();
 }
-std::string plain(const Json& value) { return value.is_number() ? value.dump() : text_of(value); }
+// As the file would say it: no grouping of digits, 5 rather than 5.0, a list by commas.
+std::string plain(const Json& value) {
+  if (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) && std::abs(value.get<double>()) < 1e15)
+    return std::to_string(value.get<long long>());
+  if (value.is_number()) return value.dump();
+  if (!value.is_array()) return text_of(value);
+  std::string out;
+  for (const Json& entry : value) out += (out.empty() ? "" : ", ") + plain(entry);
+  return out;
+}
 double number(const Json& value) { return value.is_number() ? value.get<double>() : 0.0; }
 
 std::string status_text(const Json& j) {
@@ -97,8 +108,14 @@ std::string endpoints_text(const Json& j) {
 // Nested settings by their paths, as the documentation names them.
 void add_settings(Table& t, const std::string& path, const Json& settings) {
   for (const auto& [key, value] : settings.items()) {
-    if (value.is_object()) add_settings(t, path + key + ".", value);
-    else t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+    const auto has_comma = [](const Json& entry) { return plain(entry).find(',') != std::string::npos; };
+    if (value.is_object()) {
+      add_settings(t, path + key + ".", value);
+    } else if (value.is_array() && std::ranges::any_of(value, has_comma)) {
+      for (std::size_t i = 0; i < value.size(); i++) t.add({path + key + "[" + std::to_string(i) + "]", plain(value[i])});
+    } else {
+      t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+    }
   }
 }
 
@@ -313,6 +330,8 @@ std::string text_of_answer(const std::string& command, const Answer& answer, con
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
+  if (command == "healthcheck" && answer.json["endpoint"] == false)
+    return "the gateway is " + std::string(w.answer == "ok" ? "" : "not ") + "ready, but no load balancer can ask: there is no gateway.healthEndpoint\n";
   if (command == "healthcheck") return w.answer == "ok" ? "the health endpoint answers 200\n" : "the health endpoint answers 503\n";
   if (command == "drain" && w.endpoint.empty()) return "draining\n";
   if (command == "drain") return w.endpoint + (w.undo ? " is back in rotation\n" : " takes no new requests\n");

@@ -115,7 +115,10 @@ struct FakeGateway {
                                         .since_us = 1'000'000, .until_us = 31'000'000};
       return report;
     };
-    s.answer_health = [this](bool ok) { health_answer = ok; };
+    s.answer_health = [this](bool ok) {
+      health_answer = ok;
+      return accepts_reload;
+    };
     s.xstats = [] { return std::vector<admin::PortNumbers>{{"net_ring0", {{"rx_good_packets", 5}}}}; };
     s.reload = [this] {
       reloads++;
