@@ -176,9 +176,13 @@ std::string counters_text(const Json& j, bool all) {
   return out + "\n" + ticks.text();
 }
 
-std::string shifts_text(const Json& j) {
+// All of them, or that of one service.
+std::string shifts_text(const Json& j, const std::string& service) {
+  if (!service.empty() && std::ranges::none_of(j, [&](const Json& s) { return s["service"] == service; }))
+    fail("service " + service + " has no deployment");
   Table t({"SERVICE", "NEW VERSION", "STAGE", "SHARE", "NEXT STEP", "REQUESTS", "5XX", "P99", "WHY"});
   for (const Json& s : j) {
+    if (!service.empty() && s["service"] != service) continue;
     char share[16];
     std::snprintf(share, sizeof(share), "%.2f %%", number(s["share_percent"]));
     t.add({plain(s["service"]), plain(s["green"]), plain(s["stage"]) + (s["paused"] == true ? ", paused" : ""), share,
@@ -326,7 +330,7 @@ std::string text_of_answer(const std::string& command, const Answer& answer, con
   if (command == "endpoints") return endpoints_text(answer.json);
   if (command == "connections") return connections_text(answer.json);
   if (command == "counters") return counters_text(answer.json, w.all);
-  if (command == "shift") return shifts_text(answer.json);
+  if (command == "shift") return shifts_text(answer.json, w.verb.empty() ? w.service : "");
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";

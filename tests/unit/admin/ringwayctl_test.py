@@ -49,7 +49,7 @@ auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0 
     lines = [" ".join(line.split()) for line in out.splitlines()]
     check("service", (code, err, [line for line in (
         "service auth-service, plan 7", "portName auth", "timeout.perRequestTimeoutSeconds 15", "healthCheck.protocol none",
-        "outlierDetection.enabled yes", "outlierDetection.baseEjectionSeconds 30", "balancing.hash.on source", "drainSeconds 20", "balancing.boundFactor 0",
+        "outlierDetection.enabled yes", "outlierDetection.baseEjectionSeconds 30", "balancing.hash.on source", "drainSeconds 20", "balancing.boundFactor 2",
         "retry.on connect-failure, refused-stream, reset, retriable-status-codes, unavailable",
         "auth-service:4000 10.80.64.1:4000 default",
         "auth-service/10.0.0.11:80 healthy a 1 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z") if line not in lines]), (0, "", []))

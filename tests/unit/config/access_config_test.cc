@@ -88,7 +88,7 @@ TEST(AccessConfig, WhatTcpCannotAnswer) {
 TEST(AccessConfig, Rates) {
   EXPECT_EQ(service("rateLimit: { burst: 3 }"), "f:11:16: rateLimit: neither requestsPerSecond nor perCaller is given\n"
                                                 "f:11:25: burst: there is no requestsPerSecond beside it\n");
-  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 1e+07\n");
+  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 10000000\n");
   EXPECT_EQ(service("rateLimit: { perCaller: { burst: 1 } }"), "f:11:29: missing key \"requestsPerSecond\" in perCaller\n"
                                                               "f:11:38: burst: there is no requestsPerSecond beside it\n");
 }

@@ -120,7 +120,7 @@ const Bad kBad[] = {
     {"ProtocolNear", with(kGood, "appProtocol: http", "appProtocol: htpp"), "f.yaml:8:18: appProtocol: \"htpp\" is none of http, http2, grpc; did you mean http?\n"},
     {"TcpRequestTimeout", with(service("timeout: { perRequestTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:42: perRequestTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
     {"TimeoutFraction", service("timeout: { idleTimeoutSeconds: 1.5 }"), "f.yaml:11:36: idleTimeoutSeconds: must be a whole number, not 1.5\n"},
-    {"RetryWord", service("retry: { on: [reset, refused] }"), "f.yaml:11:26: on[1]: \"refused\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable\n"},
+    {"RetryWord", service("retry: { on: [reset, refused] }"), "f.yaml:11:26: on[1]: \"refused\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable; did you mean refused-stream?\n"},
     {"RetryStatus", service("retry: { statusCodes: [503, 200] }"), "f.yaml:11:33: statusCodes[1]: 200 is not within 400 to 599\n"},
     {"RetryBackoff", service("retry: { backoffMs: { base: 50, max: 20 } }"), "f.yaml:11:42: max: smaller than base\n"},
     {"RetriesTooMany", service("retry: { retries: 8 }"), "f.yaml:11:23: retries: 8 is not within 0 to 7\n"},
@@ -209,6 +209,10 @@ TEST(Load, BrokenYaml_IsOneProblemWithAPlace) {
   ASSERT_EQ(config.error().size(), 1u);
   EXPECT_EQ(config.error()[0].line, 2);
   EXPECT_TRUE(config.error()[0].message.starts_with("not YAML: "));
+}
+
+TEST(Load, Tab_IsNamedAsWhatYamlStumblesOver) {
+  EXPECT_EQ(problems_of("gateway:\n  cores: [1]\n\tports: []\n"), "f.yaml:3:2: not YAML: end of map not found: a tab cannot indent, spaces do\n");
 }
 
 TEST(Load, SeveralMistakes_AreAllReportedInOrder) {
@@ -336,7 +340,7 @@ TEST(Load, Balancing_IsReadWhole) {
 TEST(Load, ResilienceThatDoesNothing_WarnsButLoads) {
   const auto warnings = [](const std::string& text) { return listing(parse(text, "f.yaml")->warnings); };
   EXPECT_EQ(warnings(service("retry: { on: [reset], statusCodes: [502] }")),
-            "f.yaml:11:39: statusCodes: has no effect, since `on` does not name retriable-status-codes\n");
+            "f.yaml:11:40: statusCodes: has no effect, since `on` does not name retriable-status-codes\n");
   EXPECT_EQ(warnings(service("retry: { statusCodes: [] }")), "f.yaml:11:27: statusCodes: names none, so no status is repeated\n");
   EXPECT_EQ(warnings(service("retry: { statusCodes: [502] }")), "");
   EXPECT_EQ(warnings(tcp("retry: { attemptCount: true }")), "f.yaml:11:28: attemptCount: has no effect on TCP\n");
