@@ -59,6 +59,7 @@ Gate::Impl::Impl(const GateConfig& c, mbuf::Pools& p, contract::CorePage& pg)
     macs.push_back(q->device().mac());
     link_locals.push_back(wire::link_local_of(macs.back()));
   }
+  listening.resize(macs.size());
   to_announce.reserve(Addresses::kMax);
 }
 
@@ -205,6 +206,7 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
   g.addresses.assign(named);
   g.named.swap(named);
   for (const wire::Addr a : named) g.config.book->drop(a);
+  if (std::ranges::any_of(g.to_announce, &wire::Ip::is6)) g.begin_to_listen(now_us);
   g.housekeeping(now_us);
 }
 
