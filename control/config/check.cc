@@ -82,20 +82,6 @@ class References {
   std::vector<std::string_view> names_;
 };
 
-// Routes look into requests, and a TCP service has none: all that could be said to one is 426.
-void refuse_tcp_behind_routes(Reader& reader, const Config& config, const ListenerConfig& listener) {
-  if (listener.routes.empty()) return;
-  const auto refuse = [&](u32 service, Mark mark) {
-    if (service == kNone32 || config.services[service].app_protocol != contract::AppProtocol::tcp) return;
-    reader.problem(mark, "service: \"" + config.services[service].discovery_name +
-                             "\" is a TCP service, and a listener with routes speaks HTTP: give the service an appProtocol");
-  };
-  refuse(listener.service, listener.service_mark);
-  for (const RouteConfig& route : listener.routes) {
-    for (const BackendRef& backend : route.backends) refuse(backend.service, backend.mark);
-  }
-}
-
 void resolve(Reader& reader, Config& config) {
   const References references(reader, config);
   for (ServiceConfig& service : config.services) {
@@ -115,7 +101,6 @@ void resolve(Reader& reader, Config& config) {
       for (BackendRef& backend : route.backends) backend.service = references.find(backend.service_name, backend.mark);
       route.actions.mirror.service = references.find(route.actions.mirror.service_name, route.actions.mirror.mark);
     }
-    refuse_tcp_behind_routes(reader, config, listener);
     for (const RouteConfig& route : listener.routes) {
       const MirrorConfig& mirror = route.actions.mirror;
       if (mirror.service != kNone32 && config.services[mirror.service].app_protocol != contract::AppProtocol::http) {
@@ -389,6 +374,7 @@ void check(Reader& reader, Config& config) {
   check_vip_range6(reader, config);
   check_endpoints(reader, config);
   check_vips(reader, config);
+  check_routes(reader, config);
   check_access(reader, config);
   check_balancing(reader, config);
   warn_reach(reader, config);

@@ -60,9 +60,17 @@ std::string what_is(const YAML::Node& node) {
   return "nothing";
 }
 
-void wrong_type(Reader& reader, const Value& value, std::string_view wanted) {
+void wrong_type(Reader& reader, const Value& value, std::string_view wanted, const std::string& hint = "") {
   const std::string name = value.name.empty() ? "the file" : value.name;
-  reader.problem(value.mark, name + ": must be " + std::string(wanted) + ", not " + what_is(value.node));
+  reader.problem(value.mark, name + ": must be " + std::string(wanted) + ", not " + what_is(value.node) + hint);
+}
+
+// The keys that there are, where they are few.
+std::string key_list(const ObjectKeys& keys) {
+  if (keys.keys.size() > kKeysListed) return "; docs/configuration.md has its keys";
+  std::string out;
+  for (const Key& key : keys.keys) out += (out.empty() ? "; its keys are " : ", ") + std::string(key.name);
+  return out;
 }
 
 std::string plain(double v) {
@@ -248,9 +256,9 @@ void refuse_choice(Reader& reader, const Value& value, std::string_view text, st
 }
 
 Map::Map(Reader& reader, const Value& value, const ObjectKeys& keys)
-    : reader_(reader), keys_(keys), node_(value.node), mark_(value.mark) {
+    : reader_(reader), keys_(keys), object_(value.name), node_(value.node), mark_(value.mark) {
   if (!node_.IsMap()) {
-    wrong_type(reader, value, "a mapping");
+    wrong_type(reader, value, "a mapping", key_list(keys));
     return;
   }
   valid_ = true;
@@ -280,15 +288,8 @@ void Map::refuse_unknown(std::string_view key, Mark at) const {
   std::vector<std::string_view> names;
   for (const Key& known : keys_.keys) names.push_back(known.name);
   const std::string_view meant = near_miss(key, names);
-  std::string hint;
-  if (!meant.empty()) {
-    hint = "; did you mean " + quoted(meant) + "?";
-  } else if (names.size() > kKeysListed) {
-    hint = "; docs/configuration.md has the keys that there are";
-  } else {
-    for (const std::string_view name : names) hint += (hint.empty() ? "; here can be " : ", ") + std::string(name);
-  }
-  reader_.problem(at, "unknown key " + quoted(key) + hint);
+  const std::string in = object_.empty() ? "" : " in " + object_;
+  reader_.problem(at, "unknown key " + quoted(key) + (meant.empty() ? in + key_list(keys_) : "; did you mean " + quoted(meant) + "?"));
 }
 
 std::optional<Value> Map::get(std::string_view key) const {
@@ -308,7 +309,8 @@ std::vector<Value> Map::list(std::string_view key, std::size_t least, std::size_
   const auto value = get(key);
   if (!value) return out;
   if (!value->node.IsSequence()) {
-    wrong_type(reader_, *value, "a list");
+    const bool one = value->node.IsScalar() && scalar_type(value->node) != ScalarType::null;
+    wrong_type(reader_, *value, "a list", one ? "; a list of one is [" + value->node.Scalar().substr(0, 80) + "]" : "");
     return out;
   }
   const std::size_t count = value->node.size();

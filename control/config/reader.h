@@ -131,6 +131,7 @@ class Map {
 
   Reader& reader_;
   const ObjectKeys& keys_;
+  std::string object_;  // how the file calls it; "" for the whole
   YAML::Node node_;
   Mark mark_;
   bool valid_ = false;

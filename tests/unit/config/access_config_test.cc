@@ -71,6 +71,10 @@ TEST(AccessConfig, RulesOfAService) {
   EXPECT_EQ(service("access: { rules: [ { action: deny, paths: [ { value: a } ] } ] }"), "f:11:58: value: a path begins with '/'\n");
   EXPECT_EQ(service("access: { rules: [ { action: allow }, { action: deny, callers: [auth] } ] }"),
             "f:11:43: rules: never asked: the rule before holds for every request\n");
+  EXPECT_EQ(service("access: { rules: [ { action: allow, callers: [], methods: [GET] } ] }"),
+            "f:11:50: callers: an empty list asks nothing, so the rule holds for all of them\n");
+  EXPECT_EQ(service("access: { rules: [ { action: allow, callers: auth } ] }"),
+            "f:11:50: callers: must be a list, not the text \"auth\"; a list of one is [auth]\n");
 }
 
 TEST(AccessConfig, WhatTcpCannotAnswer) {

@@ -66,13 +66,13 @@ const Bad kBad[] = {
     {"Empty", "", "f.yaml:1:1: file is empty\n"},
     {"LineOfAComma", ", a\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
     {"TwoDocuments", kGood + "---\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
-    {"ListAtTop", "- a\n", "f.yaml:1:1: the file: must be a mapping, not a list\n"},
+    {"ListAtTop", "- a\n", "f.yaml:1:1: the file: must be a mapping, not a list; its keys are gateway, services, listeners, callers\n"},
     {"NoGateway", kServices, "f.yaml:1:1: missing key \"gateway\"\n"},
     {"UnknownKeyNear", gateway("contolCore: 0"), "f.yaml:5:3: unknown key \"contolCore\"; did you mean \"controlCore\"?\n"},
-    {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\"; docs/configuration.md has the keys that there are\n"},
-    {"UnknownKeyOfFew", gateway("idle: spin\n  dns: { name: a }"), "f.yaml:6:10: unknown key \"name\"; here can be enabled, address, address6, ttlSeconds, zones\n"},
+    {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\" in gateway; docs/configuration.md has its keys\n"},
+    {"UnknownKeyOfFew", gateway("idle: spin\n  dns: { name: a }"), "f.yaml:6:10: unknown key \"name\" in dns; its keys are enabled, address, address6, ttlSeconds, zones\n"},
     {"UnknownKeyBeginsSo", gateway("dns: { ttlSecond: 5 }\n  limits: { headerTimeoutMs: 5 }"), "f.yaml:5:10: unknown key \"ttlSecond\"; did you mean \"ttlSeconds\"?\nf.yaml:6:13: unknown key \"headerTimeoutMs\"; did you mean \"headerTimeoutSeconds\"?\n"},
-    {"UnknownKeyBeginsLikeTwo", service("circuitBreakers: { maxRe: 5 }"), "f.yaml:11:24: unknown key \"maxRe\"; here can be maxConnections, maxPendingRequests, maxRequests, maxRetries, adaptiveConcurrency\n"},
+    {"UnknownKeyBeginsLikeTwo", service("circuitBreakers: { maxRe: 5 }"), "f.yaml:11:24: unknown key \"maxRe\" in circuitBreakers; its keys are maxConnections, maxPendingRequests, maxRequests, maxRetries, adaptiveConcurrency\n"},
     {"DuplicateKey", gateway("cores: [2]"), "f.yaml:5:3: duplicate key \"cores\"\n"},
     {"ReceiveBudgetBelowHead", gateway("tcp: { receiveBudgetBytes: 32768 }\n  limits: { headBytes: 32768 }"), "f.yaml:5:30: tcp.receiveBudgetBytes 32768: must be at least limits.headBytes and 4096, which is 36864, or the largest head never fits\n"},
     {"RecorderGroup", gateway("recorder: { groups: [requests, segment] }"), "f.yaml:5:34: groups[1]: \"segment\" is none of all, packets, segments, connections, timers, requests, planes; did you mean segments?\n"},
@@ -163,6 +163,8 @@ const Bad kBad[] = {
     {"RouteToNowhere", route("backends: [ { service: auth-servce } ]"), "f.yaml:15:32: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"RouteWeightsZero", route("backends: [ { service: auth-service, weight: 0 } ]"), "f.yaml:15:19: backends: the weights are all zero\n"},
     {"RouteHostPort", route("{ hosts: [\"a:80\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"a:80\" is neither a host name nor \"*.\" and one; no port belongs here\n"},
+    {"RoutePathWord", route("{ matches: [ { path: /a } ], backends: [ { service: auth-service } ] }"), "f.yaml:15:30: path: must be a mapping, not the text \"/a\"; its keys are type, value\n"},
+    {"RouteBackendsWord", route("{ backends: auth-service }"), "f.yaml:15:21: backends: must be a list, not the text \"auth-service\"; a list of one is [auth-service]\n"},
     {"RouteHostStar", route("{ hosts: [\"*\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"*\" is neither a host name nor \"*.\" and one; no port belongs here, and without hosts a route is for all of them\n"},
     {"RouteDoesNothing", route("{ matches: [] }"), "f.yaml:15:9: route needs backends, redirect or directResponse\n"},
     {"RouteAnswersAndForwards", act("redirect: { scheme: https }"), "f.yaml:16:19: backends: has no effect in a route that answers itself\n"},
@@ -351,6 +353,24 @@ TEST(Load, ResilienceThatDoesNothing_WarnsButLoads) {
             "f.yaml:11:52: consecutiveGatewayFailure: has no effect while enforcingConsecutiveGatewayFailure is 0, its default\n"
             "f.yaml:11:83: failurePercentageThreshold: has no effect while enforcingFailurePercentage is 0, its default\n");
   EXPECT_EQ(warnings(service("outlierDetection: { consecutiveGatewayFailure: 3, enforcingConsecutiveGatewayFailure: 100 }")), "");
+}
+
+TEST(Load, RoutesThatAnotherOneHides_AreWarnedOf) {
+  const std::string to = "backends: [ { service: auth-service } ] }\n";
+  const auto warnings = [&](const std::string& first, const std::string& second) {
+    return listing(parse(route("{ name: a, " + first + to + "      - { " + second + to), "f.yaml")->warnings);
+  };
+  const std::string hidden = " matches: route a (line 15) has the same conditions and goes first\n";
+  EXPECT_EQ(warnings("", ""), "f.yaml:16:9:" + hidden);
+  EXPECT_EQ(warnings("", "matches: [ { path: { value: / } } ], "), "f.yaml:16:22:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { path: { value: /a/ } } ], ", "matches: [ { path: { value: /b } }, { path: { value: /a } } ], "), "f.yaml:16:47:" + hidden);
+  const std::string xy = "headers: [ { name: x, value: v }, { name: y, value: v } ] } ], ", yx = "headers: [ { name: Y, value: v }, { name: x, value: v } ] } ], ";
+  EXPECT_EQ(warnings("matches: [ { " + xy, "matches: [ { " + yx), "f.yaml:16:22:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { path: { value: /a } } ], ", "matches: [ { path: { value: /a, type: exact } } ], "), "");
+  EXPECT_EQ(warnings("matches: [ { headers: [ { name: x, value: v } ] } ], ", "matches: [ { query: [ { name: x, value: v } ] } ], "), "");
+  EXPECT_EQ(warnings("hosts: [a.example], ", "hosts: [b.example], "), "");
+  EXPECT_EQ(warnings("hosts: [a.example], ", "hosts: [b.example, a.example], "), "f.yaml:16:9:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { method: GET }, { method: GET } ], ", "matches: [ { method: PUT } ], "), "f.yaml:15:48: matches: a match is listed twice\n");
 }
 
 TEST(Load, BalancingThatDoesNothing_WarnsButLoads) {

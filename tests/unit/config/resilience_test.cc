@@ -66,7 +66,7 @@ TEST(OutlierConfig, Mistakes_AreRefusedAtTheirPlace) {
             "f.yaml:9:25: unknown key \"consecutive5XX\"; did you mean \"consecutive5xx\"?");
   EXPECT_EQ(refusal_of("", "outlierDetection: { maxEjectionPercent: 101 }"),
             "f.yaml:9:45: maxEjectionPercent: 101 is not within 0 to 100");
-  EXPECT_EQ(refusal_of("", "outlierDetection: off"), "f.yaml:9:23: outlierDetection: must be a mapping, not the text \"off\"");
+  EXPECT_EQ(refusal_of("", "outlierDetection: off"), "f.yaml:9:23: outlierDetection: must be a mapping, not the text \"off\"; docs/configuration.md has its keys");
 }
 
 TEST(OutlierConfig, Schema_HasTheDefaultsAndRangesOfTheTable) {
