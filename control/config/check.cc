@@ -345,12 +345,15 @@ void check_vips(Reader& reader, const Config& config) {
 
 void warn_reach(Reader& reader, const Config& config) {
   std::vector<bool> routed(config.services.size());
+  const auto reach = [&](u32 service) {
+    if (service != kNone32) routed[service] = true;
+  };
+  for (const ServiceConfig& service : config.services) reach(service.deployment.green);
   for (const ListenerConfig& listener : config.listeners) {
-    if (listener.service != kNone32) routed[listener.service] = true;
+    reach(listener.service);
     for (const RouteConfig& route : listener.routes) {
-      for (const BackendRef& backend : route.backends) {
-        if (backend.service != kNone32) routed[backend.service] = true;
-      }
+      reach(route.actions.mirror.service);
+      for (const BackendRef& backend : route.backends) reach(backend.service);
     }
   }
   for (std::size_t i = 0; i < config.services.size(); ++i) {

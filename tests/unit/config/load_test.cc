@@ -373,6 +373,14 @@ TEST(Load, RoutesThatAnotherOneHides_AreWarnedOf) {
   EXPECT_EQ(warnings("matches: [ { method: GET }, { method: GET } ], ", "matches: [ { method: PUT } ], "), "f.yaml:15:48: matches: a match is listed twice\n");
 }
 
+TEST(Load, ServiceThatNobodyCanCall_WarnsUnlessItIsANewVersionOrAMirror) {
+  const std::string other = "  - portName: other\n    appProtocol: http\n    endpoints: [ { address: 10.80.0.12, port: 80 } ]\n";
+  const auto warnings = [](const std::string& text) { return listing(parse(text, "f.yaml")->warnings); };
+  EXPECT_EQ(warnings(kGood + other), "f.yaml:11:5: service other has no alias and no route: nobody can call it\n");
+  EXPECT_EQ(warnings(service("deployment: { green: other }") + other), "");
+  EXPECT_EQ(warnings(kGood + other + kRoutes + "{ mirror: { service: other }, backends: [ { service: auth-service } ] }\n"), "");
+}
+
 TEST(Load, BalancingThatDoesNothing_WarnsButLoads) {
   const auto listed = [](const std::string& text) {
     const auto config = parse(text, "f");
