@@ -178,7 +178,7 @@ bool Gate::Impl::accept_tcp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, Segment& seg
 }
 
 // What the plan before had and this one has not. Exchanges with it go on, and their segments are let in; nobody is told any
-// more that the address is here. When there are too many, those of the oldest plans are forgotten.
+// more that the address is here. When there are too many, those of earlier plans are forgotten.
 void Gate::Impl::part_with(std::span<const wire::Addr> before) {
   std::vector<wire::Addr> gone;
   for (const wire::Addr a : before) {

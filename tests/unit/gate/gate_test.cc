@@ -107,8 +107,8 @@ TEST_F(GateTest, AnAddressThatLeavesThePlan_KeepsItsConnectionsAndGetsNoNewOnes)
   expect_verdict(Verdict::ip4_not_ours, from_peer(test::tcp(kPeer, 5, kFar, 80, kAck)));
 }
 
-// There is an end to what is remembered, and it is not the newest that goes.
-TEST_F(GateTest, OfManyAddressesThatLeft_TheOldestAreForgotten) {
+// There is an end to what is remembered, and what left last stays.
+TEST_F(GateTest, OfManyAddressesThatLeft_TheEarlierOnesAreForgotten) {
   const auto adopt = [&](std::vector<wire::Ip> addresses) {
     plan_.addresses = std::move(addresses);
     gates_[0]->adopt(plan_, false, now_);
