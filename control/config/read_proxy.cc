@@ -1,10 +1,7 @@
 // The PROXY protocol in the file: `proxyProtocol` of services, `acceptProxyProtocol` of aliases and listeners. See
 // sections.h.
 
-#include "control/config/load.h"
 #include "control/config/sections.h"
-#include "src/contract/path_sizes.h"
-#include "src/wire/text.h"
 
 namespace ringway::config {
 

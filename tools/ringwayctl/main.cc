@@ -47,14 +47,19 @@ std::string text_of(const Json& value) {
   if (value.is_number_unsigned() || value.is_number_integer()) return grouped(value.get<unsigned long long>());
   return value.dump();
 }
-// As the file would say it: no grouping of digits, 5 rather than 5.0, a list by commas.
+// As the file would say it: no grouping of digits, 5 rather than 5.0, lists and mappings by commas.
 std::string plain(const Json& value) {
   if (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) && std::abs(value.get<double>()) < 1e15)
     return std::to_string(value.get<long long>());
   if (value.is_number()) return value.dump();
-  if (!value.is_array()) return text_of(value);
   std::string out;
-  for (const Json& entry : value) out += (out.empty() ? "" : ", ") + plain(entry);
+  if (value.is_array()) {
+    for (const Json& entry : value) out += (out.empty() ? "" : ", ") + plain(entry);
+  } else if (value.is_object()) {
+    for (const auto& [key, entry] : value.items()) out += (out.empty() ? "" : ", ") + key + "=" + plain(entry);
+  } else {
+    out = text_of(value);
+  }
   return out;
 }
 double number(const Json& value) { return value.is_number() ? value.get<double>() : 0.0; }
@@ -78,8 +83,15 @@ std::string status_text(const Json& j) {
   return out + ports.text() + "\n" + cores.text();
 }
 
+// What the gateway itself did not let through to a service, whatever the cause.
+unsigned long long refusals(const Json& causes) {
+  unsigned long long sum = 0;
+  for (const Json& cause : causes) sum += cause.get<unsigned long long>();
+  return sum;
+}
+
 std::string services_text(const Json& j) {
-  Table t({"SERVICE", "LISTENS ON", "HEALTHY", "REQUESTS", "ACTIVE", "2XX", "4XX", "5XX", "P50", "P99"});
+  Table t({"SERVICE", "LISTENS ON", "HEALTHY", "REQUESTS", "ACTIVE", "2XX", "4XX", "5XX", "REFUSED", "P50", "P99"});
   for (const Json& s : j) {
     std::string listens;
     for (const Json& l : s["listeners"])
@@ -87,49 +99,54 @@ std::string services_text(const Json& j) {
     const Json& r = s["responses"];
     t.add({plain(s["service"]), listens.empty() ? "-" : listens, plain(s["healthy"]) + "/" + plain(s["endpoints"]),
            text_of(s["requests"]), text_of(s["active"]), text_of(r["2xx"]), text_of(r["4xx"]), text_of(r["5xx"]),
-           duration(number(s["latency_us"]["p50"])), duration(number(s["latency_us"]["p99"]))});
+           text_of(refusals(s["refused"])), duration(number(s["latency_us"]["p50"])), duration(number(s["latency_us"]["p99"]))});
   }
   return t.text();
 }
 
 std::string endpoints_text(const Json& j) {
-  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
+  Table t({"ENDPOINT", "HEALTH", "ZONE", "PRIORITY", "WEIGHT", "LABELS", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
            "EJECTED", "UNTIL"});
   for (const Json& e : j) {
     std::string check = plain(e["last_check"]);
     if (check != "-" && number(e["last_status"]) > 0) check += " " + plain(e["last_status"]);
-    t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["weight"]),
+    t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["priority"]),
+           plain(e["weight"]), e["labels"].empty() ? "-" : plain(e["labels"]),
            text_of(e["requests"]), text_of(e["active"]), text_of(e["responses"]["2xx"]), text_of(e["responses"]["5xx"]),
            text_of(e["connections"]), text_of(e["connect_failures"]), check, text_of(e["ejections"]), plain(e["ejected_until"])});
   }
   return t.text();
 }
 
-// Nested settings by their paths, as the documentation names them.
-void add_settings(Table& t, const std::string& path, const Json& settings) {
-  for (const auto& [key, value] : settings.items()) {
-    const auto has_comma = [](const Json& entry) { return plain(entry).find(',') != std::string::npos; };
+// What is nested by its path, as the documentation names settings; an entry with commas has a line of its own.
+template <class Text>
+void add_paths(Table& t, const std::string& path, const Json& object, Text text) {
+  const auto has_comma = [](const Json& entry) { return plain(entry).find(',') != std::string::npos; };
+  for (const auto& [key, value] : object.items()) {
     if (value.is_object()) {
-      add_settings(t, path + key + ".", value);
+      add_paths(t, path + key + ".", value, text);
     } else if (value.is_array() && std::ranges::any_of(value, has_comma)) {
-      for (std::size_t i = 0; i < value.size(); i++) t.add({path + key + "[" + std::to_string(i) + "]", plain(value[i])});
+      for (std::size_t i = 0; i < value.size(); i++) t.add({path + key + "[" + std::to_string(i) + "]", text(value[i])});
     } else {
-      t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+      t.add({path + key, text(value).empty() ? "-" : text(value)});
     }
   }
 }
 
 std::string service_text(const Json& j) {
   Table settings({"SETTING", "VALUE"});
-  add_settings(settings, "", j["settings"]);
+  add_paths(settings, "", j["settings"], plain);
+  Table numbers({"NUMBER", "VALUE"});
+  add_paths(numbers, "", j["numbers"], text_of);
   Table listeners({"LISTENER", "ADDRESS", "BY"});
   for (const Json& l : j["listeners"]) {
     std::string by = l["default"] == true ? "default" : "";
     for (const Json& r : l["routes"]) by += (by.empty() ? "route " : ", route ") + plain(r["route"]) + " weight " + plain(r["weight"]);
+    if (l.contains("acceptProxyProtocol")) by += (by.empty() ? "" : ", ") + ("acceptProxyProtocol from " + plain(l["acceptProxyProtocol"]["from"]));
     listeners.add({plain(l["name"]), plain(l["address"]), by});
   }
   return "service " + plain(j["service"]) + ", plan " + plain(j["plan_generation"]) + "\n\n" + settings.text() + "\n" +
-         listeners.text() + "\n" + endpoints_text(j["endpoints"]);
+         numbers.text() + "\n" + listeners.text() + "\n" + endpoints_text(j["endpoints"]);
 }
 
 std::string connections_text(const Json& j) {
@@ -256,7 +273,7 @@ struct Words {
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
-  std::string service, verb;                  // shift
+  std::string service, verb, reason;          // shift
   std::string answer;                         // healthcheck
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
@@ -269,7 +286,7 @@ void add_options(CLI::App& app, Words& w) {
   app.add_flag("--json", w.as_json, "Print the gateway's JSON");
   app.add_subcommand("status", "State, ports and cores");
   app.add_subcommand("services", "Services with their requests and latency");
-  app.add_subcommand("service", "One service: every setting in force, listeners and endpoints")
+  app.add_subcommand("service", "One service: every setting in force, numbers, listeners and endpoints")
       ->add_option("name", w.name, "Its discoveryName")->required();
   app.add_subcommand("endpoints", "Endpoints with their health and requests");
   app.add_subcommand("connections", "A sample of the client connections");
@@ -288,8 +305,9 @@ void add_options(CLI::App& app, Words& w) {
   explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
   CLI::App* shift = app.add_subcommand("shift", "Deployments of new versions: all of them, or a command to one");
   CLI::Option* service = shift->add_option("service", w.service, "Its discoveryName");
-  shift->add_option("do", w.verb, "start, advance, pause, resume or rollback")->needs(service)
-      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback"}));
+  shift->add_option("do", w.verb, "start, advance, pause, resume, rollback or alarm")->needs(service)
+      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback", "alarm"}));
+  shift->add_option("--reason", w.reason, "What is shown as the reason of a rollback or an alarm")->needs(service);
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
   record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
   record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
@@ -303,7 +321,8 @@ void add_options(CLI::App& app, Words& w) {
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
   if (command == "shift") {
-    return w.verb.empty() ? "/shifts" : "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb);
+    if (w.verb.empty()) return "/shifts";
+    return "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb) + "&reason=" + percent_encode(w.reason);
   }
   if (command == "service") target += "?name=" + percent_encode(w.name);
   if (command == "explain") {
