@@ -24,8 +24,11 @@ A text value that looks like a number or like true, false or null is written in 
 are refused. What a schema cannot say is checked as well: names and addresses used twice, references to services that
 do not exist, endpoints inside `vipRange`, a table size that is not a prime, regular expressions that do not compile.
 
+What has no effect beside the rest of the file is a warning, and the file is good.
+
 Differences from the ECS API: `clientAliases` may have more than one entry; a name without `dnsName` gets the namespace
-appended only when `gateway.namespace` is set.
+appended only when `gateway.namespace` is set; `testTrafficRules` of an alias is `deployment.testTraffic` of the service;
+`ingressPortOverride`, `tls`, `logConfiguration` and `accessLogConfiguration` are not known.
 """
 
 

@@ -364,8 +364,8 @@ Response Admin::answer(const Request& request) const {
   if (request.path == "/healthcheck") {
     const std::string answer = value("answer", "");
     if (answer != "fail" && answer != "ok") return sentence(400, "healthcheck wants answer=fail or answer=ok");
-    s_.answer_health(answer == "ok");
-    return json({{"healthcheck", answer}});
+    const bool endpoint = s_.answer_health(answer == "ok");
+    return json({{"healthcheck", answer}, {"endpoint", endpoint}});
   }
   const std::string endpoint = value("endpoint", "");
   if (endpoint.empty()) {

@@ -69,7 +69,7 @@ struct Sources {
   std::function<std::vector<PortNumbers>()> xstats;
   std::function<ReloadAnswer()> reload;
   std::function<void()> drain;
-  std::function<void(bool ok)> answer_health;  // what the health endpoint says while the gateway serves
+  std::function<bool(bool ok)> answer_health;  // what the health endpoint says while the gateway serves; false: there is none
   // Null: no such endpoint.
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
   std::function<std::vector<shift::Report>()> shifts;

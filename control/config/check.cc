@@ -66,12 +66,12 @@ class References {
     }
   }
 
-  u32 find(const std::string& name, Mark mark) const {
+  u32 find(const std::string& name, Mark mark, const std::string& key = "service") const {
     if (name.empty()) return kNone32;
     const auto found = index_.find(name);
     if (found != index_.end()) return found->second;
     const std::string_view meant = near_miss(name, names_);
-    reader_.problem(mark, "service: there is no service \"" + name + "\"" +
+    reader_.problem(mark, key + ": there is no service \"" + name + "\"" +
                               (meant.empty() ? std::string() : "; did you mean \"" + std::string(meant) + "\"?"));
     return kNone32;
   }
@@ -85,7 +85,7 @@ class References {
 void resolve(Reader& reader, Config& config) {
   const References references(reader, config);
   for (ServiceConfig& service : config.services) {
-    service.deployment.green = references.find(service.green_name, service.green_mark);
+    service.deployment.green = references.find(service.green_name, service.green_mark, "green");
     if (service.deployment.green == kNone32) continue;
     const ServiceConfig& green = config.services[service.deployment.green];
     if (&green == &service || !green.green_name.empty()) {
@@ -264,8 +264,8 @@ class VipCheck {
  public:
   VipCheck(Reader& reader, const Config& config) : reader_(reader), gateway_(config.gateway) {}
 
-  void claim(const wire::Ip& vip, const std::string& name, Mark mark) {
-    const std::string key = vip.is4() ? "vip: " : "vip6: ";
+  // `key` is how the file calls it.
+  void claim(const wire::Ip& vip, const std::string& name, Mark mark, const std::string& key) {
     const std::string range = vip.is4() ? "gateway.vipRange" : "gateway.vipRange6";
     const u8 bits = vip.is4() ? gateway_.vip_range.bits : gateway_.vip_range6.bits;
     if (bits == 0) {
@@ -275,7 +275,7 @@ class VipCheck {
       return;
     }
     if (!in_vip_range(gateway_, vip)) {
-      reader_.problem(mark, key + to_string(vip) + " is outside " + range);
+      reader_.problem(mark, key + to_string(vip) + (key == "address: " ? " is no port's address and" : " is") + " outside " + range);
       return;
     }
     if (is_edge(vip)) {
@@ -316,8 +316,8 @@ void check_vips(Reader& reader, const Config& config) {
   VipCheck vips(reader, config);
   for (const ServiceConfig& service : config.services) {
     for (const ClientAlias& alias : service.client_aliases) {
-      if (alias.vip && !alias.dns_name.empty()) vips.claim(*alias.vip, alias.dns_name, alias.mark);
-      if (alias.vip6 && !alias.dns_name.empty()) vips.claim(*alias.vip6, alias.dns_name, alias.mark);
+      if (alias.vip && !alias.dns_name.empty()) vips.claim(*alias.vip, alias.dns_name, alias.mark, "vip: ");
+      if (alias.vip6 && !alias.dns_name.empty()) vips.claim(*alias.vip6, alias.dns_name, alias.mark, "vip6: ");
     }
   }
   std::map<std::pair<wire::Ip, u16>, Mark> own;
@@ -328,14 +328,14 @@ void check_vips(Reader& reader, const Config& config) {
       const auto [first, fresh] = own.emplace(std::pair(*listener.address, listener.port), listener.mark);
       if (!fresh) reader.problem(listener.mark, "address: " + to_string(*listener.address, listener.port) + " is used before" + at_line(first->second));
     } else {
-      vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark);
+      vips.claim(*listener.address, listener.dns_name.empty() ? "listener/" + listener.name : listener.dns_name, listener.mark, "address: ");
     }
   }
   const HealthEndpointConfig& health = config.gateway.health_endpoint;
   if (health.port == 0) return;
   const auto is_port = [&](const PortConfig& port) { return is_port_address(port, *health.address); };
   if (health.address && std::ranges::none_of(config.gateway.ports, is_port)) {
-    vips.claim(*health.address, "gateway.healthEndpoint", health.mark);
+    vips.claim(*health.address, "gateway.healthEndpoint", health.mark, "address: ");
   }
   for (const auto& [where, mark] : own) {
     if (where.second != health.port || (health.address && *health.address != where.first)) continue;
@@ -345,12 +345,15 @@ void check_vips(Reader& reader, const Config& config) {
 
 void warn_reach(Reader& reader, const Config& config) {
   std::vector<bool> routed(config.services.size());
+  const auto reach = [&](u32 service) {
+    if (service != kNone32) routed[service] = true;
+  };
+  for (const ServiceConfig& service : config.services) reach(service.deployment.green);
   for (const ListenerConfig& listener : config.listeners) {
-    if (listener.service != kNone32) routed[listener.service] = true;
+    reach(listener.service);
     for (const RouteConfig& route : listener.routes) {
-      for (const BackendRef& backend : route.backends) {
-        if (backend.service != kNone32) routed[backend.service] = true;
-      }
+      reach(route.actions.mirror.service);
+      for (const BackendRef& backend : route.backends) reach(backend.service);
     }
   }
   for (std::size_t i = 0; i < config.services.size(); ++i) {
@@ -374,6 +377,7 @@ void check(Reader& reader, Config& config) {
   check_vip_range6(reader, config);
   check_endpoints(reader, config);
   check_vips(reader, config);
+  check_routes(reader, config);
   check_access(reader, config);
   check_balancing(reader, config);
   warn_reach(reader, config);

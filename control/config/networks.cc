@@ -52,7 +52,9 @@ std::optional<wire::Ip6Prefix> read_network(Reader& reader, const Value& value) 
   const wire::Ip6Prefix out{whole == 32 ? wire::Ip6::from_halves(0, u64{0xffff} << 32 | ip->ip4().v) : ip->ip6(),
                             static_cast<u8>(128 - whole + bits)};
   if (network_of(out.network, out.bits) == out.network) return out;
-  reader.problem(value.mark, value.name + ": host bits are set");
+  const wire::Ip6 meant = network_of(out.network, out.bits);
+  const std::string text_of_it = whole == 32 ? to_string(wire::Ip4{static_cast<u32>(meant.low())}) : to_string(meant);
+  reader.problem(value.mark, value.name + ": host bits are set; did you mean " + text_of_it + "/" + std::to_string(bits) + "?");
   return std::nullopt;
 }
 

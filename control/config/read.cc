@@ -18,6 +18,17 @@ void sort_problems(Problems& problems) {
   std::ranges::stable_sort(problems, {}, [](const Problem& p) { return std::pair(p.line, p.column); });
 }
 
+// Whether there is a tab in the indentation of a line, counted from 0.
+bool begins_with_tab(std::string_view text, int line) {
+  for (; line > 0; --line) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return false;
+    text.remove_prefix(end + 1);
+  }
+  const std::size_t at = text.find_first_not_of(' ');
+  return at != std::string_view::npos && text[at] == '\t';
+}
+
 void read_root(Reader& reader, const YAML::Node& node, Config& config) {
   const Map root(reader, {node, Mark{1, 1}, ""}, keys::kRoot);
   if (const auto gateway = root.get("gateway")) read_gateway(reader, *gateway, config.gateway);
@@ -67,7 +78,8 @@ Problems read(std::string_view text, std::string file, Config& config) {
     return std::move(reader.problems);
   } catch (const YAML::Exception& e) {
     const bool placed = !e.mark.is_null();
-    return {{reader.file, placed ? e.mark.line + 1 : 0, placed ? e.mark.column + 1 : 0, "not YAML: " + e.msg}};
+    const std::string hint = placed && begins_with_tab(text, e.mark.line) ? ": a tab cannot indent, spaces do" : "";
+    return {{reader.file, placed ? e.mark.line + 1 : 0, placed ? e.mark.column + 1 : 0, "not YAML: " + e.msg + hint}};
   } catch (const std::exception& e) {
     return {{reader.file, 0, 0, std::string("cannot be read: ") + e.what()}};
   }

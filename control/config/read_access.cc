@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <initializer_list>
 
 #include "control/config/sections.h"
 
@@ -21,6 +22,16 @@ std::vector<Network> read_networks(Reader& reader, const Map& map, std::size_t l
     if (const auto prefix = read_network(reader, value)) out.push_back({value.mark, *prefix});
   }
   return out;
+}
+
+// A list that somebody left empty, or a template did: it asks nothing, which is more than nobody.
+void warn_empty(Reader& reader, const Map& map, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const auto value = map.get(key);
+    if (value && value->node.IsSequence() && value->node.size() == 0) {
+      reader.warning(value->mark, std::string(key) + ": an empty list asks nothing, so the rule holds for all of them");
+    }
+  }
 }
 
 std::vector<CallerRef> read_names(Reader& reader, const Map& map, std::string_view key) {
@@ -53,6 +64,7 @@ AccessRuleConfig read_rule(Reader& reader, const Value& value) {
     }
     rule.methods.push_back(std::move(*method));
   }
+  warn_empty(reader, map, {"callers", "cidrs", "methods", "paths"});
   for (const Value& path : map.list("paths", 0, 256)) rule.paths.push_back(read_path(reader, path, keys::kAccessPath));
   return rule;
 }
@@ -140,6 +152,7 @@ void read_ingress(Reader& reader, const Value& value, IngressConfig& out) {
       if (const auto range = read_ports(reader, port)) rule.ports.push_back(*range);
     }
     rule.listeners = read_names(reader, inner, "listeners");
+    warn_empty(reader, inner, {"cidrs", "ports", "listeners"});
     if (!rule.ports.empty() && !rule.listeners.empty()) {
       reader.problem(one.mark, "ingress rule: ports and listeners: only one of the two may be given");
     }

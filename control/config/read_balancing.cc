@@ -180,6 +180,9 @@ void read_balancing(Reader& reader, const Map& map, ServiceConfig& service) {
   read_slow_start(reader, inner, out);
   read_zones(reader, inner, out);
   read_subset(reader, inner, out);
+  if (const auto subset = inner.get("subset"); subset && service.app_protocol == contract::AppProtocol::tcp) {
+    reader.problem(subset->mark, "subset: not for TCP: a connection has no header to choose by");
+  }
   inner.integer("panicPercent", out.panic_percent, 0, 100);
 }
 

@@ -18,7 +18,8 @@ void read_host(Reader& reader, const Value& value, RouteConfig& route) {
   const std::string host = lower_case(*text);
   const std::string_view name = std::string_view(host).substr(host.starts_with("*.") ? 2 : 0);
   if (host.size() > 253 || !valid_dns_name(name)) {
-    reader.problem(value.mark, value.name + ": \"" + text->substr(0, 80) + "\" is neither a host name nor \"*.\" and one; no port belongs here");
+    reader.problem(value.mark, value.name + ": \"" + text->substr(0, 80) + "\" is neither a host name nor \"*.\" and one; no port belongs here" +
+                                    (*text == "*" ? ", and without hosts a route is for all of them" : ""));
     return;
   }
   if (std::ranges::find(route.hosts, host) != route.hosts.end()) {

@@ -4,11 +4,8 @@
 #include "control/config/sections.h"
 
 namespace ringway::config {
-namespace {
 
 constexpr std::size_t kProxiesMax = 64;  // looked through for every connection of the listener
-
-}  // namespace
 
 std::vector<wire::Ip6Prefix> read_proxies(Reader& reader, const Map& map, const ObjectKeys& keys) {
   std::vector<wire::Ip6Prefix> out;

@@ -12,7 +12,7 @@ void read_words(Reader& reader, const Map& map, contract::RetryPolicy& out) {
   if (!map.get("on")) return;
   out.on = 0;
   for (const Value& value : map.list("on", 0, contract::kRetryOnNames.size())) {
-    const auto word = read_string(reader, value);
+    const auto word = read_word(reader, value);
     if (!word) continue;
     const auto at = std::ranges::find(contract::kRetryOnNames, *word);
     if (at == contract::kRetryOnNames.end()) {
@@ -31,6 +31,22 @@ void read_statuses(Reader& reader, const Map& map, contract::RetryPolicy& out) {
   }
 }
 
+// What is said and yet changes nothing.
+void warn_idle_retry(Reader& reader, const Map& map, const ServiceConfig& service) {
+  const contract::RetryPolicy& retry = service.retry;
+  const auto statuses = map.get("statusCodes");
+  const bool by_status = (retry.on & contract::kOnStatusCodes) != 0;
+  if (service.app_protocol == contract::AppProtocol::tcp) {
+    for (const char* key : {"statusCodes", "nonIdempotent", "respectRetryAfter", "bodyBytes", "attemptCount"}) {
+      if (const auto value = map.get(key)) reader.warning(value->mark, std::string(key) + ": has no effect on TCP");
+    }
+  } else if (statuses && !by_status) {
+    reader.warning(statuses->mark, "statusCodes: has no effect, since `on` does not name retriable-status-codes");
+  } else if (statuses && retry.statuses == contract::StatusSet{}) {
+    reader.warning(statuses->mark, "statusCodes: names none, so no status is repeated");
+  }
+}
+
 void read_retry(Reader& reader, const Map& map, ServiceConfig& service) {
   const auto value = map.get("retry");
   if (!value) return;
@@ -39,6 +55,7 @@ void read_retry(Reader& reader, const Map& map, ServiceConfig& service) {
   inner.integer("retries", out.retries, 0, contract::kRetriesMax);
   read_words(reader, inner, out);
   read_statuses(reader, inner, out);
+  warn_idle_retry(reader, inner, service);
   inner.boolean("nonIdempotent", out.non_idempotent);
   inner.boolean("respectRetryAfter", out.retry_after);
   inner.boolean("attemptCount", out.attempt_count);
@@ -69,7 +86,7 @@ void read_retry(Reader& reader, const Map& map, ServiceConfig& service) {
   }
 }
 
-void read_breakers(Reader& reader, const Map& map, contract::CircuitBreakers& out) {
+void read_breakers(Reader& reader, const Map& map, bool tcp, contract::CircuitBreakers& out) {
   constexpr i64 kMost = 2'147'483'647;
   const auto value = map.get("circuitBreakers");
   if (!value) return;
@@ -78,6 +95,13 @@ void read_breakers(Reader& reader, const Map& map, contract::CircuitBreakers& ou
   inner.integer("maxPendingRequests", out.pending, 0, kMost);
   inner.integer("maxRequests", out.requests, 0, kMost);
   inner.integer("maxRetries", out.retries, 0, kMost);
+  if (const auto pending = inner.get("maxPendingRequests"); pending && out.connections == 0) {
+    reader.warning(pending->mark, "maxPendingRequests: has no effect without maxConnections: nobody waits for a connection");
+  }
+  for (const char* key : {"maxRequests", "adaptiveConcurrency"}) {
+    const auto extra = inner.get(key);
+    if (tcp && extra) reader.problem(extra->mark, std::string(key) + ": not for TCP, whose connections maxConnections limits");
+  }
   if (const auto adaptive = inner.get("adaptiveConcurrency")) {
     const Map limits(reader, *adaptive, keys::kAdaptive);
     out.adaptive = true;
@@ -90,7 +114,7 @@ void read_breakers(Reader& reader, const Map& map, contract::CircuitBreakers& ou
 
 void read_resilience(Reader& reader, const Map& map, ServiceConfig& out) {
   read_retry(reader, map, out);
-  read_breakers(reader, map, out.breakers);
+  read_breakers(reader, map, out.app_protocol == contract::AppProtocol::tcp, out.breakers);
 }
 
 }  // namespace ringway::config

@@ -188,6 +188,12 @@ ServiceConfig read_service(Reader& reader, const Value& value, std::string_view 
   if (const auto limit = map.get("rateLimit")) read_rate_limit(reader, *limit, out.rate_limit);
   read_field_changes(reader, map, keys::kServiceRequest, out.request);
   read_field_changes(reader, map, keys::kServiceResponse, out.response);
+  for (const char* key : {"requestHeaders", "responseHeaders"}) {
+    const auto extra = map.get(key);
+    if (extra && out.app_protocol == AppProtocol::tcp) {
+      reader.problem(extra->mark, std::string(key) + ": not for TCP: give the service an appProtocol");
+    }
+  }
   return out;
 }
 

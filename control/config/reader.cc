@@ -19,6 +19,8 @@ Mark mark_of(const YAML::Node& node) {
   return at.is_null() ? Mark{} : Mark{at.line + 1, at.column + 1};
 }
 
+constexpr std::size_t kKeysListed = 16;  // in the message about one that is unknown
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, 80)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
@@ -44,26 +46,36 @@ bool looks_like_number(std::string_view text) {
   return error != std::errc::invalid_argument && end == body.data() + body.size();
 }
 
-std::string_view kind_of(const YAML::Node& node) {
+// What stands there, so that who reads the message need not look it up.
+std::string what_is(const YAML::Node& node) {
   if (node.IsMap()) return "a mapping";
   if (node.IsSequence()) return "a list";
   switch (scalar_type(node)) {
     case ScalarType::null: return "nothing";
-    case ScalarType::boolean: return "true or false";
+    case ScalarType::boolean:
     case ScalarType::integer:
-    case ScalarType::number: return "a number";
-    case ScalarType::string: return "a string";
+    case ScalarType::number: return node.Scalar().substr(0, 40);
+    case ScalarType::string: return "the text " + quoted(node.Scalar());
   }
   return "nothing";
 }
 
-void wrong_type(Reader& reader, const Value& value, std::string_view wanted) {
-  reader.problem(value.mark, value.name + ": must be " + std::string(wanted) + ", not " + std::string(kind_of(value.node)));
+void wrong_type(Reader& reader, const Value& value, std::string_view wanted, const std::string& hint = "") {
+  const std::string name = value.name.empty() ? "the file" : value.name;
+  reader.problem(value.mark, name + ": must be " + std::string(wanted) + ", not " + what_is(value.node) + hint);
+}
+
+// The keys that there are, where they are few.
+std::string key_list(const ObjectKeys& keys) {
+  if (keys.keys.size() > kKeysListed) return "; docs/configuration.md has its keys";
+  std::string out;
+  for (const Key& key : keys.keys) out += (out.empty() ? "; its keys are " : ", ") + std::string(key.name);
+  return out;
 }
 
 std::string plain(double v) {
   char text[32];
-  const auto [end, error] = std::to_chars(text, text + sizeof text, v);
+  const auto [end, error] = std::to_chars(text, text + sizeof text, v, std::chars_format::fixed);
   return error == std::errc{} ? std::string(text, end) : "?";
 }
 
@@ -82,6 +94,25 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return d[a.size()][b.size()];
+}
+
+// The only candidate that begins like most of the word: "interval" is intervalSeconds, and so is "intervalMs".
+std::string_view same_beginning(std::string_view text, std::span<const std::string_view> known) {
+  constexpr std::size_t kLettersMin = 5;
+  std::string_view best;
+  std::size_t best_letters = 0;
+  bool several = false;
+  for (const std::string_view candidate : known) {
+    const auto [end, unused] = std::ranges::mismatch(text, candidate, {}, lower, lower);
+    const std::size_t letters = static_cast<std::size_t>(end - text.begin());
+    if (letters < kLettersMin || letters * 3 < text.size() * 2) continue;
+    if (letters >= best_letters) several = letters == best_letters;
+    if (letters > best_letters) {
+      best = candidate;
+      best_letters = letters;
+    }
+  }
+  return several ? std::string_view{} : best;
 }
 
 }  // namespace
@@ -116,6 +147,12 @@ std::optional<std::string> read_string(Reader& reader, const Value& value) {
     return std::nullopt;
   }
   return value.node.Scalar();
+}
+
+std::optional<std::string> read_word(Reader& reader, const Value& value) {
+  if (value.node.IsScalar() && scalar_type(value.node) != ScalarType::null) return value.node.Scalar();
+  wrong_type(reader, value, "a word");
+  return std::nullopt;
 }
 
 std::optional<i64> read_integer(Reader& reader, const Value& value, i64 least, i64 most) {
@@ -202,12 +239,12 @@ std::string_view near_miss(std::string_view text, std::span<const std::string_vi
   if (text.size() > 64) return best;
   for (const std::string_view candidate : known) {
     const std::size_t steps = edit_distance(text, candidate);
-    if (steps < best_steps && steps * 2 < candidate.size() + 1) {
+    if (steps < best_steps && steps * 2 < candidate.size()) {
       best = candidate;
       best_steps = steps;
     }
   }
-  return best;
+  return best.empty() ? same_beginning(text, known) : best;
 }
 
 void refuse_choice(Reader& reader, const Value& value, std::string_view text, std::span<const std::string_view> known) {
@@ -219,9 +256,9 @@ void refuse_choice(Reader& reader, const Value& value, std::string_view text, st
 }
 
 Map::Map(Reader& reader, const Value& value, const ObjectKeys& keys)
-    : reader_(reader), keys_(keys), node_(value.node), mark_(value.mark) {
+    : reader_(reader), keys_(keys), object_(value.name), node_(value.node), mark_(value.mark) {
   if (!node_.IsMap()) {
-    wrong_type(reader, value, "a mapping");
+    wrong_type(reader, value, "a mapping", key_list(keys));
     return;
   }
   valid_ = true;
@@ -251,7 +288,8 @@ void Map::refuse_unknown(std::string_view key, Mark at) const {
   std::vector<std::string_view> names;
   for (const Key& known : keys_.keys) names.push_back(known.name);
   const std::string_view meant = near_miss(key, names);
-  reader_.problem(at, "unknown key " + quoted(key) + (meant.empty() ? "" : "; did you mean " + quoted(meant) + "?"));
+  const std::string in = object_.empty() ? "" : " in " + object_;
+  reader_.problem(at, "unknown key " + quoted(key) + (meant.empty() ? in + key_list(keys_) : "; did you mean " + quoted(meant) + "?"));
 }
 
 std::optional<Value> Map::get(std::string_view key) const {
@@ -271,7 +309,8 @@ std::vector<Value> Map::list(std::string_view key, std::size_t least, std::size_
   const auto value = get(key);
   if (!value) return out;
   if (!value->node.IsSequence()) {
-    wrong_type(reader_, *value, "a list");
+    const bool one = value->node.IsScalar() && scalar_type(value->node) != ScalarType::null;
+    wrong_type(reader_, *value, "a list", one ? "; a list of one is [" + value->node.Scalar().substr(0, 80) + "]" : "");
     return out;
   }
   const std::size_t count = value->node.size();

@@ -67,6 +67,8 @@ std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& 
 wire::Ip6 network_of(const wire::Ip6& ip, u8 bits);
 // A network of either family, any of them; IPv4 as ::ffff:a.b.c.d with 96 bits more.
 std::optional<wire::Ip6Prefix> read_network(Reader& reader, const Value& value);
+// A word of a few: the text of whatever scalar stands there, since a number is none of them either.
+std::optional<std::string> read_word(Reader& reader, const Value& value);
 void refuse_choice(Reader& reader, const Value& value, std::string_view text, std::span<const std::string_view> known);
 
 // The entry of `known` that was probably meant, or "".
@@ -110,7 +112,7 @@ class Map {
   std::optional<Mark> choice(std::string_view key, T& out, const std::pair<std::string_view, T> (&choices)[n]) const {
     const auto value = get(key);
     if (!value) return std::nullopt;
-    const auto text = read_string(reader_, *value);
+    const auto text = read_word(reader_, *value);
     if (!text) return std::nullopt;
     std::vector<std::string_view> known;
     for (const auto& [name, meaning] : choices) {
@@ -129,6 +131,7 @@ class Map {
 
   Reader& reader_;
   const ObjectKeys& keys_;
+  std::string object_;  // how the file calls it; "" for the whole
   YAML::Node node_;
   Mark mark_;
   bool valid_ = false;

@@ -36,6 +36,7 @@ void read_proxy_protocol(Reader& reader, const Map& map, ServiceConfig& out);
 // The networks of `acceptProxyProtocol`; none where it is absent.
 std::vector<wire::Ip6Prefix> read_proxies(Reader& reader, const Map& map, const ObjectKeys& keys);
 std::string at_line(Mark mark);  // " (line 7)", for messages about two places
+void check_routes(Reader& reader, const Config& config);
 void check_access(Reader& reader, const Config& config);  // part of it
 
 // A path of a route or an access rule.

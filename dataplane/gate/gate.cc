@@ -129,8 +129,9 @@ Verdict Gate::Impl::check_ip4(mbuf::Pkt& pkt, u32 port, u32& ip_bytes) const {
   if (ip.is_fragment()) return Verdict::ip4_fragment;
   if (ip.ttl() == 0) return Verdict::ip4_ttl_expired;
   if (never_a_source(ip.source(), port)) return Verdict::ip4_bad_source;
-  if (!ours(ip.destination())) return Verdict::ip4_not_ours;
-  return Verdict::ok;
+  if (ours(ip.destination())) return Verdict::ok;
+  const bool late = ip.protocol() == wire::kIpProtoTcp && is_late(pkt, kEthHeaderBytes + wire::kIp4HeaderBytes, ip.destination());
+  return late ? Verdict::ok : Verdict::ip4_not_ours;
 }
 
 bool Gate::Impl::accept_ip4(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned) {
@@ -176,6 +177,33 @@ bool Gate::Impl::accept_tcp(mbuf::Pkt& pkt, u32 port, u32 ip_bytes, Segment& seg
   return true;
 }
 
+// What the plan before had and this one has not. Exchanges with it go on, and their segments are let in; nobody is told any
+// more that the address is here. When there are too many, those of earlier plans are forgotten.
+void Gate::Impl::part_with(std::span<const wire::Addr> before) {
+  std::vector<wire::Addr> gone;
+  for (const wire::Addr a : before) {
+    if (!addresses.contains(a)) gone.push_back(a);
+  }
+  std::erase_if(former, [&](wire::Addr a) {
+    if (!addresses.contains(a) && former.size() + gone.size() <= kFormerMax) return false;
+    config.book->drop(a);
+    return true;
+  });
+  if (gone.size() > kFormerMax) gone.resize(kFormerMax);
+  for (const wire::Addr a : gone) {
+    config.book->hold(a);
+    former.push_back(a);
+  }
+  std::ranges::sort(former, {}, &wire::Addr::v);
+}
+
+// A segment of a connection that an address had before it was taken away; a new connection is none.
+bool Gate::Impl::is_late(mbuf::Pkt& pkt, u32 tcp_at, wire::Addr to) const {
+  constexpr u32 kFlagsAt = 13;
+  if (!std::ranges::binary_search(former, to.v, {}, &wire::Addr::v)) return false;
+  return pull_up(pkt, tcp_at + kFlagsAt + 1) && (pkt.data()[tcp_at + kFlagsAt] & kSyn) == 0;
+}
+
 Gate::Gate(const GateConfig& config, mbuf::Pools& pools, contract::CorePage& page)
     : impl_(std::make_unique<Impl>(config, pools, page)) {}
 Gate::~Gate() = default;
@@ -205,6 +233,7 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
   }
   g.addresses.assign(named);
   g.named.swap(named);
+  g.part_with(named);
   for (const wire::Addr a : named) g.config.book->drop(a);
   if (std::ranges::any_of(g.to_announce, &wire::Ip::is6)) g.begin_to_listen(now_us);
   g.housekeeping(now_us);

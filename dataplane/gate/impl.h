@@ -37,6 +37,7 @@ struct Gate::Impl {
   static constexpr u32 kWaitingPerNeighbourMax = 16;
   static constexpr u32 kUnreachableMax = 64;
   static constexpr u32 kAnnouncePerTurn = 16;
+  static constexpr u32 kFormerMax = 1024;
   // A question is given up after its tries; the slack covers the way over core 0.
   static constexpr TimeUs kWaitUs = Neighbours::kTries * Neighbours::kRetryUs + 200'000;
 
@@ -56,6 +57,8 @@ struct Gate::Impl {
   bool ours(wire::Ip4 a) const { return addresses.contains(a); }
   bool ours(const wire::Ip6& a) const { return addresses.contains(config.book->find(a)); }
   bool never_a_source(wire::Ip4 a, u32 port) const;
+  void part_with(std::span<const wire::Addr> before);
+  bool is_late(mbuf::Pkt& pkt, u32 tcp_at, wire::Addr to) const;
 
   // ip6.cc
   // A packet of IPv6 behind the Ethernet header, checked; offsets from the frame's begin.
@@ -178,6 +181,7 @@ struct Gate::Impl {
   std::vector<Listening> listening;     // by port; core 0's
   Addresses addresses;
   std::vector<wire::Addr> named;        // what `addresses` holds
+  std::vector<wire::Addr> former;       // ours under an earlier plan: connections to them end in order; sorted
   std::vector<wire::Ip> to_announce;
   TokenBucket icmp_errors{1000, 50};
   std::unique_ptr<Waiting[]> waiting;

@@ -50,9 +50,11 @@ Verdict Gate::Impl::check_ip6(mbuf::Pkt& pkt, u32 port, In6& in) const {
   // RFC 1122 3.3.6 in the other family: a packet to one host does not travel in a frame to many.
   if (to_group != wire::is_ip6_multicast(wire::EthView(pkt.data()).destination())) return Verdict::eth_not_for_us;
   if (ours(in.destination)) return Verdict::ok;
+  const u8 next_header = ip.next_header();  // the packet may be moved below
+  if (next_header == wire::kIpProtoTcp && is_late(pkt, kIpAt + wire::kIp6HeaderBytes, config.book->find(in.destination))) return Verdict::ok;
   // On the link itself we speak ICMPv6 and nothing else; questions about groups come behind hop-by-hop options.
   in.is_on_link = to_group ? is_neighbour_group(in.destination) : in.destination == link_locals[port];
-  const bool is_spoken = ip.next_header() == wire::kIpProtoIcmp6 || ip.next_header() == wire::kIp6HopByHop;
+  const bool is_spoken = next_header == wire::kIpProtoIcmp6 || next_header == wire::kIp6HopByHop;
   return in.is_on_link && is_spoken && plan->ports[port].has6() ? Verdict::ok : Verdict::ip6_not_ours;
 }
 

@@ -1,5 +1,6 @@
 #include "dataplane/route/explain.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "dataplane/route/access.h"
@@ -62,7 +63,7 @@ struct Notes {
   void new_cookie(std::string_view value) {
     out.hash_input = "a new cookie, " + std::string(value) + ", since the request has none";
     out.looks.clear();
-    std::erase_if(out.choices, [](const std::string& c) { return !c.starts_with("subset"); });
+    std::erase_if(out.choices, [](const std::string& c) { return !c.starts_with("subset") && !c.starts_with("deployment"); });
   }
   void subset(const Service& service, const contract::Subset* subset, std::string_view value) {
     const std::string asked = service.pools.subset_header + ": " + std::string(value);
@@ -148,6 +149,17 @@ void Explainer::tell_match(const Plan& plan, const contract::Listener& listener,
   if (out.match.no_backend()) out.outcome = "500: every backend of the route has weight 0";
 }
 
+// Which version of a service serves, while a new one is brought in.
+void Explainer::tell_version(const Plan& plan, const Service& called, Explanation& out) const {
+  const u32 word = plan.shifts->word(called.slot);
+  char percent[16];
+  std::snprintf(percent, sizeof(percent), "%g", (word & ~contract::kTestTraffic) * 100.0 / contract::kWholeShare);
+  const std::string& green = plan.services[called.deployment.green].discovery_name;
+  std::string words = "deployment of " + called.discovery_name + ": " + percent + " % of the requests go to " + green;
+  if ((word & contract::kTestTraffic) != 0) words += ", and all that have " + called.deployment.test_header;
+  out.choices.push_back(words + (out.match.green ? "; this one does" : "; this one does not"));
+}
+
 // False: the service turns the request away. Rates are not asked: that would take a token.
 bool Explainer::tell_access(const Plan& plan, const http::RequestHead& head, const wire::Ip& client, Explanation& out) const {
   const contract::Source source = plan.callers.source_of(client);
@@ -188,7 +200,10 @@ Explanation Explainer::explain(const Plan& plan, const contract::Listener& liste
     return out;
   }
   out.match = router_->find_route(plan, listener, head);
+  const u32 called = out.match.service;
+  router_->choose_version(plan, head, out.match);
   tell_match(plan, listener, out);
+  if (called != kNone32 && plan.services[called].deployment.green != kNone32) tell_version(plan, plan.services[called], out);
   if (out.match.service != kNone32) {
     if (!tell_access(plan, head, client, out)) return out;
     explain_pick(plan, head, client, client_port, out);

@@ -33,7 +33,7 @@ struct Explanation {
   std::string access;      // which rule of the service let it in or not, in words; empty: the service has no rules
   std::string policy;      // "maglev, 65537 slots", "least request, best of 2 draws", ...
   std::string hash_input;  // "source address 10.0.0.7", "header x-user: bob"; empty where the policy does not hash
-  std::vector<std::string> choices;  // what narrowed the pick down, in order: subset, priority level, zone, slow start
+  std::vector<std::string> choices;  // what narrowed the pick down, in order: deployment, subset, priority level, zone, slow start
   std::vector<Look> looks;
   std::string endpoint;    // Endpoint::id of the pick; empty: none
   std::string outcome;     // one sentence: where the request goes, or which status answers it
@@ -51,6 +51,7 @@ class Explainer {
 
  private:
   void tell_match(const contract::Plan& plan, const contract::Listener& listener, Explanation& out) const;
+  void tell_version(const contract::Plan& plan, const contract::Service& called, Explanation& out) const;
   bool tell_access(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, Explanation& out) const;
   void explain_pick(const contract::Plan& plan, const http::RequestHead& head, const wire::Ip& client, u16 client_port,
                     Explanation& out);

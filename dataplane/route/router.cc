@@ -21,12 +21,15 @@ Router::Router(const contract::HealthBoard& board, contract::CoreStats& stats, u
 
 Match Router::match(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {
   Match out = find_route(plan, listener, head);
-  if (out.service != kNone32 && plan.services[out.service].deployment.green != kNone32) [[unlikely]] {
-    out.green = goes_to_green(plan, plan.services[out.service], head);
-    if (out.green) out.service = plan.services[out.service].deployment.green;
-  }
+  choose_version(plan, head, out);
   if (out.scanned) stats_.page.count(contract::Counter::scans);
   return out;
+}
+
+void Router::choose_version(const Plan& plan, const http::RequestHead& head, Match& match) {
+  if (match.service == kNone32 || plan.services[match.service].deployment.green == kNone32) [[likely]] return;
+  match.green = goes_to_green(plan, plan.services[match.service], head);
+  if (match.green) match.service = plan.services[match.service].deployment.green;
 }
 
 Match Router::find_route(const Plan& plan, const contract::Listener& listener, const http::RequestHead& head) {

@@ -67,6 +67,8 @@ class Router {
   template <class Trace> class PoolPick;           // pick_pool.h
 
   Match find_route(const contract::Plan& plan, const contract::Listener& listener, const http::RequestHead& head);
+  // A service that a new version is being brought in for may have that one serve.
+  void choose_version(const contract::Plan& plan, const http::RequestHead& head, Match& match);
   bool goes_to_green(const contract::Plan& plan, const contract::Service& service, const http::RequestHead& head);
   const contract::Backend* choose_backend(const contract::Route& route);
 

@@ -232,6 +232,7 @@ admin::ReloadAnswer Lifecycle::reload(const char* why) {
   }
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", static_cast<unsigned long long>(now_us()));
   std::vector<config::Problem> problems;
+  watch_->forget();  // or `ringwayctl reload` after an edit would be followed by another one for the edit
   auto next = config::load_file(config_.file);
   if (next.has_value()) {
     for (const auto& warning : next->warnings) answer.warnings.push_back(config::to_string(warning));
@@ -442,11 +443,11 @@ admin::Sources Lifecycle::sources() {
   out.status = [this] { return status(); };
   out.ready = [this] { return gateway_->board().ready(); };
   out.answer_health = [this](bool ok) {
-    on_control([this, ok] {
+    return on_control([this, ok] {
       told_to_fail_ = !ok;
       say_ready();
       spdlog::info("the health endpoint is told to {}", ok ? "answer 200 while the gateway serves" : "fail");
-      return true;
+      return config_.gateway.health_endpoint.port != 0;
     });
   };
   out.xstats = [this] { return port_numbers(); };

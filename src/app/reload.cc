@@ -48,6 +48,8 @@ std::vector<std::string> keep_until_restart(const config::GatewayConfig& running
   keep(running.memory, next.memory, "gateway.memory");
   keep(running.pools, next.pools, "gateway.pools");
   keep(running.tcp, next.tcp, "gateway.tcp");
+  keep(running.http2.connections, next.http2.connections, "gateway.http2.connections");
+  keep(running.http2.streams, next.http2.streams, "gateway.http2.streams");
   keep(running.admin_socket, next.admin_socket, "gateway.adminSocket");
   keep(running.recorder, next.recorder, "gateway.recorder");
   keep(running.kernel_tap, next.kernel_tap, "gateway.kernelTap");

@@ -33,6 +33,11 @@ void FileWatch::read(TimeUs now_us) {
   }
 }
 
+void FileWatch::forget() {
+  read(0);
+  last_us_ = 0;
+}
+
 bool FileWatch::changed(TimeUs now_us) {
   if (last_us_ == 0 || now_us - last_us_ < kQuietUs) return false;
   last_us_ = 0;

@@ -24,6 +24,8 @@ class FileWatch {
   void read(TimeUs now_us);
   // True once after a change, when it has been quiet since.
   bool changed(TimeUs now_us);
+  // Whoever calls this reads the file next: what happened to it before is no change any more.
+  void forget();
 
  private:
   int fd_;

@@ -36,6 +36,35 @@ class Change(LabCase):
         self.gateway.configure(lambda c: c["services"][0].update(drainSeconds=7))
         self.assertTrue(wait_until(lambda: self.gateway.generation() > first, 5))
 
+    def test_a_service_that_leaves_ends_its_exchanges_in_order(self):
+        self.ringway_only()
+        size = 4 << 20
+        client = self.client("odd-service", 10)
+        client.send(f"GET /bytes/{size} HTTP/1.1\r\nHost: odd-service\r\n\r\n")
+        self.assertEqual(client.head()[0], 200)
+        self.gateway.configure(lambda c: c["services"].pop(1))
+        self.gateway.ctl("reload")
+        time.sleep(0.5)  # its address is no more, and most of the answer has not been read
+        self.assertEqual(len(client.exactly(size)), size)
+        client.send("GET / HTTP/1.1\r\nHost: odd-service\r\n\r\n")
+        self.assertEqual(client.head()[0], 404)
+        self.gateway.configure()
+        self.gateway.ctl("reload")
+        self.assertTrue(wait_until(lambda: self.client("odd-service").get("odd-service", "/")[0] == 200, 5))
+
+    def test_a_signal_after_an_edit_is_one_reload(self):
+        self.ringway_only()
+        def edited():
+            """New plans after an edit and a signal; the signal may be late on a busy machine."""
+            first = self.gateway.generation()
+            self.gateway.configure(lambda c: c["services"][0].update(drainSeconds=9))
+            self.gateway.reload()
+            time.sleep(0.7)
+            return self.gateway.generation() - first
+        self.assertTrue(any(edited() == 1 for _ in range(3)))
+        self.gateway.configure()
+        self.gateway.reload()
+
     def test_bad_file_is_refused_and_the_old_plan_serves(self):
         self.ringway_only()
         first = self.gateway.generation()

@@ -42,6 +42,9 @@ class Shift(LabCase):
     def test_canary_gets_its_share_and_then_everything(self):
         self.assertEqual(set(self.names(50)), {"blue-1"})
         self.assertEqual(set(self.names(20, fields=f"{MARK}: 1\r\n")), {"green-1"})
+        told = self.gateway.ctl("explain", "GET", "http://blue-service:4000/", "-H", f"{MARK}: 1")
+        self.assertRegex(told, r"service +green-service\n")
+        self.assertIn("deployment of blue-service: 0 % of the requests", told)
         at = self.mesh.service("blue-service")
         with Load(self.mesh.client, at.vip, at.port, at.name, "/", 4, pause=0.01) as load:
             self.gateway.ctl("shift", "blue-service", "start")
@@ -84,3 +87,6 @@ class Shift(LabCase):
                                 "green-service", "start")
         self.assertEqual(done.returncode, 1)
         self.assertIn("service green-service has no deployment", done.stderr)
+        shown = self.gateway.ctl("shift", "old-service")
+        self.assertIn("old-service", shown)
+        self.assertNotIn("blue-service", shown)

@@ -3,6 +3,8 @@
 // Exit status: 0 done; 1 the gateway is not there, refuses, or is not ready, with a sentence on stderr. It knows nothing
 // but the admin server's JSON (control/admin/admin.h), and the file that a recorder left (control/trace/memory.h).
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -45,7 +47,21 @@ std::string text_of(const Json& value) {
   if (value.is_number_unsigned() || value.is_number_integer()) return grouped(value.get<unsigned long long>());
   return value.dump();
 }
-std::string plain(const Json& value) { return value.is_number() ? value.dump() : text_of(value); }
+// As the file would say it: no grouping of digits, 5 rather than 5.0, lists and mappings by commas.
+std::string plain(const Json& value) {
+  if (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()) && std::abs(value.get<double>()) < 1e15)
+    return std::to_string(value.get<long long>());
+  if (value.is_number()) return value.dump();
+  std::string out;
+  if (value.is_array()) {
+    for (const Json& entry : value) out += (out.empty() ? "" : ", ") + plain(entry);
+  } else if (value.is_object()) {
+    for (const auto& [key, entry] : value.items()) out += (out.empty() ? "" : ", ") + key + "=" + plain(entry);
+  } else {
+    out = text_of(value);
+  }
+  return out;
+}
 double number(const Json& value) { return value.is_number() ? value.get<double>() : 0.0; }
 
 std::string status_text(const Json& j) {
@@ -102,12 +118,18 @@ std::string endpoints_text(const Json& j) {
   return t.text();
 }
 
-// What is nested by its path, as the documentation names settings.
+// What is nested by its path, as the documentation names settings; an entry with commas has a line of its own.
 template <class Text>
 void add_paths(Table& t, const std::string& path, const Json& object, Text text) {
+  const auto has_comma = [](const Json& entry) { return plain(entry).find(',') != std::string::npos; };
   for (const auto& [key, value] : object.items()) {
-    if (value.is_object()) add_paths(t, path + key + ".", value, text);
-    else t.add({path + key, text(value).empty() ? "-" : text(value)});
+    if (value.is_object()) {
+      add_paths(t, path + key + ".", value, text);
+    } else if (value.is_array() && std::ranges::any_of(value, has_comma)) {
+      for (std::size_t i = 0; i < value.size(); i++) t.add({path + key + "[" + std::to_string(i) + "]", text(value[i])});
+    } else {
+      t.add({path + key, text(value).empty() ? "-" : text(value)});
+    }
   }
 }
 
@@ -120,7 +142,7 @@ std::string service_text(const Json& j) {
   for (const Json& l : j["listeners"]) {
     std::string by = l["default"] == true ? "default" : "";
     for (const Json& r : l["routes"]) by += (by.empty() ? "route " : ", route ") + plain(r["route"]) + " weight " + plain(r["weight"]);
-    if (l.contains("acceptProxyProtocol")) by += (by.empty() ? "" : ", ") + ("acceptProxyProtocol from " + l["acceptProxyProtocol"]["from"].dump());
+    if (l.contains("acceptProxyProtocol")) by += (by.empty() ? "" : ", ") + ("acceptProxyProtocol from " + plain(l["acceptProxyProtocol"]["from"]));
     listeners.add({plain(l["name"]), plain(l["address"]), by});
   }
   return "service " + plain(j["service"]) + ", plan " + plain(j["plan_generation"]) + "\n\n" + settings.text() + "\n" +
@@ -171,9 +193,13 @@ std::string counters_text(const Json& j, bool all) {
   return out + "\n" + ticks.text();
 }
 
-std::string shifts_text(const Json& j) {
+// All of them, or that of one service.
+std::string shifts_text(const Json& j, const std::string& service) {
+  if (!service.empty() && std::ranges::none_of(j, [&](const Json& s) { return s["service"] == service; }))
+    fail("service " + service + " has no deployment");
   Table t({"SERVICE", "NEW VERSION", "STAGE", "SHARE", "NEXT STEP", "REQUESTS", "5XX", "P99", "WHY"});
   for (const Json& s : j) {
+    if (!service.empty() && s["service"] != service) continue;
     char share[16];
     std::snprintf(share, sizeof(share), "%.2f %%", number(s["share_percent"]));
     t.add({plain(s["service"]), plain(s["green"]), plain(s["stage"]) + (s["paused"] == true ? ", paused" : ""), share,
@@ -323,10 +349,12 @@ std::string text_of_answer(const std::string& command, const Answer& answer, con
   if (command == "endpoints") return endpoints_text(answer.json);
   if (command == "connections") return connections_text(answer.json);
   if (command == "counters") return counters_text(answer.json, w.all);
-  if (command == "shift") return shifts_text(answer.json);
+  if (command == "shift") return shifts_text(answer.json, w.verb.empty() ? w.service : "");
   if (command == "explain") return explain_text(answer.json);
   if (command == "trace") return trace_json_text(answer.json);
   if (command == "record") return "recording: " + plain(answer.json["recording"]) + "\n";
+  if (command == "healthcheck" && answer.json["endpoint"] == false)
+    return "the gateway is " + std::string(w.answer == "ok" ? "" : "not ") + "ready, but no load balancer can ask: there is no gateway.healthEndpoint\n";
   if (command == "healthcheck") return w.answer == "ok" ? "the health endpoint answers 200\n" : "the health endpoint answers 503\n";
   if (command == "drain" && w.endpoint.empty()) return "draining\n";
   if (command == "drain") return w.endpoint + (w.undo ? " is back in rotation\n" : " takes no new requests\n");

@@ -56,7 +56,9 @@ std::string grouped(unsigned long long n) {
 
 std::string duration(double us) {
   if (us < 1000) return std::to_string(static_cast<long>(us)) + " us";
-  return us < 1e6 ? with_unit(us / 1e3, "ms") : with_unit(us / 1e6, "s");
+  if (us < 1e6) return with_unit(us / 1e3, "ms");
+  if (us < 120e6) return with_unit(us / 1e6, "s");
+  return us < 7200e6 ? with_unit(us / 60e6, "min") : with_unit(us / 3600e6, "h");
 }
 
 std::string bytes(double n) {

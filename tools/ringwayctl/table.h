@@ -20,7 +20,7 @@ class Table {
 
 // 12345678 -> "12,345,678"
 std::string grouped(unsigned long long n);
-// Microseconds: "812 us", "3.4 ms", "12.0 s"
+// Microseconds: "812 us", "3.4 ms", "12.0 s", "10.0 min", "2.5 h"
 std::string duration(double us);
 // "512 B", "1.4 KiB", "3.0 GiB"
 std::string bytes(double n);

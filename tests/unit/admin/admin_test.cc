@@ -96,7 +96,7 @@ TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
             R"({"protocol":"http","path":"/ping","host":"auth","intervalSeconds":0.25,"timeoutSeconds":2,"healthyThreshold":1,)"
             R"("unhealthyThreshold":3,"jitterPercent":10,"matcher":"200-204"})");
   EXPECT_EQ(s["balancing"].dump(),
-            R"({"policy":"maglev","hash":{"on":"source"},"boundFactor":1.25,"tableSize":17,"panicPercent":50})");
+            R"({"policy":"maglev","hash":{"on":"source"},"boundFactor":2.0,"tableSize":17,"panicPercent":50})");
   EXPECT_EQ(s["retry"].dump(),
             R"({"retries":2,"on":["connect-failure","refused-stream","reset","retriable-status-codes","unavailable"],)"
             R"("statusCodes":[503],"nonIdempotent":false,"perTryTimeoutSeconds":0,"backoffMs":{"base":25,"max":250},)"

@@ -25,6 +25,7 @@ struct FakeGateway {
     service.slot = 3;
     service.port_name = "auth";
     service.discovery_name = "auth-service";
+    service.bound_percent = 200;
     service.endpoint_count = 2;
     plan->services.push_back(service);
     plan->endpoints.push_back({.ip = wire::Ip4::of(10, 0, 0, 11), .port = 80, .slot = 4, .id = "auth-service/10.0.0.11:80", .zone = "a"});
@@ -119,7 +120,10 @@ struct FakeGateway {
                                         .since_us = 1'000'000, .until_us = 31'000'000};
       return report;
     };
-    s.answer_health = [this](bool ok) { health_answer = ok; };
+    s.answer_health = [this](bool ok) {
+      health_answer = ok;
+      return accepts_reload;
+    };
     s.xstats = [] { return std::vector<admin::PortNumbers>{{"net_ring0", {{"rx_good_packets", 5}}}}; };
     s.reload = [this] {
       reloads++;

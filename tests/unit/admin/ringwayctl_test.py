@@ -50,9 +50,10 @@ auth-service/10.0.0.12:80  unproven  -            0       1  -                  
     check("service", (code, err, [line for line in (
         "service auth-service, plan 7", "portName auth", "timeout.perRequestTimeoutSeconds 15", "healthCheck.protocol none",
         "outlierDetection.enabled yes", "outlierDetection.baseEjectionSeconds 30", "balancing.hash.on source", "drainSeconds 20",
+        "balancing.boundFactor 2", "retry.on connect-failure, refused-stream, reset, retriable-status-codes, unavailable",
         "requests 2,000", "responses.5xx 20", "refused.denied 10", "refused.limited 4", "breakers.pending.remaining 1,024",
-        "auth-service:4000 10.80.64.1:4000 default, acceptProxyProtocol from [\"10.80.0.0/24\"]",
-        'auth-service/10.0.0.11:80 healthy a 0 1 {"track":"canary"} 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z') if line not in lines]), (0, "", []))
+        "auth-service:4000 10.80.64.1:4000 default, acceptProxyProtocol from 10.80.0.0/24",
+        'auth-service/10.0.0.11:80 healthy a 0 1 track=canary 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z') if line not in lines]), (0, "", []))
     check("service of no one", gateway.ctl("service", "nobody"), (1, "", "ringwayctl: there is no service nobody\n"))
     check("status", gateway.ctl("status"), (0, """\
 Ringway 1.2.3, serving, ready, up 60 s, pid 42
@@ -136,6 +137,8 @@ TIME             CORE  CONN  EXCHANGE  EVENT        WHAT
     refusing = Gateway(folder, "refuse")
     check("refused reload", refusing.ctl("reload"), (1, "", 'gw.yaml:3:5: unknown key "x"\n'
           "ringwayctl: the new configuration is refused; the one before it stays in force\n"))
+    check("healthcheck without an endpoint", refusing.ctl("healthcheck", "fail"),
+          (0, "the gateway is not ready, but no load balancer can ask: there is no gateway.healthEndpoint\n", ""))
     refusing.stop()
 
 sys.exit(1 if failures else 0)

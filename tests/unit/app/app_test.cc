@@ -85,9 +85,11 @@ TEST(Reload, WhatNeedsARestart_IsKeptAndNamedAndTheRestIsTaken) {
   next.limits.fields = 10;
   next.dns.ttl_s = 77;
   next.recorder.groups = 1;
-  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools", "gateway.tcp", "gateway.recorder"}));
+  next.http2.connections = 7;
+  EXPECT_EQ(keep_until_restart(two_cores(), next), (std::vector<std::string>{"gateway.ports", "gateway.cores", "gateway.pools", "gateway.tcp", "gateway.http2.connections", "gateway.recorder"}));
   EXPECT_EQ(next.cores, two_cores().cores);
   EXPECT_EQ(next.ports[0].mtu, 1500);
+  EXPECT_EQ(next.http2.connections, two_cores().http2.connections);
   EXPECT_EQ(next.limits.fields, 10u);
   EXPECT_EQ(next.dns.ttl_s, 77u);
 }
@@ -118,6 +120,19 @@ TEST_F(Watched, ReplacedFile_IsAChange_AsEditorsDoIt) {
   std::filesystem::rename(folder / "new", file);
   watch.read(1);
   EXPECT_TRUE(watch.changed(1 + FileWatch::kQuietUs));
+}
+
+TEST_F(Watched, WhatWasReadAnyway_IsNoChange) {
+  FileWatch watch(file);
+  write(file, "b");
+  watch.read(1);
+  write(file, "c");
+  watch.forget();
+  watch.read(2);
+  EXPECT_FALSE(watch.changed(2 + FileWatch::kQuietUs));
+  write(file, "d");
+  watch.read(3);
+  EXPECT_TRUE(watch.changed(3 + FileWatch::kQuietUs));
 }
 
 TEST_F(Watched, OtherFilesOfTheFolder_AreNoChange) {

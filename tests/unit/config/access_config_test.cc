@@ -66,11 +66,15 @@ TEST(AccessConfig, RulesOfAService) {
   EXPECT_EQ(service("access: { rules: [ { action: deny, callers: [auht] } ] }"),
             "f:11:50: callers: there is no caller or service \"auht\"; did you mean \"auth\"?\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1] } ] }"), "f:11:48: cidrs[0]: must be address/length, such as 10.0.0.0/24 or fd00::/64\n");
-  EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1/8] } ] }"), "f:11:48: cidrs[0]: host bits are set\n");
+  EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1/8] } ] }"), "f:11:48: cidrs[0]: host bits are set; did you mean 10.0.0.0/8?\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, methods: [\"G E\"] } ] }"), "f:11:50: methods[0]: must be a token of 1 to 32 characters\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, paths: [ { value: a } ] } ] }"), "f:11:58: value: a path begins with '/'\n");
   EXPECT_EQ(service("access: { rules: [ { action: allow }, { action: deny, callers: [auth] } ] }"),
             "f:11:43: rules: never asked: the rule before holds for every request\n");
+  EXPECT_EQ(service("access: { rules: [ { action: allow, callers: [], methods: [GET] } ] }"),
+            "f:11:50: callers: an empty list asks nothing, so the rule holds for all of them\n");
+  EXPECT_EQ(service("access: { rules: [ { action: allow, callers: auth } ] }"),
+            "f:11:50: callers: must be a list, not the text \"auth\"; a list of one is [auth]\n");
 }
 
 TEST(AccessConfig, WhatTcpCannotAnswer) {
@@ -88,7 +92,7 @@ TEST(AccessConfig, WhatTcpCannotAnswer) {
 TEST(AccessConfig, Rates) {
   EXPECT_EQ(service("rateLimit: { burst: 3 }"), "f:11:16: rateLimit: neither requestsPerSecond nor perCaller is given\n"
                                                 "f:11:25: burst: there is no requestsPerSecond beside it\n");
-  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 1e+07\n");
+  EXPECT_EQ(service("rateLimit: { requestsPerSecond: 0 }"), "f:11:37: requestsPerSecond: 0 is not within 0.001 to 10000000\n");
   EXPECT_EQ(service("rateLimit: { perCaller: { burst: 1 } }"), "f:11:29: missing key \"requestsPerSecond\" in perCaller\n"
                                                               "f:11:38: burst: there is no requestsPerSecond beside it\n");
 }

@@ -55,6 +55,7 @@ std::string with(std::string text, const std::string& from, const std::string& t
 const std::string kGood = kGateway + kServices;
 std::string service(const std::string& line) { return kGood + "    " + line + "\n"; }      // line 11
 std::string gateway(const std::string& line) { return kGateway + "  " + line + "\n" + kServices; }  // line 5
+std::string tcp(const std::string& line) { return with(service(line), "    appProtocol: http\n", "\n"); }
 const std::string kRoutes = "listeners:\n  - name: edge\n    port: 8080\n    routes:\n      - ";  // 11..15
 std::string route(const std::string& line) { return kGood + kRoutes + line + "\n"; }
 // A route that does this and forwards, or answers.
@@ -65,10 +66,13 @@ const Bad kBad[] = {
     {"Empty", "", "f.yaml:1:1: file is empty\n"},
     {"LineOfAComma", ", a\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
     {"TwoDocuments", kGood + "---\n" + kGood, "f.yaml:1:1: file holds more than one YAML document\n"},
-    {"ListAtTop", "- a\n", "f.yaml:1:1: : must be a mapping, not a list\n"},
+    {"ListAtTop", "- a\n", "f.yaml:1:1: the file: must be a mapping, not a list; its keys are gateway, services, listeners, callers\n"},
     {"NoGateway", kServices, "f.yaml:1:1: missing key \"gateway\"\n"},
     {"UnknownKeyNear", gateway("contolCore: 0"), "f.yaml:5:3: unknown key \"contolCore\"; did you mean \"controlCore\"?\n"},
-    {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\"\n"},
+    {"UnknownKeyFar", gateway("colour: red"), "f.yaml:5:3: unknown key \"colour\" in gateway; docs/configuration.md has its keys\n"},
+    {"UnknownKeyOfFew", gateway("idle: spin\n  dns: { name: a }"), "f.yaml:6:10: unknown key \"name\" in dns; its keys are enabled, address, address6, ttlSeconds, zones\n"},
+    {"UnknownKeyBeginsSo", gateway("dns: { ttlSecond: 5 }\n  limits: { headerTimeoutMs: 5 }"), "f.yaml:5:10: unknown key \"ttlSecond\"; did you mean \"ttlSeconds\"?\nf.yaml:6:13: unknown key \"headerTimeoutMs\"; did you mean \"headerTimeoutSeconds\"?\n"},
+    {"UnknownKeyBeginsLikeTwo", service("circuitBreakers: { maxRe: 5 }"), "f.yaml:11:24: unknown key \"maxRe\" in circuitBreakers; its keys are maxConnections, maxPendingRequests, maxRequests, maxRetries, adaptiveConcurrency\n"},
     {"DuplicateKey", gateway("cores: [2]"), "f.yaml:5:3: duplicate key \"cores\"\n"},
     {"ReceiveBudgetBelowHead", gateway("tcp: { receiveBudgetBytes: 32768 }\n  limits: { headBytes: 32768 }"), "f.yaml:5:30: tcp.receiveBudgetBytes 32768: must be at least limits.headBytes and 4096, which is 36864, or the largest head never fits\n"},
     {"RecorderGroup", gateway("recorder: { groups: [requests, segment] }"), "f.yaml:5:34: groups[1]: \"segment\" is none of all, packets, segments, connections, timers, requests, planes; did you mean segments?\n"},
@@ -76,8 +80,8 @@ const Bad kBad[] = {
     {"RecorderEvents", gateway("recorder: { events: 5000000 }"), "f.yaml:5:23: events: 5000000 is not within 1024 to 4194304\n"},
     {"CoresEmpty", with(kGood, "[1]", "[]"), "f.yaml:4:10: cores: 0 entries, must be 1 to 64\n"},
     {"CoresTwice", with(kGood, "[1]", "[1, 1]"), "f.yaml:4:14: cores[1]: CPU 1 is listed twice\n"},
-    {"CoresText", with(kGood, "[1]", "[one]"), "f.yaml:4:11: cores[0]: must be a whole number, not a string\n"},
-    {"PortText", with(kGood, "port: 4000", "port: \"4000\""), "f.yaml:9:53: port: must be a whole number, not a string\n"},
+    {"CoresText", with(kGood, "[1]", "[one]"), "f.yaml:4:11: cores[0]: must be a whole number, not the text \"one\"\n"},
+    {"PortText", with(kGood, "port: 4000", "port: \"4000\""), "f.yaml:9:53: port: must be a whole number, not the text \"4000\"\n"},
     {"PortZero", with(kGood, "port: 4000", "port: 0"), "f.yaml:9:53: port: 0 is not within 1 to 65535\n"},
     {"PortHuge", with(kGood, "port: 80 ", "port: 70000 "), "f.yaml:10:47: port: 70000 is not within 1 to 65535\n"},
     {"NameIsNumber", with(kGood, "portName: auth", "portName: 12"), "f.yaml:6:15: portName: must be a string: write \"12\" in quotes\n"},
@@ -101,7 +105,7 @@ const Bad kBad[] = {
     {"Address6Anycast", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::/64\""), "f.yaml:2:66: address6: fd00:: is the routers' anycast address of its own network\n"},
     {"Address6Length", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::1/129\""), "f.yaml:2:66: address6: must be address/length, such as fd00::1/64\n"},
     {"NextHop6Elsewhere", with(kGood, "10.80.0.1/24", "10.80.0.1/24, address6: \"fd00::1/64\", nextHop6: \"fd01::1\""), "f.yaml:2:90: nextHop6: fd01::1 is not in the port's network\n"},
-    {"PathMtuHostBits", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1.0.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: host bits are set\n"},
+    {"PathMtuHostBits", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1.0.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: host bits are set; did you mean 10.1.0.0/16?\n"},
     {"PathMtuNoAddress", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: 10.1/16, mtu: 1500 } ]"), "f.yaml:2:77: prefix: \"10.1\" is not an address\n"},
     {"PathMtuSmallForIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, pathMtu: [ { prefix: \"::/0\", mtu: 1000 } ]"), "f.yaml:2:90: mtu: IPv6 needs 1280 at least (RFC 8200 5)\n"},
     {"RoutersWithoutIp6", with(kGood, "10.80.0.1/24", "10.80.0.1/24, routerAdvertisements: true"), "f.yaml:2:78: routerAdvertisements: the port has no address6\n"},
@@ -115,16 +119,23 @@ const Bad kBad[] = {
     {"DiscoveryUpper", with(kGood, "discoveryName: auth-service", "discoveryName: Auth"), "f.yaml:7:20: discoveryName: must be 1 to 64 characters of a-z, 0-9, '_' and '-', and not begin with '-'\n"},
     {"ProtocolNear", with(kGood, "appProtocol: http", "appProtocol: htpp"), "f.yaml:8:18: appProtocol: \"htpp\" is none of http, http2, grpc; did you mean http?\n"},
     {"TcpRequestTimeout", with(service("timeout: { perRequestTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:42: perRequestTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
-    {"TimeoutFraction", service("timeout: { idleTimeoutSeconds: 1.5 }"), "f.yaml:11:36: idleTimeoutSeconds: must be a whole number, not a number\n"},
-    {"RetryWord", service("retry: { on: [reset, refused] }"), "f.yaml:11:26: on[1]: \"refused\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable\n"},
+    {"TimeoutFraction", service("timeout: { idleTimeoutSeconds: 1.5 }"), "f.yaml:11:36: idleTimeoutSeconds: must be a whole number, not 1.5\n"},
+    {"RetryWord", service("retry: { on: [reset, refused] }"), "f.yaml:11:26: on[1]: \"refused\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable; did you mean refused-stream?\n"},
     {"RetryStatus", service("retry: { statusCodes: [503, 200] }"), "f.yaml:11:33: statusCodes[1]: 200 is not within 400 to 599\n"},
     {"RetryBackoff", service("retry: { backoffMs: { base: 50, max: 20 } }"), "f.yaml:11:42: max: smaller than base\n"},
     {"RetriesTooMany", service("retry: { retries: 8 }"), "f.yaml:11:23: retries: 8 is not within 0 to 7\n"},
     {"TcpPerTry", with(service("retry: { perTryTimeoutSeconds: 1 }"), "    appProtocol: http\n", "\n"), "f.yaml:11:36: perTryTimeoutSeconds: not for TCP: give the service an appProtocol\n"},
+    {"RetryNumber", service("retry: { on: [503] }"), "f.yaml:11:19: on[0]: \"503\" is none of connect-failure, refused-stream, reset, 5xx, gateway-error, retriable-4xx, retriable-status-codes, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable\n"},
+    {"BooleanOfYaml11", service("retry: { attemptCount: yes }"), "f.yaml:11:28: attemptCount: must be true or false, not the text \"yes\"\n"},
+    {"TcpFields", tcp("responseHeaders: { remove: [x] }"), "f.yaml:11:22: responseHeaders: not for TCP: give the service an appProtocol\n"},
+    {"TcpSubset", tcp("balancing: { subset: { header: a, label: b } }"), "f.yaml:11:26: subset: not for TCP: a connection has no header to choose by\n"},
+    {"TcpRequestBreakers", tcp("circuitBreakers: { maxRequests: 5, adaptiveConcurrency: {} }"), "f.yaml:11:37: maxRequests: not for TCP, whose connections maxConnections limits\nf.yaml:11:61: adaptiveConcurrency: not for TCP, whose connections maxConnections limits\n"},
+    {"TcpBehindRoutes", with(route("{ backends: [ { service: auth-service } ] }\n    service: auth-service"), "    appProtocol: http\n", "\n"), "f.yaml:15:34: service: \"auth-service\" is a TCP service, and a listener with routes speaks HTTP: give the service an appProtocol\nf.yaml:16:14: service: \"auth-service\" is a TCP service, and a listener with routes speaks HTTP: give the service an appProtocol\n"},
+    {"ListenerAddressOutside", kGood + "listeners: [ { name: edge, address: 10.80.1.1, port: 80, service: auth-service } ]\n", "f.yaml:11:37: address: 10.80.1.1 is no port's address and outside gateway.vipRange\n"},
     {"AdaptiveMin", service("circuitBreakers: { adaptiveConcurrency: { min: 0 } }"), "f.yaml:11:52: min: 0 is not within 1 to 65535\n"},
     {"DeploymentOfItself", service("deployment: { green: auth-service }"), "f.yaml:11:26: green: must be another service, without a deployment of its own\n"},
-    {"DeploymentUnknown", service("deployment: { green: auth }"), "f.yaml:11:26: service: there is no service \"auth\"\n"},
-    {"CanaryForLinear", service("deployment: { green: auth, strategy: LINEAR, canaryConfiguration: { canaryPercent: 5 } }"), "f.yaml:11:26: service: there is no service \"auth\"\nf.yaml:11:71: canaryConfiguration: only for strategy CANARY\n"},
+    {"DeploymentUnknown", service("deployment: { green: auth }"), "f.yaml:11:26: green: there is no service \"auth\"\n"},
+    {"CanaryForLinear", service("deployment: { green: auth, strategy: LINEAR, canaryConfiguration: { canaryPercent: 5 } }"), "f.yaml:11:26: green: there is no service \"auth\"\nf.yaml:11:71: canaryConfiguration: only for strategy CANARY\n"},
     {"BoundBelowOne", service("balancing: { boundFactor: 0.9 }"), "f.yaml:11:31: boundFactor: must be at least 1, or 0 for no bound\n"},
     {"TableNotPrime", service("balancing: { tableSize: 65536 }"), "f.yaml:11:29: tableSize: 65536 is not prime; the next prime is 65537\n"},
     {"TableWithoutMaglev", service("balancing: { policy: random, tableSize: 65537 }"), "f.yaml:11:45: tableSize: only policy maglev has a table\n"},
@@ -137,7 +148,7 @@ const Bad kBad[] = {
     {"ZonesOfRingHash", with(service("balancing: { policy: ringHash, zoneAware: {} }"), "  cores: [1]\n", "  cores: [1]\n  zone: a\n"), "f.yaml:12:47: zoneAware: not with a policy that hashes: a key has one endpoint, wherever it stands\n"},
     {"ZonesWithoutOwn", service("balancing: { policy: random, zoneAware: { enabled: true } }"), "f.yaml:11:45: zoneAware: needs gateway.zone to know which endpoints are near\n"},
     {"SubsetWithoutLabel", service("balancing: { subset: { header: x-version } }"), "f.yaml:11:26: missing key \"label\" in subset\n"},
-    {"SubsetFallback", service("balancing: { subset: { header: x, label: v, fallback: some } }"), "f.yaml:11:59: fallback: \"some\" is none of any, none; did you mean none?\n"},
+    {"SubsetFallback", service("balancing: { subset: { header: x, label: v, fallback: some } }"), "f.yaml:11:59: fallback: \"some\" is none of any, none\n"},
     {"CookieAgeOfHeader", service("balancing: { hash: { on: header, name: x, ttlSeconds: 5 } }"), "f.yaml:11:59: ttlSeconds: only a hash on cookie has one\n"},
     {"CookiePathAlone", service("balancing: { hash: { on: cookie, name: x, path: / } }"), "f.yaml:11:53: path: of a cookie that the gateway makes: that needs ttlSeconds, 0 for the browser's session\n"},
     {"CookiePathWithSemicolon", service("balancing: { hash: { on: cookie, name: x, ttlSeconds: 5, path: /a;b } }"), "f.yaml:11:68: path: must begin with '/' and be at most 255 printable characters without blanks and ';'\n"},
@@ -152,6 +163,9 @@ const Bad kBad[] = {
     {"RouteToNowhere", route("backends: [ { service: auth-servce } ]"), "f.yaml:15:32: service: there is no service \"auth-servce\"; did you mean \"auth-service\"?\n"},
     {"RouteWeightsZero", route("backends: [ { service: auth-service, weight: 0 } ]"), "f.yaml:15:19: backends: the weights are all zero\n"},
     {"RouteHostPort", route("{ hosts: [\"a:80\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"a:80\" is neither a host name nor \"*.\" and one; no port belongs here\n"},
+    {"RoutePathWord", route("{ matches: [ { path: /a } ], backends: [ { service: auth-service } ] }"), "f.yaml:15:30: path: must be a mapping, not the text \"/a\"; its keys are type, value\n"},
+    {"RouteBackendsWord", route("{ backends: auth-service }"), "f.yaml:15:21: backends: must be a list, not the text \"auth-service\"; a list of one is [auth-service]\n"},
+    {"RouteHostStar", route("{ hosts: [\"*\"], backends: [ { service: auth-service } ] }"), "f.yaml:15:19: hosts[0]: \"*\" is neither a host name nor \"*.\" and one; no port belongs here, and without hosts a route is for all of them\n"},
     {"RouteDoesNothing", route("{ matches: [] }"), "f.yaml:15:9: route needs backends, redirect or directResponse\n"},
     {"RouteAnswersAndForwards", act("redirect: { scheme: https }"), "f.yaml:16:19: backends: has no effect in a route that answers itself\n"},
     {"RouteAnswersTwice", answer("redirect: { scheme: https }\n        directResponse: { status: 200 }"), "f.yaml:16:25: directResponse: the route redirects already\n"},
@@ -197,6 +211,10 @@ TEST(Load, BrokenYaml_IsOneProblemWithAPlace) {
   ASSERT_EQ(config.error().size(), 1u);
   EXPECT_EQ(config.error()[0].line, 2);
   EXPECT_TRUE(config.error()[0].message.starts_with("not YAML: "));
+}
+
+TEST(Load, Tab_IsNamedAsWhatYamlStumblesOver) {
+  EXPECT_EQ(problems_of("gateway:\n  cores: [1]\n\tports: []\n"), "f.yaml:3:2: not YAML: end of map not found: a tab cannot indent, spaces do\n");
 }
 
 TEST(Load, SeveralMistakes_AreAllReportedInOrder) {
@@ -319,6 +337,48 @@ TEST(Load, Balancing_IsReadWhole) {
   EXPECT_EQ(b.subset_header, "x-version");
   EXPECT_EQ(b.subset_label, "version");
   EXPECT_FALSE(b.subset_or_any);
+}
+
+TEST(Load, ResilienceThatDoesNothing_WarnsButLoads) {
+  const auto warnings = [](const std::string& text) { return listing(parse(text, "f.yaml")->warnings); };
+  EXPECT_EQ(warnings(service("retry: { on: [reset], statusCodes: [502] }")),
+            "f.yaml:11:40: statusCodes: has no effect, since `on` does not name retriable-status-codes\n");
+  EXPECT_EQ(warnings(service("retry: { statusCodes: [] }")), "f.yaml:11:27: statusCodes: names none, so no status is repeated\n");
+  EXPECT_EQ(warnings(service("retry: { statusCodes: [502] }")), "");
+  EXPECT_EQ(warnings(tcp("retry: { attemptCount: true }")), "f.yaml:11:28: attemptCount: has no effect on TCP\n");
+  EXPECT_EQ(warnings(service("circuitBreakers: { maxPendingRequests: 5 }")),
+            "f.yaml:11:44: maxPendingRequests: has no effect without maxConnections: nobody waits for a connection\n");
+  EXPECT_EQ(warnings(tcp("circuitBreakers: { maxPendingRequests: 5, maxConnections: 5, maxRetries: 1 }")), "");
+  EXPECT_EQ(warnings(service("outlierDetection: { consecutiveGatewayFailure: 3, failurePercentageThreshold: 50 }")),
+            "f.yaml:11:52: consecutiveGatewayFailure: has no effect while enforcingConsecutiveGatewayFailure is 0, its default\n"
+            "f.yaml:11:83: failurePercentageThreshold: has no effect while enforcingFailurePercentage is 0, its default\n");
+  EXPECT_EQ(warnings(service("outlierDetection: { consecutiveGatewayFailure: 3, enforcingConsecutiveGatewayFailure: 100 }")), "");
+}
+
+TEST(Load, RoutesThatAnotherOneHides_AreWarnedOf) {
+  const std::string to = "backends: [ { service: auth-service } ] }\n";
+  const auto warnings = [&](const std::string& first, const std::string& second) {
+    return listing(parse(route("{ name: a, " + first + to + "      - { " + second + to), "f.yaml")->warnings);
+  };
+  const std::string hidden = " matches: route a (line 15) has the same conditions and goes first\n";
+  EXPECT_EQ(warnings("", ""), "f.yaml:16:9:" + hidden);
+  EXPECT_EQ(warnings("", "matches: [ { path: { value: / } } ], "), "f.yaml:16:22:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { path: { value: /a/ } } ], ", "matches: [ { path: { value: /b } }, { path: { value: /a } } ], "), "f.yaml:16:47:" + hidden);
+  const std::string xy = "headers: [ { name: x, value: v }, { name: y, value: v } ] } ], ", yx = "headers: [ { name: Y, value: v }, { name: x, value: v } ] } ], ";
+  EXPECT_EQ(warnings("matches: [ { " + xy, "matches: [ { " + yx), "f.yaml:16:22:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { path: { value: /a } } ], ", "matches: [ { path: { value: /a, type: exact } } ], "), "");
+  EXPECT_EQ(warnings("matches: [ { headers: [ { name: x, value: v } ] } ], ", "matches: [ { query: [ { name: x, value: v } ] } ], "), "");
+  EXPECT_EQ(warnings("hosts: [a.example], ", "hosts: [b.example], "), "");
+  EXPECT_EQ(warnings("hosts: [a.example], ", "hosts: [b.example, a.example], "), "f.yaml:16:9:" + hidden);
+  EXPECT_EQ(warnings("matches: [ { method: GET }, { method: GET } ], ", "matches: [ { method: PUT } ], "), "f.yaml:15:48: matches: a match is listed twice\n");
+}
+
+TEST(Load, ServiceThatNobodyCanCall_WarnsUnlessItIsANewVersionOrAMirror) {
+  const std::string other = "  - portName: other\n    appProtocol: http\n    endpoints: [ { address: 10.80.0.12, port: 80 } ]\n";
+  const auto warnings = [](const std::string& text) { return listing(parse(text, "f.yaml")->warnings); };
+  EXPECT_EQ(warnings(kGood + other), "f.yaml:11:5: service other has no alias and no route: nobody can call it\n");
+  EXPECT_EQ(warnings(service("deployment: { green: other }") + other), "");
+  EXPECT_EQ(warnings(kGood + other + kRoutes + "{ mirror: { service: other }, backends: [ { service: auth-service } ] }\n"), "");
 }
 
 TEST(Load, BalancingThatDoesNothing_WarnsButLoads) {

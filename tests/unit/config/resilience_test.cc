@@ -66,7 +66,7 @@ TEST(OutlierConfig, Mistakes_AreRefusedAtTheirPlace) {
             "f.yaml:9:25: unknown key \"consecutive5XX\"; did you mean \"consecutive5xx\"?");
   EXPECT_EQ(refusal_of("", "outlierDetection: { maxEjectionPercent: 101 }"),
             "f.yaml:9:45: maxEjectionPercent: 101 is not within 0 to 100");
-  EXPECT_EQ(refusal_of("", "outlierDetection: off"), "f.yaml:9:23: outlierDetection: must be a mapping, not a string");
+  EXPECT_EQ(refusal_of("", "outlierDetection: off"), "f.yaml:9:23: outlierDetection: must be a mapping, not the text \"off\"; docs/configuration.md has its keys");
 }
 
 TEST(OutlierConfig, Schema_HasTheDefaultsAndRangesOfTheTable) {
@@ -105,9 +105,9 @@ TEST(HealthEndpointConfig, WhatCollides_IsRefused) {
   EXPECT_EQ(refusal_of("healthEndpoint: { port: 8080 }", ""),
             "f.yaml:5:19: healthEndpoint: 10.80.0.1:8080 is used by a listener (line 10)");
   EXPECT_EQ(refusal_of("healthEndpoint: { port: 4000, address: 10.80.64.5 }", ""),
-            "f.yaml:5:42: vip: 10.80.64.5 belongs to \"auth-service\" (line 8)");
+            "f.yaml:5:42: address: 10.80.64.5 belongs to \"auth-service\" (line 8)");
   EXPECT_EQ(refusal_of("healthEndpoint: { port: 4000, address: 10.80.0.7 }", ""),
-            "f.yaml:5:42: vip: 10.80.0.7 is outside gateway.vipRange");
+            "f.yaml:5:42: address: 10.80.0.7 is no port's address and outside gateway.vipRange");
 }
 
 }  // namespace

@@ -87,6 +87,42 @@ TEST_F(GateTest, Ip4Verdicts) {
   expect_verdict(Verdict::ip4_unknown_protocol, from_peer(test::ip4(kPeer, kVip, 47, Frame(30))));
 }
 
+// A service that left the file, or whose address changed, is still at work for those who are connected to it.
+TEST_F(GateTest, AnAddressThatLeavesThePlan_KeepsItsConnectionsAndGetsNoNewOnes) {
+  const auto adopt = [&](std::vector<wire::Ip> addresses) {
+    plan_.addresses = std::move(addresses);
+    gates_[0]->adopt(plan_, false, now_);
+  };
+  const Frame late = from_peer(test::tcp(kPeer, 5, kVip, 80, kAck));
+  adopt({kOurs, kDns});
+  EXPECT_TRUE(accept(late));
+  EXPECT_EQ(segment_.tuple.local, wire::Addr(kVip));
+  expect_verdict(Verdict::ip4_not_ours, from_peer(test::tcp(kPeer, 5, kVip, 80, kSyn)));
+  expect_verdict(Verdict::ip4_not_ours, from_peer(test::udp(kPeer, 5, kVip, 53, Frame(20))));
+  expect_verdict(Verdict::arp_not_ours, from_peer(test::arp(wire::kArpRequest, kPeerMac, kPeer, kVip), wire::kEtherTypeArp));
+  adopt({kOurs, kDns});
+  EXPECT_TRUE(accept(late));  // whatever plans come
+  adopt({kOurs, kVip, kDns});
+  EXPECT_TRUE(accept(from_peer(test::tcp(kPeer, 5, kVip, 80, kSyn))));
+  expect_verdict(Verdict::ip4_not_ours, from_peer(test::tcp(kPeer, 5, kFar, 80, kAck)));
+}
+
+// There is an end to what is remembered, and what left last stays.
+TEST_F(GateTest, OfManyAddressesThatLeft_TheEarlierOnesAreForgotten) {
+  const auto adopt = [&](std::vector<wire::Ip> addresses) {
+    plan_.addresses = std::move(addresses);
+    gates_[0]->adopt(plan_, false, now_);
+  };
+  std::vector<wire::Ip> many{kOurs};
+  for (u32 i = 0; i < 1024; ++i) many.push_back(Ip4{Ip4::of(10, 9, 8, 0).v + i});
+  adopt(many);  // kVip has left
+  EXPECT_TRUE(accept(from_peer(test::tcp(kPeer, 5, kVip, 80, kAck))));
+  adopt({kOurs});
+  expect_verdict(Verdict::ip4_not_ours, from_peer(test::tcp(kPeer, 5, kVip, 80, kAck)));
+  EXPECT_TRUE(accept(from_peer(test::tcp(kPeer, 5, Ip4::of(10, 9, 8, 0), 80, kAck))));
+  EXPECT_TRUE(accept(from_peer(test::tcp(kPeer, 5, Ip4::of(10, 9, 11, 255), 80, kAck))));
+}
+
 TEST_F(GateTest, TcpVerdicts) {
   expect_verdict(Verdict::tcp_truncated, from_peer(test::ip4(kPeer, kVip, wire::kIpProtoTcp, Frame(19))));
   expect_verdict(Verdict::tcp_truncated, from_peer([] {

@@ -227,6 +227,9 @@ TEST_F(Ip6Test, AnAddressThatLeavesThePlan_IsOursNoMore) {
   std::erase(plan_.addresses, wire::Ip(kVip6));
   gates_[0]->adopt(plan_, false, now_);
   expect_verdict(Verdict::ip6_not_ours, from_peer6(test::tcp6(kPeer6, 5, kVip6, 80, kSyn)));
+  // Connections that it had end in order.
+  EXPECT_TRUE(accept(from_peer6(test::tcp6(kPeer6, 5, kVip6, 80, kAck))));
+  EXPECT_EQ(segment_.tuple.local, before);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "dataplane/route/explain.h"
 #include "tests/unit/route/world.h"
 
 namespace ringway::test {
@@ -59,6 +60,22 @@ TEST_F(Version, TestTrafficWithAValueIsThatValueOnly) {
   EXPECT_EQ(to_green(10, {{"x-test", "no"}}), 0u);
   EXPECT_EQ(to_green(10, {{"x-test", "yes"}}), 10u);
   EXPECT_EQ(to_green(10, {{"x-test", "no"}, {"x-test", "yes"}}), 10u);
+}
+
+// explain shows the version that the cores would choose, and how it was chosen.
+TEST_F(Version, ExplainSaysWhichOneServesAndWhy) {
+  route::Explainer explainer(*w.board, *w.stats, 1);
+  const auto told = [&](const Headers& headers) {
+    const TestHead head("GET", "/", "blue", headers);
+    const route::Explanation e = explainer.explain(w.plan, listener, *head, wire::Ip(wire::Ip4::of(10, 0, 0, 9)), 0);
+    return e.service + " | " + (e.choices.empty() ? "" : e.choices.front());
+  };
+  board->set(0, 50, true);
+  EXPECT_EQ(told({{"x-test", "1"}}), "green | deployment of blue: 0.5 % of the requests go to green, and all that have x-test; this one does");
+  board->set(0, 0, false);
+  EXPECT_EQ(told({{"x-test", "1"}}), "blue | deployment of blue: 0 % of the requests go to green; this one does not");
+  w.plan.services[0].deployment.green = kNone32;
+  EXPECT_EQ(told({}), "blue | ");
 }
 
 }  // namespace
