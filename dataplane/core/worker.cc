@@ -13,6 +13,7 @@ constexpr u32 kIdlePollsBeforeSleep = 512;
 constexpr u32 kFlushesPerPoll = 4;
 constexpr u32 kSamplePlacesPerDuty = 4;
 constexpr u32 kGaugeRoundsMask = 1023;
+constexpr u32 kFormerPlacesPerDuty = 64;
 
 // Every connection, half-open client and TIME-WAIT may have an address of its own; a session may outlive its connection.
 u32 addresses_held_max(const tcp::EngineConfig& c) {
@@ -218,8 +219,11 @@ void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   engine_.adopt(plan.path_sizes);
   engine_.screen(plan.ingress_acl.get());
   engine_.limit_sources(plan.limits.connections_per_source);
-  if (!draining_) listen(plan_, plan);
+  former_place_ = 0;
+  former_used_ = 0;
+  const bool some_left = !draining_ && listen(plan_, plan);
   relay_.adopt(plan);
+  if (some_left) relay_.listeners_left();
   if (plan_ != nullptr) old_plans_.push_back(plan_);
   plan_ = &plan;
   stats_.page.count(contract::Counter::plans_adopted);
@@ -228,24 +232,27 @@ void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   owes_adopted_ = !tell(contract::MailKind::plan_adopted, plan_);
 }
 
-// Opens the listeners that are new and closes those that are gone; both lists are sorted.
-void Worker::listen(const contract::Plan* before, const contract::Plan& now) {
+// Opens the listeners that are new and closes those that are gone, if any: then true. Both lists are sorted.
+bool Worker::listen(const contract::Plan* before, const contract::Plan& now) {
   static const std::vector<contract::Listener> none;
   const auto& old_ones = before == nullptr ? none : before->listeners;
   const auto& new_ones = now.listeners;
   std::size_t o = 0, n = 0;
+  bool some_left = false;
   while (o < old_ones.size() || n < new_ones.size()) {
     if (o < old_ones.size() && n < new_ones.size() && same_address(old_ones[o], new_ones[n])) {
       ++o;
       ++n;
     } else if (n == new_ones.size() || (o < old_ones.size() && before_address(old_ones[o], new_ones[n]))) {
       engine_.unlisten(book_.name(old_ones[o].ip), old_ones[o].port);
+      some_left = true;
       ++o;
     } else {
       engine_.listen(book_.name(new_ones[n].ip), new_ones[n].port, static_cast<u32>(n));
       ++n;
     }
   }
+  return some_left;
 }
 
 bool Worker::tell(contract::MailKind kind, const contract::Plan* plan) {
@@ -266,7 +273,10 @@ void Worker::housekeeping(TimeUs now_us) {
   switch (duties_[next_duty_++]) {
     case Duty::neighbours: gate_.housekeeping(now_us); break;
     case Duty::gauges: publish_gauges(); break;
-    case Duty::plans: retire_plans(); break;
+    case Duty::plans:
+      retire_plans();
+      look_at_former();
+      break;
     case Duty::connections: sample_connections(); break;
     case Duty::drain: finish_drain(now_us); break;
   }
@@ -281,6 +291,18 @@ void Worker::retire_plans() {
     use.retired = true;
     return tell(contract::MailKind::plan_retired, plan);
   });
+}
+
+// Addresses that left the plan stay ours as long as somebody is connected to them. All connections are looked at, a few at
+// a time.
+void Worker::look_at_former() {
+  const auto former = gate_.former();
+  if (former.empty()) return;
+  former_used_ |= engine_.used_among(former, former_place_, kFormerPlacesPerDuty);
+  former_place_ += kFormerPlacesPerDuty;
+  if (former_place_ < engine_.places()) return;
+  gate_.let_go(~std::exchange(former_used_, 0));
+  former_place_ = 0;
 }
 
 void Worker::begin_drain(TimeUs deadline_us) {

@@ -89,10 +89,11 @@ class Worker {
   u32 pass_from_kernel();
   u32 read_mail(TimeUs now_us);
   void adopt(const contract::Plan& plan, TimeUs now_us);
-  void listen(const contract::Plan* before, const contract::Plan& now);
+  bool listen(const contract::Plan* before, const contract::Plan& now);
   bool tell(contract::MailKind kind, const contract::Plan* plan);
   void housekeeping(TimeUs now_us);
   void retire_plans();
+  void look_at_former();
   void begin_drain(TimeUs deadline_us);
   void finish_drain(TimeUs now_us);
   void publish_gauges();
@@ -123,6 +124,8 @@ class Worker {
   enum class Duty : u8 { neighbours, gauges, plans, connections, drain };
   std::array<Duty, 5> duties_{Duty::neighbours, Duty::gauges, Duty::plans, Duty::connections, Duty::drain};
   u32 next_duty_ = 0;
+  u32 former_place_ = 0;  // of the engine's connections: the next to be asked for addresses that were ours,
+  u64 former_used_ = 0;   // and which of these the ones before have
   u64 shuffle_state_;
   u32 gauge_rounds_ = 0;
   u32 sample_place_ = 0;  // where the connection sample goes on

@@ -17,7 +17,7 @@ class Addresses {
  public:
   static constexpr u32 kMax = kOwnAddressesMax;
   static_assert(kMax >= 2 * (contract::kServicesMax + contract::kListenersMax + contract::kPortsMax + 1) +
-                            contract::kPortsMax * contract::kCoresMax);
+                            contract::kPortsMax * contract::kCoresMax + kFormerAddressesMax);
 
   void assign(std::span<const wire::Addr> addresses) {
     RW_ASSERT(addresses.size() <= kMax);

@@ -202,10 +202,37 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
     named.push_back(g.config.book->name(a));
     g.config.book->hold(named.back());
   }
-  g.addresses.assign(named);
   g.named.swap(named);
-  for (const wire::Addr a : named) g.config.book->drop(a);
+  g.addresses.assign(g.named);
+  named.insert(named.begin(), g.former.begin(), g.former.end());
+  std::vector<wire::Addr> former;
+  for (auto a = named.rbegin(); a != named.rend(); ++a) {
+    const bool stays = !g.addresses.contains(*a) && former.size() < kFormerAddressesMax;
+    if (stays) former.insert(former.begin(), *a);
+    else g.config.book->drop(*a);
+  }
+  g.former.swap(former);
+  g.assign_addresses();
   g.housekeeping(now_us);
+}
+
+void Gate::Impl::assign_addresses() {
+  std::vector<wire::Addr> all = named;
+  all.insert(all.end(), former.begin(), former.end());
+  addresses.assign(all);
+}
+
+std::span<const wire::Addr> Gate::former() const { return impl_->former; }
+
+void Gate::let_go(u64 which) {
+  Impl& g = *impl_;
+  std::vector<wire::Addr> stay;
+  for (u32 i = 0; i < g.former.size(); ++i) {
+    if ((which >> i & 1) == 0) stay.push_back(g.former[i]);
+    else g.config.book->drop(g.former[i]);
+  }
+  g.former.swap(stay);
+  g.assign_addresses();
 }
 
 bool Gate::accept(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned) {

@@ -39,6 +39,7 @@ using HandoverRing = contract::Ring<Handover, contract::Producers::many>;
 
 // Addresses that a gate can have.
 inline constexpr u32 kOwnAddressesMax = 16'384;
+inline constexpr u32 kFormerAddressesMax = 64;
 
 struct GateConfig {
   u32 core = 0;
@@ -65,7 +66,12 @@ class Gate {
 
   // Takes addresses, ports' networks, DNS names from the plan; it must outlive its use here (until the next adopt).
   // `announce`: send gratuitous ARP, or an unsolicited advertisement, for every address that is new (core 0).
+  // Addresses that the plan does not name any more stay ours as former ones, or what clients have begun there would hang
+  // without a word: as many as kFormerAddressesMax, the latest, until they are let go.
   void adopt(const contract::Plan& plan, bool announce, TimeUs now_us);
+  std::span<const wire::Addr> former() const;
+  // Bit i: former()[i] is ours no longer.
+  void let_go(u64 which);
 
   // Looks at one received frame. True: it is a TCP segment for us, `segment` is filled and `pkt` still holds the packet,
   // from its IP header on (payload at segment.payload_offset). False: `pkt` is empty, its verdict is counted, answers

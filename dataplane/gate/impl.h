@@ -117,6 +117,9 @@ struct Gate::Impl {
   bool answer_dns(mbuf::Pkt& pkt, u32 port, u32 payload_bytes);
   bool refuse(mbuf::Pkt& pkt, u32 port, u8 code, contract::Verdict verdict, TimeUs now_us);
 
+  // gate.cc
+  void assign_addresses();
+
   // out.cc
   bool route(wire::Ip4 dst, u32& port, wire::Ip4& hop) const;
   bool route(const wire::Ip6& dst, u32& port, wire::Ip6& hop) const;
@@ -155,7 +158,8 @@ struct Gate::Impl {
   u64 hops_version = 0;
   TimeUs routers_due_us = 0;
   Addresses addresses;
-  std::vector<wire::Addr> named;        // what `addresses` holds
+  std::vector<wire::Addr> named;        // what `addresses` holds of the plan,
+  std::vector<wire::Addr> former;       // and of plans before
   std::vector<wire::Ip> to_announce;
   TokenBucket icmp_errors{1000, 50};
   std::unique_ptr<Waiting[]> waiting;

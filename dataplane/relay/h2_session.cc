@@ -46,6 +46,7 @@ void Relay::begin_multiplexing(u32 index) {
     return abort_session(index);
   }
   s.state = SessionState::multiplexing;
+  s.goaway_sent = false;
   s.h2 = h2;
   s.waiting_since_us = now_us_;
   on_multiplexed(index, {});

@@ -3,6 +3,7 @@
 
 #include "dataplane/tcp/engine.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "dataplane/tcp/impl.h"
@@ -347,6 +348,17 @@ std::optional<ConnInfo> Engine::info(ConnId id) const {
 
 u32 Engine::active() const { return impl_->tcbs.in_use(); }
 u32 Engine::packet_share() const { return impl_->share; }
+u64 Engine::used_among(std::span<const wire::Addr> of, u32 place, u32 most) const {
+  const auto& tcbs = impl_->tcbs;
+  u64 found = 0;
+  for (; most > 0 && place < tcbs.high_water(); --most, ++place) {
+    if (!tcbs.used(place)) continue;
+    const auto at = std::find(of.begin(), of.end(), tcbs[place].tuple.local);
+    if (at != of.end()) found |= u64{1} << (at - of.begin());
+  }
+  return found;
+}
+u32 Engine::places() const { return impl_->tcbs.high_water(); }
 u32 Engine::half_open() const { return impl_->half_open.size(); }
 
 bool Engine::quiet() const {

@@ -229,6 +229,10 @@ class Engine {
   u32 active() const;     // connections that hold a TCB
   // Packets that a connection may hold each way, by how many are left; kNone32 as long as nobody has looked.
   u32 packet_share() const;
+  // Which of at most 64 local addresses (bit i: of[i]) have connections, in the `most` places from `place` on; there are
+  // places() of them.
+  u64 used_among(std::span<const wire::Addr> of, u32 place, u32 most) const;
+  u32 places() const;
   u32 half_open() const;  // clients whose handshake is not complete: they hold a record
   // True when no connection has anything to send, to time or to report (test and idle decision).
   bool quiet() const;
