@@ -200,6 +200,7 @@ class Relay {
   void begin_multiplexing(u32 session);
   u32 upgrade_to_h2(u32 session);
   void on_multiplexed(u32 session, const tcp::AppEvent& event);
+  void read_waiting_responses(u32 session);
   void watch_frame(u32 session);
   void on_client_event(u32 session, const http::H2Event& event);
   void read_stream_head(u32 session, const http::H2Event& event);
