@@ -74,7 +74,6 @@ Json breakers(const std::vector<const CoreStats*>& cores, const contract::Servic
           {"requests", against(number([](const auto& s) -> auto& { return s.active; }), limits.requests)},
           {"retries", against(number([](const auto& s) -> auto& { return s.retrying; }), limits.retries)},
           {"concurrency", limits.adaptive ? Json(number([](const auto& s) -> auto& { return s.concurrency; })) : Json(nullptr)},
-          {"overflows", number([](const auto& s) -> auto& { return s.overflows; })},
           {"retries_denied", number([](const auto& s) -> auto& { return s.retries_denied; })}};
 }
 
@@ -115,39 +114,49 @@ Json Admin::status() const {
   return out;
 }
 
+// What the cores counted for a service, and how its endpoints are.
+Json Admin::numbers_of(const Plan& plan, const contract::Service& service) const {
+  const auto number = [&](auto get) {
+    return sum(s_.cores, [&](const CoreStats& s) { return get(s.services[service.slot]).get(); });
+  };
+  u32 healthy = 0, ejected = 0;
+  u64 ejections = 0;
+  for (u32 e = 0; e < service.endpoint_count; e++) {
+    const contract::EndpointSlot slot = plan.endpoints[service.first_endpoint + e].slot;
+    healthy += s_.board->may_pick(slot) ? 1u : 0u;
+    ejected += (s_.board->word(slot) & contract::kHealthEjected) != 0 ? 1u : 0u;
+    ejections += s_.health ? s_.health(slot).ejection.times : 0u;
+  }
+  const Json refused{{"denied", number([](const auto& s) -> auto& { return s.denied; })},
+                     {"limited", number([](const auto& s) -> auto& { return s.limited; })},
+                     {"overflows", number([](const auto& s) -> auto& { return s.overflows; })},
+                     {"no_endpoint", number([](const auto& s) -> auto& { return s.no_endpoint; })},
+                     {"faulted", number([](const auto& s) -> auto& { return s.faulted; })}};
+  return {{"endpoints", service.endpoint_count}, {"healthy", healthy}, {"ejected", ejected}, {"ejections", ejections},
+          {"requests", number([](const auto& s) -> auto& { return s.requests; })},
+          {"active", number([](const auto& s) -> auto& { return s.active; })},
+          {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.services[service.slot].responses; })},
+          {"refused", refused},
+          {"retries", number([](const auto& s) -> auto& { return s.retries; })},
+          {"timeouts", number([](const auto& s) -> auto& { return s.timeouts; })},
+          {"breakers", breakers(s_.cores, service)},
+          {"bytes_in", number([](const auto& s) -> auto& { return s.bytes_in; })},
+          {"bytes_out", number([](const auto& s) -> auto& { return s.bytes_out; })},
+          {"latency_us", percentiles(latency(s_.cores, service.slot))}};
+}
+
 Json Admin::services() const {
   Json out = Json::array();
   const auto plan = s_.plan();
   if (plan == nullptr) return out;
   for (u32 i = 0; i < plan->services.size(); i++) {
     const contract::Service& service = plan->services[i];
-    const auto number = [&](auto get) {
-      return sum(s_.cores, [&](const CoreStats& s) { return get(s.services[service.slot]).get(); });
-    };
     Json listeners = Json::array();
     for (const auto& l : plan->listeners)
       if (l.service == i) listeners.push_back({{"name", l.name}, {"address", to_string(l.ip)}, {"port", l.port}});
-    u32 healthy = 0, ejected = 0;
-    u64 ejections = 0;
-    for (u32 e = 0; e < service.endpoint_count; e++) {
-      const contract::EndpointSlot slot = plan->endpoints[service.first_endpoint + e].slot;
-      healthy += s_.board->may_pick(slot) ? 1u : 0u;
-      ejected += (s_.board->word(slot) & contract::kHealthEjected) != 0 ? 1u : 0u;
-      ejections += s_.health ? s_.health(slot).ejection.times : 0u;
-    }
-    out.push_back({{"service", service.discovery_name}, {"port_name", service.port_name},
-                   {"protocol", protocol_name(service.app_protocol)}, {"listeners", listeners},
-                   {"endpoints", service.endpoint_count}, {"healthy", healthy}, {"ejected", ejected}, {"ejections", ejections},
-                   {"requests", number([](const auto& s) -> auto& { return s.requests; })},
-                   {"active", number([](const auto& s) -> auto& { return s.active; })},
-                   {"responses", classes(s_.cores, [&](const CoreStats& s) -> auto& { return s.services[service.slot].responses; })},
-                   {"retries", number([](const auto& s) -> auto& { return s.retries; })},
-                   {"timeouts", number([](const auto& s) -> auto& { return s.timeouts; })},
-                   {"no_endpoint", number([](const auto& s) -> auto& { return s.no_endpoint; })},
-                   {"breakers", breakers(s_.cores, service)},
-                   {"bytes_in", number([](const auto& s) -> auto& { return s.bytes_in; })},
-                   {"bytes_out", number([](const auto& s) -> auto& { return s.bytes_out; })},
-                   {"latency_us", percentiles(latency(s_.cores, service.slot))}});
+    Json& row = out.emplace_back(Json{{"service", service.discovery_name}, {"port_name", service.port_name},
+                                      {"protocol", protocol_name(service.app_protocol)}, {"listeners", listeners}});
+    row.update(numbers_of(*plan, service));
   }
   return out;
 }
@@ -158,7 +167,8 @@ std::string Admin::wall_clock(TimeUs at_us) const {
   return utc_text((unix_us + at_us - now_us) / 1'000'000);
 }
 
-Json Admin::endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const {
+Json Admin::endpoint(const Plan& plan, const contract::Service& service, u32 index) const {
+  const contract::Endpoint& endpoint = plan.endpoints[index];
   const auto number = [&](auto get) {
     return sum(s_.cores, [&](const CoreStats& s) { return get(s.endpoints[endpoint.slot]).get(); });
   };
@@ -166,7 +176,8 @@ Json Admin::endpoint(const contract::Service& service, const contract::Endpoint&
   Json events = Json::object();
   for (u32 o = 0; o < contract::kOutcomeCount; o++) events[std::string(contract::kOutcomeNames[o])] = report.events[o];
   return {{"endpoint", endpoint.id}, {"service", service.discovery_name}, {"address", to_string(endpoint.ip)},
-          {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight},
+          {"port", endpoint.port}, {"zone", endpoint.zone}, {"weight", endpoint.weight}, {"priority", endpoint.priority},
+          {"labels", index < plan.endpoint_labels.size() ? Json(plan.endpoint_labels[index]) : Json::object()},
           {"slot", endpoint.slot}, {"health", contract::health_words(s_.board->word(endpoint.slot))},
           {"checks", report.checks}, {"check_failures", report.failures},
           {"last_check", report.checked ? Json(contract::kOutcomeNames[static_cast<u32>(report.last)]) : Json(nullptr)},
@@ -182,13 +193,18 @@ Json Admin::endpoint(const contract::Service& service, const contract::Endpoint&
           {"ejected_until", report.ejection.out ? Json(wall_clock(report.ejection.until_us)) : Json(nullptr)}};
 }
 
+Json Admin::endpoints_of(const Plan& plan, const contract::Service& service) const {
+  Json out = Json::array();
+  for (u32 e = 0; e < service.endpoint_count; e++) out.push_back(endpoint(plan, service, service.first_endpoint + e));
+  return out;
+}
+
 Json Admin::endpoints() const {
   Json out = Json::array();
   const auto plan = s_.plan();
   if (plan == nullptr) return out;
   for (const contract::Service& service : plan->services)
-    for (u32 e = 0; e < service.endpoint_count; e++)
-      out.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
+    for (Json& row : endpoints_of(*plan, service)) out.push_back(std::move(row));
   return out;
 }
 

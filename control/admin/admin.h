@@ -74,7 +74,7 @@ struct Sources {
   std::function<bool(const std::string& endpoint_id, bool undo)> drain_endpoint;
   std::function<std::vector<shift::Report>()> shifts;
   // Empty when done, else why not.
-  std::function<std::string(const std::string& service, shift::Shifter::Verb)> shift;
+  std::function<std::string(const std::string& service, shift::Shifter::Verb, const std::string& reason)> shift;
   // {"error": sentence} when there is nothing to explain.
   std::function<Json(const ExplainRequest&)> explain;
 };
@@ -100,7 +100,9 @@ class Admin {
  private:
   Response answer_shift(const Request& request) const;
   std::string wall_clock(TimeUs at_us) const;
-  Json endpoint(const contract::Service& service, const contract::Endpoint& endpoint) const;
+  Json numbers_of(const contract::Plan& plan, const contract::Service& service) const;
+  Json endpoints_of(const contract::Plan& plan, const contract::Service& service) const;
+  Json endpoint(const contract::Plan& plan, const contract::Service& service, u32 index) const;
   Response answer_trace(const Request& request) const;
   Response answer_record(const Request& request) const;
   Sources s_;

@@ -1,6 +1,8 @@
 // GET /service?name=: one service with every setting as in force, under the names and in the units of the configuration
 // file, with the listeners that lead to it and its endpoints. A new setting is a line in `settings_of`.
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <string_view>
 
@@ -18,6 +20,37 @@ namespace {
 template <std::size_t n, class E>
 const char* word(const char* const (&words)[n], E value) {
   return words[static_cast<std::size_t>(value)];
+}
+
+// A field's value as the file writes it.
+std::string value_text(const std::vector<contract::ValuePiece>& pieces) {
+  std::string out;
+  for (const contract::ValuePiece& piece : pieces) {
+    if (piece.what == contract::Variable::text) {
+      for (const char c : piece.text) out.append(c == '%' ? 2 : 1, c);
+      continue;
+    }
+    out.append("%").append(contract::kVariableNames[static_cast<u32>(piece.what)]);
+    if (piece.what == contract::Variable::request_field) out += "(" + piece.text + ")";
+    out += "%";
+  }
+  return out;
+}
+
+// The plan keeps what goes and what comes; what does both is set.
+Json field_changes(const contract::FieldChanges& changes) {
+  Json set = Json::array(), add = Json::array(), remove = changes.dropped;
+  for (const contract::FieldAddition& field : changes.added) {
+    std::string name = field.name;
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const auto also_goes = std::find(remove.begin(), remove.end(), Json(name));
+    (also_goes == remove.end() ? add : set).push_back({{"name", field.name}, {"value", value_text(field.value)}});
+    if (also_goes != remove.end()) remove.erase(also_goes);
+  }
+  Json out;
+  for (const auto& [key, list] : {std::pair("set", set), std::pair("add", add), std::pair("remove", remove)})
+    if (!list.empty()) out[key] = list;
+  return out;
 }
 
 // Whole seconds stay whole.
@@ -62,22 +95,31 @@ Json balancing(const Service& service) {
   if (contract::picks_by_hash(service.policy)) {
     out["hash"] = {{"on", word(kHashes, service.hash_on)}};
     if (!service.hash_name.empty()) out["hash"]["name"] = service.hash_name;
-    if (!pools.cookie_attributes.empty()) out["hash"]["attributes"] = pools.cookie_attributes;
+    if (const std::string& cookie = pools.cookie_attributes; !cookie.empty()) {
+      const std::string age = between(cookie, "; Max-Age=", ";");
+      out["hash"]["ttlSeconds"] = age.empty() ? 0 : std::stoull(age);
+      out["hash"]["path"] = between(cookie, "; Path=", ";");
+    }
     out["boundFactor"] = static_cast<double>(service.bound_percent) / 100;
   }
   if (service.policy == BalancePolicy::maglev)
     out["tableSize"] = pools.list.empty() ? service.maglev.size() : pools.list[0].maglev.size();
+  if (service.policy == BalancePolicy::ring_hash) {
+    out["minRingSize"] = pools.ring_points_min;
+    out["maxRingSize"] = pools.ring_points_max;
+  }
   if (service.policy == BalancePolicy::least_request) out["choiceCount"] = pools.choices;
   if (pools.slow_start.window_us != 0) {
     out["slowStart"] = {{"seconds", seconds(pools.slow_start.window_us)},
-                        {"minWeightPercent", pools.slow_start.shares[0] * 100 / contract::SlowStart::kFull}};
+                        {"aggression", pools.slow_start.aggression},
+                        {"minWeightPercent", pools.slow_start.min_weight_percent}};
   }
   if (pools.zone.aware)
     out["zoneAware"] = {{"enabled", true}, {"minEndpoints", pools.zone.endpoints_min}, {"forceLocalZone", pools.zone.force_local}};
   if (!pools.subset_header.empty()) {
     Json values = Json::array();
     for (const contract::Subset& subset : pools.subsets) values.push_back(subset.value);
-    out["subset"] = {{"header", pools.subset_header}, {"values", values}, {"fallback", pools.or_any ? "any" : "none"}};
+    out["subset"] = {{"header", pools.subset_header}, {"label", pools.subset_label}, {"values", values}, {"fallback", pools.or_any ? "any" : "none"}};
   }
   if (pools.levels > 1) out["priorityLevels"] = pools.levels;
   out["panicPercent"] = service.panic_percent;
@@ -138,8 +180,10 @@ Json access(const contract::Admission& admission) {
 }
 
 Json rate(const contract::RateLimiter& limiter) {
-  const double per_second = 1e6 * (1u << contract::kRateTimeBits) / static_cast<double>(limiter.limit().cost);
-  return {{"requestsPerSecond", std::round(per_second * 1000) / 1000}};
+  const contract::RateLimit& limit = limiter.limit();
+  const double per_second = 1e6 * (1u << contract::kRateTimeBits) / static_cast<double>(limit.cost);
+  return {{"requestsPerSecond", std::round(per_second * 1000) / 1000},
+          {"burst", limit.depth / limit.cost + limiter.cores() * (limit.batch - 1)}};
 }
 
 Json settings_of(const Plan& plan, const Service& service) {
@@ -147,6 +191,7 @@ Json settings_of(const Plan& plan, const Service& service) {
   constexpr const char* kProxies[] = {"off", "v1", "v2", "v2-crc32c"};
   Json out;
   out["portName"] = service.port_name;
+  out["discoveryName"] = service.discovery_name;
   out["appProtocol"] = word(kProtocols, service.app_protocol);
   out["timeout"] = {{"perRequestTimeoutSeconds", seconds(service.timeouts.per_request_us)},
                     {"idleTimeoutSeconds", seconds(service.timeouts.idle_us)}};
@@ -165,6 +210,11 @@ Json settings_of(const Plan& plan, const Service& service) {
   }
   if (service.app_protocol == contract::AppProtocol::tcp) out["proxyProtocol"] = word(kProxies, service.proxy_protocol);
   out["drainSeconds"] = seconds(service.drain_us);
+  if (service.actions != kNone32) {
+    const contract::Actions& actions = plan.actions[service.actions];
+    if (!actions.request.empty()) out["requestHeaders"] = field_changes(actions.request);
+    if (!actions.response.empty()) out["responseHeaders"] = field_changes(actions.response);
+  }
   return out;
 }
 
@@ -179,6 +229,9 @@ Json listeners_of(const Plan& plan, u32 service) {
           if (backend.service == service) routes.push_back({{"route", route.name}, {"weight", backend.weight}});
     if (l.service != service && routes.empty()) continue;
     out.push_back({{"name", l.name}, {"address", to_string(l.ip, l.port)}, {"default", l.service == service}, {"routes", routes}});
+    if (l.proxies.empty()) continue;
+    Json& from = out.back()["acceptProxyProtocol"]["from"];
+    for (const wire::Ip6Prefix& front_end : l.proxies) from.push_back(to_string(front_end));
   }
   return out;
 }
@@ -190,11 +243,8 @@ Json Admin::service(const std::string& name) const {
   for (u32 i = 0; plan != nullptr && i < plan->services.size(); i++) {
     const Service& service = plan->services[i];
     if (service.discovery_name != name) continue;
-    Json endpoints = Json::array();
-    for (u32 e = 0; e < service.endpoint_count; e++)
-      endpoints.push_back(endpoint(service, plan->endpoints[service.first_endpoint + e]));
     return {{"service", name}, {"plan_generation", plan->generation}, {"settings", settings_of(*plan, service)},
-            {"listeners", listeners_of(*plan, i)}, {"endpoints", endpoints}};
+            {"listeners", listeners_of(*plan, i)}, {"numbers", numbers_of(*plan, service)}, {"endpoints", endpoints_of(*plan, service)}};
   }
   return {{"error", "there is no service " + name}};
 }

@@ -145,19 +145,13 @@ void name_networks(const config::Config& config, const std::vector<std::string>&
 
 // --- rules
 
-std::string network_text(const wire::Ip6Prefix& p) {
-  const bool is4 = p.is4();
-  const wire::Ip ip = is4 ? wire::Ip(wire::Ip4{static_cast<u32>(p.network.low())}) : wire::Ip(p.network);
-  return (is4 && ip.unset() ? "0.0.0.0" : to_string(ip)) + "/" + std::to_string(is4 ? p.bits - 96 : p.bits);
-}
-
 std::string text_of(const AccessRuleConfig& rule) {
   std::string text = rule.allow ? "allow" : "deny";
   const auto add = [&](const char* what, const auto& list, const auto& name) {
     for (std::size_t i = 0; i < list.size(); ++i) text += (i == 0 ? ", " + std::string(what) : std::string(" or ")) + name(list[i]);
   };
   add("caller ", rule.callers, [](const auto& c) { return c.name; });
-  add("from ", rule.networks, [](const auto& n) { return network_text(n.prefix); });
+  add("from ", rule.networks, [](const auto& n) { return to_string(n.prefix); });
   add("method ", rule.methods, [](const auto& m) { return m; });
   add("path ", rule.paths, [](const auto& p) {
     return (p.type == PathMatch::exact ? "= " : p.type == PathMatch::regex ? "~ " : "prefix ") + p.value;

@@ -86,6 +86,7 @@ void fill_endpoints(const config::Config& config, const config::ServiceConfig& i
   out.first_endpoint = static_cast<u32>(plan.endpoints.size());
   out.endpoint_count = static_cast<u32>(endpoints.size());
   std::ranges::move(endpoints, std::back_inserter(plan.endpoints));
+  std::ranges::move(labels, std::back_inserter(plan.endpoint_labels));
 }
 
 void fill_services(const config::Config& config, registry::Registry& registry, const CompileContext& context, contract::Plan& plan,
@@ -220,6 +221,7 @@ std::expected<std::unique_ptr<contract::Plan>, Problems> compile(const config::C
   plan->patterns = std::move(routes->patterns);
   plan->actions = std::move(routes->actions);
   plan->substitutions = std::move(routes->substitutions);
+  for (u32 i = 0; i < plan->services.size(); ++i) plan->services[i].actions = routes->actions_of[i];
   fill_listeners(config, *vips, *routes, *plan);
   fill_dns(config, *vips, *plan);
   fill_addresses(config, *plan);

@@ -21,6 +21,8 @@ SlowStart slow_start(const config::BalancingConfig& in) {
   SlowStart out;
   if (in.slow_start_us == 0) return out;
   out.window_us = in.slow_start_us;
+  out.aggression = in.aggression;
+  out.min_weight_percent = in.min_weight_percent;
   out.steps_per_us = ((u64{SlowStart::kSteps} << 32) + in.slow_start_us - 1) / in.slow_start_us;
   for (u32 step = 0; step < SlowStart::kSteps; ++step) {
     const double time_factor = (step + 0.5) / SlowStart::kSteps;
@@ -122,7 +124,10 @@ bool compile_pools(const config::BalancingConfig& in, const std::string& own_zon
   out.panic_percent = in.panic_percent;
   contract::Pools& pools = out.pools;
   pools.subset_header = in.subset_header;
+  pools.subset_label = in.subset_label;
   pools.or_any = in.subset_or_any;
+  pools.ring_points_min = in.ring_points_min;
+  pools.ring_points_max = in.ring_points_max;
   pools.choices = in.choices;
   pools.slow_start = slow_start(in);
   pools.zone = in.zone;

@@ -7,7 +7,8 @@
 
 namespace ringway::config {
 
-std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole) {
+std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole,
+                                        const char* example) {
   const auto text = read_string(reader, value);
   if (!text) return std::nullopt;
   const std::size_t slash = text->find('/');
@@ -18,7 +19,7 @@ std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& 
     if (error != std::errc{} || stop != end || stop - (text->data() + slash + 1) > 3) length = 999;
   }
   if (slash == std::string::npos || length > whole) {
-    reader.problem(value.mark, value.name + ": must be address/length, such as " + (whole == 32 ? "10.0.0.1/24" : "fd00::1/64"));
+    reader.problem(value.mark, value.name + ": must be address/length, such as " + example);
     return std::nullopt;
   }
   if (length < least || length > most) {
@@ -41,7 +42,7 @@ std::optional<wire::Ip6Prefix> read_network(Reader& reader, const Value& value) 
   if (!text) return std::nullopt;
   const u32 whole = text->find(':') != std::string::npos ? 128 : 32;
   u8 bits = 0;
-  const auto network = split_prefix(reader, value, bits, 0, whole, whole);
+  const auto network = split_prefix(reader, value, bits, 0, whole, whole, "10.0.0.0/24 or fd00::/64");
   if (!network) return std::nullopt;
   const auto ip = wire::parse_ip(*network);
   if (!ip) {

@@ -23,13 +23,6 @@ constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::string_view kReserved[] = {"connection", "content-length", "expect", "host", "http2-settings", "keep-alive",
                                           "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"};
 
-constexpr std::pair<std::string_view, Variable> kVariables[] = {
-    {"DOWNSTREAM_REMOTE_ADDRESS", Variable::remote_address},
-    {"DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Variable::remote_address_without_port},
-    {"PROTOCOL", Variable::protocol},
-    {"ROUTE_NAME", Variable::route},
-    {"UPSTREAM_CLUSTER", Variable::service},
-    {"UPSTREAM_HOST", Variable::endpoint}};
 constexpr std::string_view kPseudo[] = {":method", ":path", ":authority", ":scheme"};
 
 bool is_value_text(std::string_view text) {
@@ -66,9 +59,11 @@ std::optional<ValuePiece> read_variable(Reader& reader, Mark at, std::string_vie
     return ValuePiece{Variable::request_field, name};
   }
   std::vector<std::string_view> known{"REQ(name)"};
-  for (const auto& [name, variable] : kVariables) {
-    if (name == text) return ValuePiece{variable, ""};
-    known.push_back(name);
+  for (u32 i = 0; i < contract::kVariableNames.size(); ++i) {
+    const auto variable = static_cast<Variable>(i);
+    if (variable == Variable::text || variable == Variable::request_field) continue;
+    if (contract::kVariableNames[i] == text) return ValuePiece{variable, ""};
+    known.push_back(contract::kVariableNames[i]);
   }
   const std::string_view meant = near_miss(text, known);
   reader.problem(at, "value: %" + std::string(text) + "% is no variable" +

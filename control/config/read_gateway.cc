@@ -21,7 +21,7 @@ constexpr double kWeekSeconds = 604'800;
 
 bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u32 least, u32 most) {
   u8 length = 0;
-  const auto address = split_prefix(reader, value, length, least, most, 32);
+  const auto address = split_prefix(reader, value, length, least, most, 32, "10.0.0.1/24");
   const auto read = address ? to_unicast(reader, value, *address) : std::nullopt;
   if (!read) return false;
   ip = *read;
@@ -31,7 +31,7 @@ bool read_prefix(Reader& reader, const Value& value, wire::Ip4& ip, u8& bits, u3
 
 bool read_prefix6(Reader& reader, const Value& value, wire::Ip6& ip, u8& bits, u32 least, u32 most) {
   u8 length = 0;
-  const auto address = split_prefix(reader, value, length, least, most, 128);
+  const auto address = split_prefix(reader, value, length, least, most, 128, "fd00::1/64");
   const auto read = address ? to_unicast6(reader, value, *address) : std::nullopt;
   if (!read) return false;
   ip = *read;

@@ -59,9 +59,10 @@ std::optional<wire::Ip4> to_unicast(Reader& reader, const Value& value, std::str
 enum class LinkLocal : bool { refused, allowed };
 std::optional<wire::Ip6> to_unicast6(Reader& reader, const Value& value, std::string_view text,
                                      LinkLocal link_local = LinkLocal::refused);
-// "10.80.0.1/24" into the address and `bits`; `least` and `most` bound the length, `whole` is that of an address. Empty when
-// wrong.
-std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole);
+// "10.80.0.1/24" into the address and `bits`; `least` and `most` bound the length, `whole` is that of an address; `example` is
+// what it should look like. Empty when wrong.
+std::optional<std::string> split_prefix(Reader& reader, const Value& value, u8& bits, u32 least, u32 most, u32 whole,
+                                        const char* example);
 // `ip` with its host bits cleared.
 wire::Ip6 network_of(const wire::Ip6& ip, u8 bits);
 // A network of either family, any of them; IPv4 as ::ffff:a.b.c.d with 96 bits more.

@@ -74,6 +74,8 @@ bool Shift::resume(TimeUs now_us) {
   return true;
 }
 
+bool Shift::ring(TimeUs now_us, std::string reason) { return !over() && roll_back(now_us, std::move(reason)); }
+
 bool Shift::roll_back(TimeUs now_us, std::string reason) {
   if (stage_ == Stage::rolled_back) return false;
   stage_ = Stage::rolled_back;

@@ -53,6 +53,7 @@ class Shift {
   bool pause();
   bool resume(TimeUs now_us);    // the present step bakes from its beginning
   bool roll_back(TimeUs now_us, std::string reason);
+  bool ring(TimeUs now_us, std::string reason);  // somebody else's alarm: rolls back, but nothing that is over
 
   // New settings; what has been reached stays.
   void change(const Deployment& plan) { plan_ = plan; }

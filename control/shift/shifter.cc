@@ -37,7 +37,7 @@ void Shifter::poll(TimeUs now_us) {
   }
 }
 
-std::string Shifter::command(const std::string& service, Verb verb, TimeUs now_us) {
+std::string Shifter::command(const std::string& service, Verb verb, TimeUs now_us, const std::string& reason) {
   const auto at = known_.find(service);
   if (at == known_.end()) return "service " + service + " has no deployment";
   Shift& shift = at->second->shift;
@@ -47,7 +47,8 @@ std::string Shifter::command(const std::string& service, Verb verb, TimeUs now_u
       case Verb::advance: return shift.advance(now_us);
       case Verb::pause: return shift.pause();
       case Verb::resume: return shift.resume(now_us);
-      case Verb::rollback: return shift.roll_back(now_us, "by command");
+      case Verb::rollback: return shift.roll_back(now_us, reason.empty() ? "by command" : reason);
+      case Verb::alarm: return shift.ring(now_us, reason.empty() ? "an alarm rang" : reason);
     }
     return false;
   };

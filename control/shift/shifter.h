@@ -41,9 +41,9 @@ class Shifter {
   // Looks at every deployment; cheap enough for each turn of the control thread.
   void poll(TimeUs now_us);
 
-  enum class Verb : u8 { start, advance, pause, resume, rollback };
-  // Empty when done, else why not.
-  std::string command(const std::string& service, Verb verb, TimeUs now_us);
+  enum class Verb : u8 { start, advance, pause, resume, rollback, alarm };
+  // Empty when done, else why not. `reason` is that of a roll-back, where one is known.
+  std::string command(const std::string& service, Verb verb, TimeUs now_us, const std::string& reason = {});
   std::vector<Report> reports(TimeUs now_us) const;
 
  private:

@@ -42,6 +42,7 @@ bool Gate::Impl::accept_icmp6(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs no
   if (type == Icmp6Type::router_advertisement && plan->ports[port].router_advertisements) {
     return accept_router(pkt, port, in, now_us, owned);
   }
+  if (type == Icmp6Type::mld_query) return accept_query(pkt, port, in, now_us, owned);
   if (in.source == wire::Ip6{}) return drop(pkt, Verdict::ip6_bad_source);
   const bool to_us = !wire::is_multicast(in.destination);
   if (to_us && type == Icmp6Type::echo) return answer_echo6(pkt, port, in);

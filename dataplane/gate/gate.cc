@@ -59,6 +59,7 @@ Gate::Impl::Impl(const GateConfig& c, mbuf::Pools& p, contract::CorePage& pg)
     macs.push_back(q->device().mac());
     link_locals.push_back(wire::link_local_of(macs.back()));
   }
+  listening.resize(macs.size());
   to_announce.reserve(Addresses::kMax);
 }
 
@@ -185,7 +186,7 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
   g.to_announce.clear();
   if (announce) {
     for (const wire::Ip& a : plan.addresses) {
-      if (a.is4() ? !g.ours(a.ip4()) : !g.ours(a.ip6())) g.to_announce.push_back(a);
+      if ((a.is4() ? !g.ours(a.ip4()) : !g.ours(a.ip6())) || g.is_former(a)) g.to_announce.push_back(a);
     }
   }
   g.plan = &plan;
@@ -213,7 +214,14 @@ void Gate::adopt(const contract::Plan& plan, bool announce, TimeUs now_us) {
   }
   g.former.swap(former);
   g.assign_addresses();
+  if (std::ranges::any_of(g.to_announce, &wire::Ip::is6)) g.begin_to_listen(now_us);
   g.housekeeping(now_us);
+}
+
+// Somebody else may have had it meanwhile.
+bool Gate::Impl::is_former(const wire::Ip& a) const {
+  const wire::Addr named_so = a.is4() ? wire::Addr(a.ip4()) : config.book->find(a.ip6());
+  return std::find(former.begin(), former.end(), named_so) != former.end();
 }
 
 void Gate::Impl::assign_addresses() {

@@ -1,6 +1,6 @@
 #pragma once
 // The inside of Gate, shared by its files: gate.cc (frames and IPv4), ip6.cc (IPv6), answers.cc and answers6.cc (ICMP, UDP),
-// arp.cc, nd.cc, ra.cc (routers), out.cc (routes, neighbours, packets that wait for them). Nobody else includes it.
+// arp.cc, nd.cc, ra.cc (routers), mld.cc (groups), out.cc (routes, neighbours, packets that wait for them). Nobody else includes it.
 
 #include "dataplane/gate/addresses.h"
 #include "dataplane/gate/gate.h"
@@ -10,6 +10,7 @@
 #include "src/wire/icmp6.h"
 #include "src/wire/ip4.h"
 #include "src/wire/ip6.h"
+#include "src/wire/mld.h"
 
 namespace ringway::gate {
 
@@ -64,6 +65,7 @@ struct Gate::Impl {
     u32 at = 0;          // of the transport
     u8 protocol = 0;
     u32 named_at = 6;    // of the field that says the transport, from the IPv6 header
+    bool is_on_link = false;  // to a group or to the port's link-local address
     u32 bytes() const { return end - at; }
   };
   bool accept_ip6(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& segment, bool owned);
@@ -102,6 +104,15 @@ struct Gate::Impl {
   void look_at_routers(TimeUs now_us);
   void solicit_routers(u32 port);
 
+  // mld.cc
+  bool accept_query(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs now_us, bool owned);
+  void begin_to_listen(TimeUs now_us);
+  void report_groups(TimeUs now_us);
+  wire::Ip6 next_group(u32 port);
+  bool report_some(u32 port);
+  bool report_one(u32 port);
+  void send_report(mbuf::Pkt pkt, u32 port, const wire::Ip6& destination);
+
   // arp.cc
   bool accept_arp(mbuf::Pkt& pkt, u32 port, TimeUs now_us, bool owned);
   void send_arp(u32 port, u16 operation, wire::Ip4 sender, const wire::Mac& to, const wire::Mac& target_mac,
@@ -118,6 +129,7 @@ struct Gate::Impl {
   bool refuse(mbuf::Pkt& pkt, u32 port, u8 code, contract::Verdict verdict, TimeUs now_us);
 
   // gate.cc
+  bool is_former(const wire::Ip& a) const;
   void assign_addresses();
 
   // out.cc
@@ -141,6 +153,16 @@ struct Gate::Impl {
     TimeUs give_up_us = 0;
   };
 
+  // What a port has still to tell of the groups that we are in.
+  struct Listening {
+    TimeUs due_us = 0;        // 0: nothing
+    TimeUs told_us = 0;       // all of it, the last time
+    TimeUs old_until_us = 0;  // a router on the link knows version 1 alone
+    u32 next = 0;             // the groups before it have been told
+    bool again = false;       // and all once more
+    wire::MldRecord kind = wire::MldRecord::listening;
+  };
+
   GateConfig config;
   mbuf::Pools& pools;
   contract::CorePage& page;
@@ -157,6 +179,7 @@ struct Gate::Impl {
   Routers::Hops hops;                   // learned next hops over IPv6, of hops_version
   u64 hops_version = 0;
   TimeUs routers_due_us = 0;
+  std::vector<Listening> listening;     // by port; core 0's
   Addresses addresses;
   std::vector<wire::Addr> named;        // what `addresses` holds of the plan,
   std::vector<wire::Addr> former;       // and of plans before

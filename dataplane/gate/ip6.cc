@@ -50,9 +50,10 @@ Verdict Gate::Impl::check_ip6(mbuf::Pkt& pkt, u32 port, In6& in) const {
   // RFC 1122 3.3.6 in the other family: a packet to one host does not travel in a frame to many.
   if (to_group != wire::is_ip6_multicast(wire::EthView(pkt.data()).destination())) return Verdict::eth_not_for_us;
   if (ours(in.destination)) return Verdict::ok;
-  // On the link itself we speak ICMPv6 and nothing else.
-  const bool on_link = to_group ? is_neighbour_group(in.destination) : in.destination == link_locals[port];
-  return on_link && plan->ports[port].has6() && ip.next_header() == wire::kIpProtoIcmp6 ? Verdict::ok : Verdict::ip6_not_ours;
+  // On the link itself we speak ICMPv6 and nothing else; questions about groups come behind hop-by-hop options.
+  in.is_on_link = to_group ? is_neighbour_group(in.destination) : in.destination == link_locals[port];
+  const bool is_spoken = ip.next_header() == wire::kIpProtoIcmp6 || ip.next_header() == wire::kIp6HopByHop;
+  return in.is_on_link && is_spoken && plan->ports[port].has6() ? Verdict::ok : Verdict::ip6_not_ours;
 }
 
 bool Gate::Impl::walk(mbuf::Pkt& pkt, u32 port, In6& in, TimeUs now_us) {
@@ -87,6 +88,7 @@ bool Gate::Impl::accept_ip6(mbuf::Pkt& pkt, u32 port, TimeUs now_us, Segment& se
   if (v == Verdict::ip6_not_ours || v == Verdict::eth_not_for_us) return punt_or_drop(pkt, port, v);
   if (v != Verdict::ok) return drop(pkt, v);
   if (!walk(pkt, port, in, now_us)) return false;
+  if (in.is_on_link && in.protocol != wire::kIpProtoIcmp6) return punt_or_drop(pkt, port, Verdict::ip6_not_ours);
   switch (in.protocol) {
     case wire::kIpProtoTcp: return accept_tcp6(pkt, port, in, segment, owned);
     case wire::kIpProtoUdp: return accept_udp6(pkt, port, in, now_us);

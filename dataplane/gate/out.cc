@@ -140,7 +140,10 @@ void Gate::Impl::ask(const Neighbours::Request& r) {
 
 void Gate::Impl::housekeeping(TimeUs now_us) {
   if (plan == nullptr) return;
-  if (config.core == 0) look_at_routers(now_us);
+  if (config.core == 0) {
+    look_at_routers(now_us);
+    report_groups(now_us);
+  }
   copy_hops();
   if (waiting_count > 0) send_waiting(now_us);
   if (!to_announce.empty()) announce_some();

@@ -73,23 +73,25 @@ std::string find_port(const std::string& name, u16& id, bool& plugged, std::stri
 
 }  // namespace
 
-std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceConfig& config,
-                                                                 std::span<mbuf::Pools* const> pools) {
+std::unique_ptr<Device> Device::open(const DeviceConfig& config, std::span<mbuf::Pools* const> pools, std::string& error) {
   RW_ASSERT(!pools.empty());
+  const auto refuse = [&error](std::string why) {
+    error = std::move(why);
+    return nullptr;
+  };
   std::unique_ptr<Device> device(new Device);
-  if (std::string error = find_port(config.name, device->id_, device->plugged_, device->name_); !error.empty()) {
-    return std::unexpected(error);
-  }
+  error = find_port(config.name, device->id_, device->plugged_, device->name_);
+  if (!error.empty()) return nullptr;
   const u16 id = device->id_;
   const std::string where = "port " + device->name_ + ": ";
   rte_eth_dev_info about{};
   if (const int e = rte_eth_dev_info_get(id, &about); e != 0) {
-    return std::unexpected(where + "the driver tells nothing of itself: " + reason(e));
+    return refuse(where + "the driver tells nothing of itself: " + reason(e));
   }
   device->driver_ = about.driver_name;
   device->queues_ = static_cast<u16>(pools.size());
   if (pools.size() > about.max_rx_queues || pools.size() > about.max_tx_queues) {
-    return std::unexpected(where + std::to_string(pools.size()) + " queues are wanted and " + device->driver_ +
+    return refuse(where + std::to_string(pools.size()) + " queues are wanted and " + device->driver_ +
                            " has " + std::to_string(std::min(about.max_rx_queues, about.max_tx_queues)) +
                            "; use fewer cores or give the port one device per core");
   }
@@ -98,7 +100,7 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   if (device->driver_ == "net_af_xdp") {
     for (const mbuf::Pools* pool : pools) {
       if (pool->side_by_side()) continue;
-      return std::unexpected(where + "net_af_xdp needs its packet pool in one piece of memory without gaps and got " +
+      return refuse(where + "net_af_xdp needs its packet pool in one piece of memory without gaps and got " +
                              std::to_string(pool->packets()->nb_mem_chunks) +
                              " pieces or gaps; start with --iova-mode=va, or lower pools.packets");
     }
@@ -121,11 +123,11 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   }
   conf.rxmode.mtu = mtu;
   if (const int e = rte_eth_dev_configure(id, device->queues_, device->queues_, &conf); e != 0) {
-    return std::unexpected(where + "cannot be configured with " + std::to_string(pools.size()) + " queues and MTU " +
+    return refuse(where + "cannot be configured with " + std::to_string(pools.size()) + " queues and MTU " +
                            std::to_string(mtu) + ": " + reason(e));
   }
   if (const int e = rte_eth_dev_set_mtu(id, mtu); e != 0 && e != -ENOTSUP) {
-    return std::unexpected(where + "MTU " + std::to_string(mtu) + " is refused: " + reason(e));
+    return refuse(where + "MTU " + std::to_string(mtu) + " is refused: " + reason(e));
   }
   rte_eth_dev_get_mtu(id, &mtu);
 
@@ -139,16 +141,16 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   tx_conf.offloads = conf.txmode.offloads & about.tx_queue_offload_capa;
   for (u16 q = 0; q < device->queues_; ++q) {
     if (const int e = rte_eth_rx_queue_setup(id, q, rx_descriptors, socket, &rx_conf, pools[q]->packets()); e != 0) {
-      return std::unexpected(where + "receive queue " + std::to_string(q) + " cannot be set up: " + reason(e) +
+      return refuse(where + "receive queue " + std::to_string(q) + " cannot be set up: " + reason(e) +
                              "; the pool of " + std::to_string(pools[q]->packets_capacity()) +
                              " mbufs may be too small (net_af_xdp wants 2500 and more for each queue)");
     }
     if (const int e = rte_eth_tx_queue_setup(id, q, tx_descriptors, socket, &tx_conf); e != 0) {
-      return std::unexpected(where + "transmit queue " + std::to_string(q) + " cannot be set up: " + reason(e));
+      return refuse(where + "transmit queue " + std::to_string(q) + " cannot be set up: " + reason(e));
     }
   }
   if (const int e = rte_eth_dev_start(id); e != 0) {
-    return std::unexpected(where + "cannot be started: " + reason(e));
+    return refuse(where + "cannot be started: " + reason(e));
   }
   device->started_ = true;
   // Behind the start: some drivers put their own table back when they start.
@@ -159,13 +161,13 @@ std::expected<std::unique_ptr<Device>, std::string> Device::open(const DeviceCon
   }
   if (config.promiscuous) {
     if (const int e = rte_eth_promiscuous_enable(id); e != 0 && e != -ENOTSUP) {
-      return std::unexpected(where + "promiscuous mode is refused: " + reason(e));
+      return refuse(where + "promiscuous mode is refused: " + reason(e));
     }
   }
   // IPv6 neighbours ask in groups that follow from our addresses, of which there are many.
   if (config.multicast) {
     if (const int e = rte_eth_allmulticast_enable(id); e != 0 && e != -ENOTSUP) {
-      return std::unexpected(where + "receiving multicast is refused: " + reason(e));
+      return refuse(where + "receiving multicast is refused: " + reason(e));
     }
   }
   rte_ether_addr mac{};

@@ -10,7 +10,6 @@
 // pool wherever the port does not offer multi-segment transmit (counted as tx_linearized).
 // RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE is never asked: retransmission queues share mbufs with the port.
 
-#include <expected>
 #include <memory>
 #include <span>
 #include <string>
@@ -72,9 +71,8 @@ struct Caps {
 class Device {
  public:
   // Configures and starts the port with one rx/tx queue pair per element of `pools` (queue i receives into pools[i]).
-  // The error is a sentence: what, where, how to mend it.
-  static std::expected<std::unique_ptr<Device>, std::string> open(const DeviceConfig& config,
-                                                                  std::span<mbuf::Pools* const> pools);
+  // Null with a sentence in `error`: what, where, how to mend it.
+  static std::unique_ptr<Device> open(const DeviceConfig& config, std::span<mbuf::Pools* const> pools, std::string& error);
   ~Device();  // stops and closes
 
   u16 id() const { return id_; }

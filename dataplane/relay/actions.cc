@@ -112,6 +112,7 @@ void Relay::abort_by_fault(u32 index) {
   const Exchange& x = exchanges_[index];
   const contract::Fault& fault = x.plan->actions[x.actions].fault;
   page().count(Counter::faults_aborted);
+  service_stats(x).faulted.add();
   fail_exchange(index, fault.abort_status, "a fault that the route puts in", x.delayed ? "DI,FI" : "FI", fault.abort_grpc);
 }
 

@@ -40,18 +40,21 @@ void Relay::show_out(u32 index, u32 stream) {
 
 // Whether the request in `request_head_` may go on to `match.service`; if not, it has been answered.
 bool Relay::admit(u32 index, u32 stream, const route::Match& match) {
-  const contract::Admission& admission = plan_->admissions[plan_->services[match.service].admission];
+  const contract::Service& service = plan_->services[match.service];
+  const contract::Admission& admission = plan_->admissions[service.admission];
   const contract::Source source = source_of(sessions_[index]);
   const auto judgement = route::judge(*plan_, admission, source, request_head_, config_.core, match.scanned);
   if (judgement.scanned) page().count(contract::Counter::scans);
   if (!judgement.allow) {
     page().count(contract::Counter::access_denied);
+    stats_.services[service.slot].denied.add();
     turn_away(index, stream, 403, "this caller may not do that here", "flag", "UAEX");
     return false;
   }
   const u64 wait_us = wait_for_token(admission, source);
   if (wait_us == 0) return true;
   page().count(contract::Counter::rate_limited);
+  stats_.services[service.slot].limited.add();
   turn_away(index, stream, {.status = 429, .text = "too many requests", .flag = "flag", .flag_value = "RL",
                             .retry_after_s = static_cast<u32>((wait_us + kSecondUs - 1) / kSecondUs)});
   return false;
@@ -79,6 +82,7 @@ bool Relay::admit_tunnel(u32 index, u32 service) {
   const contract::Source source = source_of(sessions_[index]);
   if (route::judge(*plan_, plan_->admissions[admission], source).allow) return true;
   page().count(contract::Counter::access_denied);
+  stats_.services[plan_->services[service].slot].denied.add();
   return false;
 }
 

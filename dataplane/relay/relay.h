@@ -295,6 +295,7 @@ class Relay {
   bool answered_badly(u32 exchange, const TryEnd& end, bool ended);
   void break_response(u32 exchange, const Moved& moved);
   void break_off(u32 exchange);
+  void end_call(u32 exchange, std::string_view trailers);
   void pump_response(u32 exchange);
   void response_end(u32 exchange);
   void fail_exchange(u32 exchange, u16 status, std::string_view text, std::string_view flag, i32 grpc_status = -1);

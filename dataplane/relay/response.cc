@@ -223,13 +223,22 @@ void Relay::break_response(u32 index, const Moved& moved) {
 
 // The response cannot be finished. What has come is still delivered; then the connection ends before the body does,
 // which the client sees by its length or the missing last chunk. A body that ends with the connection would look whole:
-// that client gets a reset (RFC 9112 section 8), as a stream does (RFC 9113 8.1).
+// that client gets a reset (RFC 9112 section 8), as a stream does (RFC 9113 8.1). A gRPC call ends by trailers: of a reset its
+// library makes INTERNAL ("Errors" in PROTOCOL-HTTP2), which says less.
 void Relay::break_off(u32 index) {
   const Exchange& x = exchanges_[index];
   const u32 session = x.session;
+  if (x.stream != kNone32 && x.grpc && !x.tunnel) return end_call(index, "grpc-status: 14\r\ngrpc-message: the answer broke off\r\n");
   if (x.stream != kNone32 || x.tunnel || x.ends_by_close) return abort_exchange(index);
   end_exchange(index);
   linger(session);
+}
+
+// Ends a gRPC call in the middle of its response by a status of ours.
+void Relay::end_call(u32 index, std::string_view trailers) {
+  const bool sent = h2_.send_trailers(exchanges_[index].stream, {reinterpret_cast<const u8*>(trailers.data()), trailers.size()});
+  page().count(contract::Counter::grpc_errors);
+  abort_exchange(index, sent ? http::H2Error::no_error : http::H2Error::internal_error);
 }
 
 // Response body towards the client, as far as its leg has space.
@@ -332,6 +341,9 @@ void Relay::time_out(u32 index) {
   stats_.services[x.plan->services[x.service].slot].timeouts.add();
   if (x.tunnel) return time_out_tunnel(index);
   page().count(contract::Counter::request_timeouts);
+  if (x.response_started && x.grpc && x.stream != kNone32) {
+    return end_call(index, "grpc-status: 4\r\ngrpc-message: the service did not answer in time\r\n");
+  }
   if (x.response_started) return abort_exchange(index, http::H2Error::cancel);
   if (x.request_came || x.pending || x.grpc) return fail_exchange(index, 504, "the service did not answer in time", "UT");
   fail_exchange(index, 408, "the request body did not arrive in time", "SI");

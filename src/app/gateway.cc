@@ -137,15 +137,16 @@ std::string Gateway::open_port(const config::PortConfig& port, bool tso) {
     std::vector<mbuf::Pools*> pools;
     for (u32 c = 0; c < cores(); c++)
       if (!per_core || c == d) pools.push_back(cores_[c]->pools.get());
-    auto opened = port::Device::open(device, pools);
-    if (!opened.has_value()) return opened.error();
+    std::string error;
+    auto opened = port::Device::open(device, pools, error);
+    if (opened == nullptr) return error;
     for (u32 c = 0; c < cores(); c++)
       if (!per_core || c == d) {
         Core& core = *cores_[c];
-        core.queues.push_back(std::make_unique<port::Queue>(**opened, static_cast<u16>(per_core ? 0 : c), *core.pools,
+        core.queues.push_back(std::make_unique<port::Queue>(*opened, static_cast<u16>(per_core ? 0 : c), *core.pools,
                                                             core.stats->page));
       }
-    devices_.push_back(std::move(*opened));
+    devices_.push_back(std::move(opened));
   }
   return {};
 }

@@ -456,8 +456,8 @@ admin::Sources Lifecycle::sources() {
     return on_control([this, id, undo] { return drain_endpoint(id, undo); });
   };
   out.shifts = [this] { return on_control([this] { return shifter_->reports(now_us()); }); };
-  out.shift = [this](const std::string& service, shift::Shifter::Verb verb) {
-    return on_control([this, service, verb] { return shifter_->command(service, verb, now_us()); });
+  out.shift = [this](const std::string& service, shift::Shifter::Verb verb, const std::string& reason) {
+    return on_control([this, service, verb, reason] { return shifter_->command(service, verb, now_us(), reason); });
   };
   out.explain = [this](const admin::ExplainRequest& request) -> admin::Json {
     const auto plan = publisher_->current();

@@ -28,6 +28,7 @@ inline constexpr Source kNoSource = 0xffff;
 struct SourceRange {
   u64 high = 0, low = 0;
   Source source = 0;
+  bool begins_by(u64 to_high, u64 to_low) const { return (high < to_high) | ((high == to_high) & (low <= to_low)); }
 };
 
 struct Callers {
@@ -37,13 +38,17 @@ struct Callers {
   u32 words = 0;                    // of each row of `holds`
   std::vector<u64> holds;           // by source, a row of bits: the rule's `callers` and `cidrs` hold
 
-  // An IPv4 address counts as ::ffff:a.b.c.d. kNoSource when there is nothing to tell apart.
+  // An IPv4 address counts as ::ffff:a.b.c.d. kNoSource when there is nothing to tell apart. A binary search without branches:
+  // which half an address is in cannot be foretold.
   Source source_of(const wire::Ip& ip) const {
     const u64 high = ip.ip6().high(), low = ip.ip6().low();
-    const auto behind = std::upper_bound(ranges.begin(), ranges.end(), 0, [high, low](int, const SourceRange& r) {
-      return high != r.high ? high < r.high : low < r.low;
-    });
-    return behind == ranges.begin() ? kNoSource : (behind - 1)->source;
+    const SourceRange* at = ranges.data();
+    for (std::size_t left = ranges.size(); left > 1;) {
+      const std::size_t half = left / 2;
+      at += half & (std::size_t{0} - at[half].begins_by(high, low));
+      left -= half;
+    }
+    return ranges.empty() ? kNoSource : at->source;
   }
   u32 caller_of(Source source) const { return source == kNoSource ? kNone32 : caller[source]; }
   u32 caller_of(const wire::Ip& ip) const { return caller_of(source_of(ip)); }

@@ -7,7 +7,9 @@
 // pair of route and backend, so that a request looks at one entry and nothing is merged on the packet path.
 // Immutable after publication, but for the room of each core in a SubstitutionDb, which that core alone uses.
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/base/types.h"
@@ -29,6 +31,9 @@ enum class Variable : u8 {
   endpoint,                     // %UPSTREAM_HOST%
   request_field,                // %REQ(name)%: the first field of that name; also :method, :path, :authority, :scheme
 };
+inline constexpr std::array<std::string_view, 8> kVariableNames{
+    "", "DOWNSTREAM_REMOTE_ADDRESS", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "PROTOCOL", "ROUTE_NAME", "UPSTREAM_CLUSTER",
+    "UPSTREAM_HOST", "REQ"};
 
 struct ValuePiece {
   Variable what = Variable::text;

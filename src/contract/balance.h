@@ -59,6 +59,8 @@ struct SlowStart {
   u64 window_us = 0;     // 0: there is none
   u64 steps_per_us = 0;  // in 2^-32ths
   std::array<u32, kSteps> shares{};
+  double aggression = 1;        // what `shares` was made of, for people
+  u32 min_weight_percent = 10;
 
   u32 share_after(u64 us) const {
     if (us >= window_us) return kFull;
@@ -79,9 +81,12 @@ struct Pools {
   std::vector<EndpointPool> list;  // the service's levels, best first, then those of each subset
   u32 levels = 0;
   std::string subset_header;       // lower case; empty: there are no subsets
+  std::string subset_label;        // of endpoints, for people
   std::vector<Subset> subsets;     // sorted by value
   bool or_any = true;              // a request that fits no subset may go to any endpoint
   u32 choices = 2;                 // leastRequest: endpoints that are compared
+  u32 ring_points_min = kRingPointsDefault;  // what rings were made with, for people
+  u32 ring_points_max = kRingPointsMax;
   SlowStart slow_start;
   ZoneRules zone;
   // A request without the cookie that is hashed on gets one; "" when the gateway makes none. "; Path=/; HttpOnly".

@@ -8,6 +8,7 @@
 //
 // Names follow the ECS API (portName, discoveryName, clientAliases, timeout) where it has one.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -86,6 +87,7 @@ struct Service {
   u32 endpoint_count = 0;
   u64 weight_sum = 0;
   u32 admission = kNone32;       // index into admissions; kNone32: whoever asks is served
+  u32 actions = kNone32;         // index into Plan::actions: its own changes of fields, without those of a route
   std::vector<u16> maglev;       // slot -> index within the service; empty when there is no endpoint, or there are pools
   Pools pools;                   // empty where all endpoints are one pool and `maglev` or turns will do
   // Its endpoints speak HTTP/2 over cleartext, by prior knowledge (RFC 9113 section 3.3).
@@ -181,6 +183,7 @@ struct Plan {
   std::vector<Listener> listeners;   // sorted by (ip, port)
   std::vector<Service> services;
   std::vector<Endpoint> endpoints;
+  std::vector<std::map<std::string, std::string>> endpoint_labels;  // beside `endpoints`, for people
   std::vector<RouteTable> route_tables;
   std::shared_ptr<const PatternDb> patterns;  // null when neither route nor access rule needs a scan
   Callers callers;

@@ -60,6 +60,8 @@ struct ServiceStats {
   Cell retrying;                // exchanges now that are at least at their second try
   Cell upstreams, pending;      // connections to endpoints now, and exchanges that wait for one
   Cell overflows;               // turned away by a circuit breaker
+  Cell denied, limited;         // refused by access rules (TCP connections too), by a rate; not among `requests`
+  Cell faulted;                 // answered by a route's fault
   Cell retries_denied;          // by the retry budget or a circuit breaker
   Cell concurrency;             // what adaptive concurrency allows now; 0 where it is off
   Cell bytes_in, bytes_out;     // payload of requests and responses

@@ -17,8 +17,8 @@ inline constexpr u32 kNdOptionsMax = 8;    // looked at in one message
 
 enum class Icmp6Type : u8 {
   unreachable = 1, packet_too_big = 2, time_exceeded = 3, parameter_problem = 4, echo = 128, echo_reply = 129,
-  router_solicitation = 133, router_advertisement = 134, neighbour_solicitation = 135, neighbour_advertisement = 136,
-  redirect = 137
+  mld_query = 130, mld1_report = 131, router_solicitation = 133, router_advertisement = 134, neighbour_solicitation = 135, neighbour_advertisement = 136,
+  redirect = 137, mld2_report = 143
 };
 
 inline constexpr u8 kIcmp6PortUnreachable = 4;      // code of `unreachable`

@@ -92,6 +92,13 @@ inline std::string to_string(const Ip& a, u16 port) {
   return (a.is4() ? text : "[" + text + "]") + ":" + std::to_string(port);
 }
 
+// "10.0.0.0/8", "fd00::/8"; a network of ::ffff:0:0/96 is written as that of IPv4 which it stands for.
+inline std::string to_string(const Ip6Prefix& p) {
+  char text[kIpTextBytesMax];
+  char* const end = p.is4() ? write_text(text, Ip4{static_cast<u32>(p.network.low())}) : write_text(text, p.network);
+  return std::string(text, end) + "/" + std::to_string(p.is4() ? p.bits - 96 : p.bits);
+}
+
 // "10.0.0.1": four decimal octets without leading zeros.
 inline std::optional<Ip4> parse_ip4(std::string_view text) {
   u32 ip = 0;

@@ -74,6 +74,10 @@ class LabCase(unittest.TestCase):
         if GATEWAY != "ringway":
             self.skipTest("Ringway's own")
 
+    def healthy(self, name, seconds=10):
+        task = self.mesh.task(name)
+        self.assertTrue(wait_until(lambda: self.gateway.endpoint_healthy(task), seconds), f"{name} is not healthy")
+
     # ---- requests
 
     def client(self, service="odd-service", timeout=5):
@@ -90,6 +94,18 @@ class LabCase(unittest.TestCase):
     def still_serves(self, service="auth-service"):
         status, _, _ = self.client(service).get(service, "/")
         self.assertEqual(status, 200)
+
+
+class EndCase(LabCase):
+    """For tests that end the gateway: each begins with one that runs, and may leave none."""
+
+    def setUp(self):
+        self.ringway_only()
+        if not self.gateway.process.running():
+            self.gateway.start()
+
+    def tearDown(self):
+        pass
 
 
 class RawClient(HttpClient):

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from lab_case import LabCase, Load, wait_until
+from lab_case import EndCase, LabCase, Load, wait_until
 
 
 class Change(LabCase):
@@ -14,10 +14,6 @@ class Change(LabCase):
     def assertNothingLost(self, tally):
         self.assertEqual(tally.failures[:3], [])
         self.assertEqual(tally.good, tally.sent)
-
-    def healthy(self, name, seconds=10):
-        task = self.mesh.task(name)
-        self.assertTrue(wait_until(lambda: self.gateway.endpoint_healthy(task), seconds), f"{name} is not healthy")
 
     def test_reload_every_second_loses_nothing(self):
         self.ringway_only()
@@ -126,15 +122,7 @@ class Change(LabCase):
         self.gateway.ctl("reload")
 
 
-class End(LabCase):
-    def setUp(self):
-        self.ringway_only()
-        if not self.gateway.process.running():
-            self.gateway.start()
-
-    def tearDown(self):
-        pass
-
+class End(EndCase):
     def test_sigterm_lets_exchanges_finish_and_exits_0(self):
         slow, idle = self.client("odd-service"), self.client("auth-service")
         self.assertEqual(idle.get("a", "/")[0], 200)

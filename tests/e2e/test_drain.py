@@ -4,21 +4,13 @@ import signal
 import time
 
 from h2_client import NO_ERROR, H2Client
-from lab_case import LabCase, wait_until
+from lab_case import EndCase, LabCase, wait_until
 
 PORT = 8081
 
 
-class Health(LabCase):
+class Health(EndCase):
     options = {"settings": {"healthEndpoint": {"port": PORT, "path": "/lb", "drainDelaySeconds": 2}}}
-
-    def setUp(self):
-        self.ringway_only()
-        if not self.gateway.process.running():
-            self.gateway.start()
-
-    def tearDown(self):
-        pass
 
     def ask_health(self, *words):
         host = f"[{self.mesh.gateway_ip}]" if ":" in self.mesh.gateway_ip else self.mesh.gateway_ip
@@ -100,4 +92,4 @@ class Removed(LabCase):
         self.assertEqual(self.gateway.counter("drains_cut"), 1)
         self.gateway.configure()
         self.gateway.ctl("reload")
-        self.assertTrue(wait_until(lambda: self.gateway.endpoint_healthy(self.mesh.task("odd-1")), 10))
+        self.healthy("odd-1")

@@ -123,6 +123,11 @@ class Grpc(LabCase):
         self.assertEqual(told["code"], "DEADLINE_EXCEEDED", told)
         self.assertTrue(0.9 < told["seconds"] < 2.5, told)
 
+    def test_stream_of_messages_that_takes_too_long_ends_with_a_status(self):
+        told = self.ask("slow-service", "many", 10**9, 2000)
+        self.assertEqual((told["code"], told["details"]), ("DEADLINE_EXCEEDED", "the service did not answer in time"))
+        self.assertGreater(told["messages"], 10)
+
     def test_deadline_reaches_the_backend(self):
         told = self.ask("grpc-service", "call", "Wait", "0", 7)
         self.assertEqual(told["code"], "OK")

@@ -4,7 +4,9 @@ That everything else works over IPv6 is shown by the other tests, which run.py r
 """
 
 import json
+import re
 import socket
+import time
 
 from lab_case import LabCase, Load, LoggedTask, OddTask, Service, authority, wait_until
 
@@ -109,3 +111,38 @@ class Both(LabCase):
             self.assertTrue(wait_until(lambda: "dadfailed" in client.ip("-6", "addr", "show", "dev", "eth0"), 5, 0.1))
         finally:
             client.ip("-6", "addr", "del", f"{address}/128", "dev", "eth0")
+
+
+class Snooping(LabCase):
+    """A switch that passes multicast only to ports that asked for it, and that asks what they want."""
+
+    families = (6, 6)
+
+    def setUp(self):
+        self.ringway_only()
+
+    def heard(self):
+        return self.gateway.ask("/counters")["verdicts"]["mld_heard"]
+
+    def ask(self, version):
+        """The switch begins anew, asking in this version of MLD; returns when it has been answered."""
+        switch, gateway_port = self.mesh.switch, self.mesh.gw.short
+        switch.run("sysctl", "-qw", "net.ipv6.conf.br0.accept_dad=0", "net.ipv6.conf.br0.disable_ipv6=0", check=True)
+        before = self.heard()
+        for on in "0", "1":
+            switch.ip("link", "set", "br0", "type", "bridge", "mcast_snooping", on, "mcast_querier", on, "mcast_mld_version", version,
+                      "mcast_query_response_interval", "50", "mcast_startup_query_interval", "50", "mcast_startup_query_count", "4")
+        self.assertTrue(wait_until(lambda: self.heard() > before, 15, 0.1), "the switch did not ask")
+
+        def groups():
+            shown = switch.run("bridge", "mdb", "show", "dev", "br0").stdout
+            return set(re.findall(rf"port {gateway_port} grp (ff02::1:ff\S+)", shown))
+        wanted = {"ff02::1:ff00:1"} | {f"ff02::1:ff00:{int(s.vips[6].rsplit(':', 1)[1], 16):x}" for s in self.mesh.services}
+        self.assertTrue(wait_until(lambda: wanted <= groups(), 15, 0.1), (wanted, groups()))
+
+    def test_switch_learns_our_groups_and_passes_questions_for_our_addresses(self):
+        for version in "2", "1":
+            self.ask(version)
+            time.sleep(1.5)  # until the switch trusts what it has heard, and no longer floods
+            self.mesh.client.ip("-6", "neigh", "flush", "dev", "eth0")
+            self.assertRegex(self.mesh.curl("http://auth-service:4000/").stdout, r"^auth-")

@@ -71,6 +71,14 @@ class Shift(LabCase):
         self.assertEqual(set(statuses[100:]), {200})  # the old version does not know that path as an error
         self.assertEqual(set(self.names(20, "old-service", f"{MARK}: 1\r\n")), {"old-1"})
 
+    def test_an_alarm_from_outside_takes_it_back(self):
+        self.gateway.ctl("shift", "old-service", "start")
+        self.assertEqual(self.deployment("old-service")["stage"], "PRODUCTION_TRAFFIC_SHIFT")
+        self.gateway.ctl("shift", "old-service", "alarm", "--reason", "CloudWatch: auth-5xx")
+        back = self.deployment("old-service")
+        self.assertEqual((back["stage"], back["share_percent"], back["reason"]), ("ROLLED_BACK", 0, "CloudWatch: auth-5xx"))
+        self.assertEqual(set(self.names(50, "old-service")), {"old-1"})
+
     def test_a_command_that_makes_no_sense_is_refused(self):
         done = self.mesh.gw.run(self.gateway.program("ringwayctl"), "--socket", self.gateway.path("admin.sock"), "shift",
                                 "green-service", "start")

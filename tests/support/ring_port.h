@@ -26,10 +26,10 @@ class RingPort {
     }
     const unsigned queues = static_cast<unsigned>(pools.size());
     RW_ASSERT(rte_eth_from_rings(name.c_str(), to_.data(), queues, from_.data(), queues, 0) >= 0);
-    auto opened = port::Device::open({.name = "net_ring_" + name}, pools);
-    if (!opened) std::fprintf(stderr, "%s\n", opened.error().c_str());
-    RW_ASSERT(opened.has_value());
-    device_ = std::move(*opened);
+    std::string error;
+    device_ = port::Device::open({.name = "net_ring_" + name}, pools, error);
+    if (device_ == nullptr) std::fprintf(stderr, "%s\n", error.c_str());
+    RW_ASSERT(device_ != nullptr);
   }
   RingPort(const std::string& name, mbuf::Pools& pools, u32 ring_size = 1024)
       : RingPort(name, std::array<mbuf::Pools*, 1>{&pools}, ring_size) {}

@@ -43,9 +43,9 @@ class Host {
       : pools_(make_pools(name, packets, cache)) {
     RW_ASSERT(rte_eth_from_rings(name.c_str(), &rx, 1, &tx, 1, 0) >= 0);
     mbuf::Pools* pools[] = {pools_.get()};
-    auto opened = port::Device::open({.name = "net_ring_" + name}, pools);
-    RW_ASSERT(opened.has_value());
-    device_ = std::move(*opened);
+    std::string error;
+    device_ = port::Device::open({.name = "net_ring_" + name}, pools, error);
+    RW_ASSERT(device_ != nullptr);
     queue_ = std::make_unique<port::Queue>(*device_, u16{0}, *pools_, stats_.page);
     gate_ = std::make_unique<gate::Gate>(gate::GateConfig{.seed = 9, .book = &book_, .queues = {queue_.get()}, .neighbours = &neighbours_},
                                          *pools_, stats_.page);

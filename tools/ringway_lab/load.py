@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .net import LabError
+from .net import LabError, wait_until
 
 
 class BadAnswer(Exception):
@@ -206,10 +206,13 @@ class H2Load:
         self.process = namespace.start("h2load", *words, url, title="h2load")
 
     def report(self, seconds=60):
-        if self.process.wait(seconds) is None:
-            self.process.kill()
-            raise LabError(f"h2load did not end: {self.process.log()}")
+        # Some h2load hangs once it has said all.
+        ended = wait_until(lambda: not self.process.running() or "\nreq/s  " in self.process.log(60), seconds, 0.05)
         text = self.process.log(60)
+        if self.process.running():
+            self.process.kill()
+        if not ended:
+            raise LabError(f"h2load did not end: {text}")
         counts = re.search(r"requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, "
                            r"(\d+) timeout\nstatus codes: (\d+) 2xx", text)
         if not counts:

@@ -7,6 +7,7 @@ posted), OddH2Task (h2_backend.py, of Python's h2), NodeH2Task (node_h2.js). Grp
 """
 
 import os
+import subprocess
 import sys
 
 from .net import LabError, wait_until
@@ -56,7 +57,10 @@ class Task:
     @staticmethod
     def served(mesh, service):
         """Whether a request of the worker is answered."""
-        done = mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{service.authority}/health", timeout=1)
+        try:
+            done = mesh.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{service.authority}/health", timeout=1)
+        except subprocess.TimeoutExpired:  # on a machine that is busy with others
+            return False
         return done.stdout == "200"
 
     def kill(self):

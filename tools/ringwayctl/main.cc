@@ -67,8 +67,15 @@ std::string status_text(const Json& j) {
   return out + ports.text() + "\n" + cores.text();
 }
 
+// What the gateway itself did not let through to a service, whatever the cause.
+unsigned long long refusals(const Json& causes) {
+  unsigned long long sum = 0;
+  for (const Json& cause : causes) sum += cause.get<unsigned long long>();
+  return sum;
+}
+
 std::string services_text(const Json& j) {
-  Table t({"SERVICE", "LISTENS ON", "HEALTHY", "REQUESTS", "ACTIVE", "2XX", "4XX", "5XX", "P50", "P99"});
+  Table t({"SERVICE", "LISTENS ON", "HEALTHY", "REQUESTS", "ACTIVE", "2XX", "4XX", "5XX", "REFUSED", "P50", "P99"});
   for (const Json& s : j) {
     std::string listens;
     for (const Json& l : s["listeners"])
@@ -76,43 +83,48 @@ std::string services_text(const Json& j) {
     const Json& r = s["responses"];
     t.add({plain(s["service"]), listens.empty() ? "-" : listens, plain(s["healthy"]) + "/" + plain(s["endpoints"]),
            text_of(s["requests"]), text_of(s["active"]), text_of(r["2xx"]), text_of(r["4xx"]), text_of(r["5xx"]),
-           duration(number(s["latency_us"]["p50"])), duration(number(s["latency_us"]["p99"]))});
+           text_of(refusals(s["refused"])), duration(number(s["latency_us"]["p50"])), duration(number(s["latency_us"]["p99"]))});
   }
   return t.text();
 }
 
 std::string endpoints_text(const Json& j) {
-  Table t({"ENDPOINT", "HEALTH", "ZONE", "WEIGHT", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
+  Table t({"ENDPOINT", "HEALTH", "ZONE", "PRIORITY", "WEIGHT", "LABELS", "REQUESTS", "ACTIVE", "2XX", "5XX", "CONNECTIONS", "FAILURES", "LAST CHECK",
            "EJECTED", "UNTIL"});
   for (const Json& e : j) {
     std::string check = plain(e["last_check"]);
     if (check != "-" && number(e["last_status"]) > 0) check += " " + plain(e["last_status"]);
-    t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["weight"]),
+    t.add({plain(e["endpoint"]), plain(e["health"]), plain(e["zone"]).empty() ? "-" : plain(e["zone"]), plain(e["priority"]),
+           plain(e["weight"]), e["labels"].empty() ? "-" : plain(e["labels"]),
            text_of(e["requests"]), text_of(e["active"]), text_of(e["responses"]["2xx"]), text_of(e["responses"]["5xx"]),
            text_of(e["connections"]), text_of(e["connect_failures"]), check, text_of(e["ejections"]), plain(e["ejected_until"])});
   }
   return t.text();
 }
 
-// Nested settings by their paths, as the documentation names them.
-void add_settings(Table& t, const std::string& path, const Json& settings) {
-  for (const auto& [key, value] : settings.items()) {
-    if (value.is_object()) add_settings(t, path + key + ".", value);
-    else t.add({path + key, plain(value).empty() ? "-" : plain(value)});
+// What is nested by its path, as the documentation names settings.
+template <class Text>
+void add_paths(Table& t, const std::string& path, const Json& object, Text text) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) add_paths(t, path + key + ".", value, text);
+    else t.add({path + key, text(value).empty() ? "-" : text(value)});
   }
 }
 
 std::string service_text(const Json& j) {
   Table settings({"SETTING", "VALUE"});
-  add_settings(settings, "", j["settings"]);
+  add_paths(settings, "", j["settings"], plain);
+  Table numbers({"NUMBER", "VALUE"});
+  add_paths(numbers, "", j["numbers"], text_of);
   Table listeners({"LISTENER", "ADDRESS", "BY"});
   for (const Json& l : j["listeners"]) {
     std::string by = l["default"] == true ? "default" : "";
     for (const Json& r : l["routes"]) by += (by.empty() ? "route " : ", route ") + plain(r["route"]) + " weight " + plain(r["weight"]);
+    if (l.contains("acceptProxyProtocol")) by += (by.empty() ? "" : ", ") + ("acceptProxyProtocol from " + l["acceptProxyProtocol"]["from"].dump());
     listeners.add({plain(l["name"]), plain(l["address"]), by});
   }
   return "service " + plain(j["service"]) + ", plan " + plain(j["plan_generation"]) + "\n\n" + settings.text() + "\n" +
-         listeners.text() + "\n" + endpoints_text(j["endpoints"]);
+         numbers.text() + "\n" + listeners.text() + "\n" + endpoints_text(j["endpoints"]);
 }
 
 std::string connections_text(const Json& j) {
@@ -235,7 +247,7 @@ struct Words {
   std::string endpoint, method, url, source;  // drain, explain
   std::vector<std::string> fields;
   std::string on_off, groups = "all";         // record
-  std::string service, verb;                  // shift
+  std::string service, verb, reason;          // shift
   std::string answer;                         // healthcheck
   ringway::trace::Filter filter{.core = {}, .conn = {}, .last = 200};
   std::string file;
@@ -248,7 +260,7 @@ void add_options(CLI::App& app, Words& w) {
   app.add_flag("--json", w.as_json, "Print the gateway's JSON");
   app.add_subcommand("status", "State, ports and cores");
   app.add_subcommand("services", "Services with their requests and latency");
-  app.add_subcommand("service", "One service: every setting in force, listeners and endpoints")
+  app.add_subcommand("service", "One service: every setting in force, numbers, listeners and endpoints")
       ->add_option("name", w.name, "Its discoveryName")->required();
   app.add_subcommand("endpoints", "Endpoints with their health and requests");
   app.add_subcommand("connections", "A sample of the client connections");
@@ -267,8 +279,9 @@ void add_options(CLI::App& app, Words& w) {
   explain->add_option("-H,--header", w.fields, "Header field \"Name: value\"; may be repeated")->allow_extra_args(false);
   CLI::App* shift = app.add_subcommand("shift", "Deployments of new versions: all of them, or a command to one");
   CLI::Option* service = shift->add_option("service", w.service, "Its discoveryName");
-  shift->add_option("do", w.verb, "start, advance, pause, resume or rollback")->needs(service)
-      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback"}));
+  shift->add_option("do", w.verb, "start, advance, pause, resume, rollback or alarm")->needs(service)
+      ->check(CLI::IsMember({"start", "advance", "pause", "resume", "rollback", "alarm"}));
+  shift->add_option("--reason", w.reason, "What is shown as the reason of a rollback or an alarm")->needs(service);
   CLI::App* record = app.add_subcommand("record", "Switch the recorder of events");
   record->add_option("switch", w.on_off, "on or off")->required()->check(CLI::IsMember({"on", "off"}));
   record->add_option("--mask", w.groups, "What to record: all, or names of groups with commas between them")->capture_default_str();
@@ -282,7 +295,8 @@ void add_options(CLI::App& app, Words& w) {
 std::string target_of(const std::string& command, const Words& w) {
   std::string target = "/" + command;
   if (command == "shift") {
-    return w.verb.empty() ? "/shifts" : "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb);
+    if (w.verb.empty()) return "/shifts";
+    return "/shift?service=" + percent_encode(w.service) + "&do=" + percent_encode(w.verb) + "&reason=" + percent_encode(w.reason);
   }
   if (command == "service") target += "?name=" + percent_encode(w.name);
   if (command == "explain") {

@@ -56,14 +56,26 @@ TEST_F(Served, Services_ShowWhatIsLeftOfTheirBreakers) {
   for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
     core->services[3].active.set(4);
     core->services[3].retrying.set(1);
-    core->services[3].overflows.set(2);
   }
   const Json j = get("/services")[0]["breakers"];
   EXPECT_EQ(j["requests"], (Json{{"now", 8}, {"limit", 10}, {"remaining", 2}}));
   EXPECT_EQ(j["retries"]["remaining"], 0);  // two where one may be: cores look without a lock
   EXPECT_EQ(j["connections"]["limit"], nullptr);
   EXPECT_EQ(j["concurrency"], nullptr);
-  EXPECT_EQ(j["overflows"], 4);
+}
+
+TEST_F(Served, Services_SayWhatTheGatewayRefusedForThemAndWhy) {
+  for (contract::CoreStats* core : {&gateway.core0, &gateway.core1}) {
+    contract::ServiceStats& numbers = core->services[3];
+    numbers.denied.set(1);
+    numbers.limited.set(2);
+    numbers.overflows.set(3);
+    numbers.no_endpoint.set(4);
+    numbers.faulted.set(5);
+  }
+  const Json refused{{"denied", 2}, {"limited", 4}, {"overflows", 6}, {"no_endpoint", 8}, {"faulted", 10}};
+  EXPECT_EQ(get("/services")[0]["refused"], refused);
+  EXPECT_EQ(get("/service?name=auth-service")["numbers"]["refused"], refused);
 }
 
 TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
@@ -76,6 +88,7 @@ TEST_F(Served, Service_TellsEverySettingByItsNameInTheFile) {
   EXPECT_EQ(j["plan_generation"], 7);
   const Json& s = j["settings"];
   EXPECT_EQ(s["portName"], "auth");
+  EXPECT_EQ(s["discoveryName"], "auth-service");
   EXPECT_EQ(s["appProtocol"], "http");
   EXPECT_EQ(s["timeout"].dump(), R"({"perRequestTimeoutSeconds":1.5,"idleTimeoutSeconds":300})");
   EXPECT_EQ(s["connectTimeoutSeconds"], 5);
@@ -106,7 +119,7 @@ TEST_F(Served, Service_NamesListenersAndRoutesThatLeadToIt) {
   gateway.plan->route_tables.push_back(table);
   gateway.plan->listeners.push_back({.ip = wire::Ip4::of(10, 80, 64, 9), .port = 80, .route_table = 0, .name = "edge:80"});
   const Json j = get("/service?name=auth-service")["listeners"];
-  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[]},)"
+  EXPECT_EQ(j.dump(), R"([{"name":"auth-service:4000","address":"10.80.64.1:4000","default":true,"routes":[],"acceptProxyProtocol":{"from":["10.80.0.0/24"]}},)"
                       R"({"name":"edge:80","address":"10.80.64.9:80","default":false,"routes":[{"route":"login","weight":3}]}])");
 }
 
@@ -227,6 +240,21 @@ TEST_F(Served, Healthcheck_IsToldByPostWhatToAnswer) {
   EXPECT_TRUE(gateway.health_answer);
   call("POST", "/healthcheck?answer=maybe", 400);
   call("GET", "/healthcheck?answer=fail", 405);
+}
+
+TEST_F(Served, Shift_IsToldWhatAndWhy) {
+  using Verb = shift::Shifter::Verb;
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + percent_encode("auth-5xx, p99"));
+  EXPECT_EQ(gateway.shifted, "auth-service " + std::to_string(static_cast<u32>(Verb::alarm)) + " auth-5xx, p99");
+  call("POST", "/shift?service=auth-service&do=rollback");
+  EXPECT_EQ(gateway.shifted, "auth-service " + std::to_string(static_cast<u32>(Verb::rollback)) + " ");
+  EXPECT_EQ(call("POST", "/shift?service=nobody&do=alarm", 409)["error"], "service nobody has no deployment");
+  gateway.shifted = "nothing";
+  call("POST", "/shift?service=auth-service&do=ring", 400);
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + percent_encode("two\nlines"), 400);
+  call("POST", "/shift?service=auth-service&do=alarm&reason=" + std::string(201, 'x'), 400);
+  call("GET", "/shift?service=auth-service&do=alarm", 405);
+  EXPECT_EQ(gateway.shifted, "nothing");
 }
 
 TEST_F(Served, Explain_GetsMethodUrlSourceAndFieldsDecoded) {

@@ -15,7 +15,7 @@ struct FakeGateway {
   std::shared_ptr<contract::Plan> plan = std::make_shared<contract::Plan>();
   u32 reloads = 0, drains = 0;
   bool accepts_reload = true, health_answer = true;
-  std::string drained_endpoint;
+  std::string drained_endpoint, shifted;
   std::unique_ptr<trace::RecorderMemory> recorded;
   u32 recording = 0;
 
@@ -34,7 +34,9 @@ struct FakeGateway {
     listener.port = 4000;
     listener.service = 0;
     listener.name = "auth-service:4000";
+    listener.proxies = {{wire::Ip6::from_halves(0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 0, 0).v), 120}};
     plan->listeners.push_back(listener);
+    plan->endpoint_labels = {{{"track", "canary"}}, {}};
     plan->dns_names.push_back({"auth-service", listener.ip});
     plan->callers.names = {"office"};
     plan->callers.ranges = {{0, 0, 0}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 0, 0).v, 1}, {0, u64{0xffff} << 32 | wire::Ip4::of(10, 80, 1, 0).v, 0}};
@@ -47,6 +49,8 @@ struct FakeGateway {
       core->services[3].requests.set(1000);
       core->services[3].responses[2].set(990);
       core->services[3].responses[5].set(10);
+      core->services[3].denied.set(5);
+      core->services[3].limited.set(2);
       core->endpoints[4].requests.set(1000);
       core->endpoints[4].responses[2].set(1000);
       for (u32 i = 0; i < 100; i++) core->services[3].latency_us.record(20);
@@ -126,6 +130,10 @@ struct FakeGateway {
     s.drain_endpoint = [this](const std::string& id, bool undo) {
       drained_endpoint = (undo ? "-" : "+") + id;
       return id == plan->endpoints[0].id;
+    };
+    s.shift = [this](const std::string& service, shift::Shifter::Verb verb, const std::string& reason) {
+      shifted = service + " " + std::to_string(static_cast<u32>(verb)) + " " + reason;
+      return std::string(service == "auth-service" ? "" : "service " + service + " has no deployment");
     };
     s.explain = [](const admin::ExplainRequest& r) -> admin::Json {
       if (r.url == "http://nowhere/") return {{"error", "nowhere is not a name of this gateway"}};

@@ -37,21 +37,22 @@ class Gateway:
 with tempfile.TemporaryDirectory() as folder:
     gateway = Gateway(folder)
     check("services", gateway.ctl("services"), (0, """\
-SERVICE       LISTENS ON       HEALTHY  REQUESTS  ACTIVE    2XX  4XX  5XX  P50    P99
-auth-service  10.80.64.1:4000  1/2         2,000       0  1,980    0   20  20 us  20 us
+SERVICE       LISTENS ON       HEALTHY  REQUESTS  ACTIVE    2XX  4XX  5XX  REFUSED  P50    P99
+auth-service  10.80.64.1:4000  1/2         2,000       0  1,980    0   20       14  20 us  20 us
 """, ""))
     check("endpoints", gateway.ctl("endpoints"), (0, """\
-ENDPOINT                   HEALTH    ZONE  WEIGHT  REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK  EJECTED  UNTIL
-auth-service/10.0.0.11:80  healthy   a          1     2,000       0  2,000    0            0         0           -        1  2023-11-14T22:13:50Z
-auth-service/10.0.0.12:80  unproven  -          1         0       0      0    0            0         0           -        0  -
+ENDPOINT                   HEALTH    ZONE  PRIORITY  WEIGHT  LABELS              REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK  EJECTED  UNTIL
+auth-service/10.0.0.11:80  healthy   a            0       1  {"track":"canary"}     2,000       0  2,000    0            0         0           -        1  2023-11-14T22:13:50Z
+auth-service/10.0.0.12:80  unproven  -            0       1  -                          0       0      0    0            0         0           -        0  -
 """, ""))
     code, out, err = gateway.ctl("service", "auth-service")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     check("service", (code, err, [line for line in (
         "service auth-service, plan 7", "portName auth", "timeout.perRequestTimeoutSeconds 15", "healthCheck.protocol none",
         "outlierDetection.enabled yes", "outlierDetection.baseEjectionSeconds 30", "balancing.hash.on source", "drainSeconds 20",
-        "auth-service:4000 10.80.64.1:4000 default",
-        "auth-service/10.0.0.11:80 healthy a 1 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z") if line not in lines]), (0, "", []))
+        "requests 2,000", "responses.5xx 20", "refused.denied 10", "refused.limited 4", "breakers.pending.remaining 1,024",
+        "auth-service:4000 10.80.64.1:4000 default, acceptProxyProtocol from [\"10.80.0.0/24\"]",
+        'auth-service/10.0.0.11:80 healthy a 0 1 {"track":"canary"} 2,000 0 2,000 0 0 0 - 1 2023-11-14T22:13:50Z') if line not in lines]), (0, "", []))
     check("service of no one", gateway.ctl("service", "nobody"), (1, "", "ringwayctl: there is no service nobody\n"))
     check("status", gateway.ctl("status"), (0, """\
 Ringway 1.2.3, serving, ready, up 60 s, pid 42
@@ -121,6 +122,9 @@ TIME             CORE  CONN  EXCHANGE  EVENT        WHAT
           (0, "auth-service/10.0.0.11:80 takes no new requests\n", ""))
     check("healthcheck fail", gateway.ctl("healthcheck", "fail"), (0, "the health endpoint answers 503\n", ""))
     check("healthcheck ok", gateway.ctl("healthcheck", "ok"), (0, "the health endpoint answers 200\n", ""))
+    check("shift alarm of no one", gateway.ctl("shift", "nobody", "alarm", "--reason", "auth-5xx"),
+          (1, "", "ringwayctl: service nobody has no deployment\n"))
+    check("shift alarm", gateway.ctl("shift", "auth-service", "alarm", "--reason", "auth-5xx")[0], 0)
     check("drain nobody", gateway.ctl("drain", "--endpoint", "x"), (1, "", "ringwayctl: no endpoint x\n"))
     check("drain", gateway.ctl("drain"), (0, "draining\n", ""))
     code, out, _ = gateway.ctl("--json", "status")

@@ -65,7 +65,7 @@ TEST(AccessConfig, RulesOfAService) {
   EXPECT_EQ(service("access: { rules: [ { callers: [auth] } ] }"), "f:11:24: missing key \"action\" in rules[0]\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, callers: [auht] } ] }"),
             "f:11:50: callers: there is no caller or service \"auht\"; did you mean \"auth\"?\n");
-  EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1] } ] }"), "f:11:48: cidrs[0]: must be address/length, such as 10.0.0.1/24\n");
+  EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1] } ] }"), "f:11:48: cidrs[0]: must be address/length, such as 10.0.0.0/24 or fd00::/64\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, cidrs: [10.0.0.1/8] } ] }"), "f:11:48: cidrs[0]: host bits are set\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, methods: [\"G E\"] } ] }"), "f:11:50: methods[0]: must be a token of 1 to 32 characters\n");
   EXPECT_EQ(service("access: { rules: [ { action: deny, paths: [ { value: a } ] } ] }"), "f:11:58: value: a path begins with '/'\n");

@@ -145,6 +145,7 @@ TEST_F(NdTest, Rfc4861_7_2_6_NewAddressesAreAnnouncedOnceEach) {
   const Ip6 fresh = Ip6::of(0xfd00, 9, 0, 0, 0, 0, 0, 2);
   plan_.addresses.push_back(fresh);
   gates_[0]->adopt(plan_, true, now_);
+  EXPECT_EQ(wire::Ip6View(sent().data() + 14).next_header(), wire::kIp6HopByHop);  // the report of our groups: mld_test.cc
   expect_advertisement(sent(), fresh, wire::kIp6AllNodes, wire::multicast_mac(wire::kIp6AllNodes), false);
   EXPECT_TRUE(sent().empty());
 }

@@ -67,6 +67,7 @@ TEST_F(AccessRelayTest, RefusedCallerIs403AndNoEndpointIsTouched) {
   EXPECT_EQ(count(Counter::access_denied), 1u);
   EXPECT_EQ(count(Counter::tcp_connected), 0u);
   EXPECT_EQ(count(Counter::upstream_retries), 0u);
+  EXPECT_EQ(world->stats.services[0].denied.get(), 1u);
   EXPECT_EQ(world->stats.services[0].requests.get(), 0u);
 }
 
@@ -124,6 +125,7 @@ TEST_F(AccessRelayTest, TcpConnectionOfARefusedCallerIsReset) {
   EXPECT_TRUE(clients[c].closed);
   EXPECT_TRUE(serving.empty());
   EXPECT_EQ(count(Counter::access_denied), 1u);
+  EXPECT_EQ(world->stats.services[0].denied.get(), 1u);
 }
 
 TEST_F(AccessRelayTest, OpenConnectionsMeetNewRulesAtTheirNextRequest) {
@@ -154,6 +156,7 @@ TEST_F(AccessRelayTest, RequestsBeyondTheBurstAre429UntilTokensAreEarned) {
   EXPECT_THAT(clients[c].got, AllOf(StartsWith("HTTP/1.1 429 Too Many Requests\r\n"), HasSubstr("Retry-After: 1\r\n"),
                                     HasSubstr("x-envoy-ratelimited: true\r\n"), HasSubstr("x-ringway-flag: RL\r\n")));
   EXPECT_EQ(count(Counter::rate_limited), 1u);
+  EXPECT_EQ(world->stats.services[0].limited.get(), 1u);
   EXPECT_EQ(seen.size(), 3u);
   world->run_for(500'000, 1000);
   clients[c].got.clear();

@@ -266,6 +266,7 @@ TEST_F(ActionsTest, AbortsAnswerInTheClientsTerms) {
   world->run_for(10'000);
   EXPECT_THAT(answer_to(h2, call).head, AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("grpc-status: 10\r\n"), HasSubstr("x-ringway-flag: DI,FI\r\n")));
   EXPECT_EQ(count(Counter::faults_aborted), 2u);
+  EXPECT_EQ(world->stats.services[0].faulted.get(), 2u);
   EXPECT_EQ(count(Counter::faults_delayed), 2u);
   EXPECT_TRUE(server_side->peers.empty());
 }

@@ -126,7 +126,7 @@ class RelayTest : public testing::Test {
       }
       if (!tcp.received(s.id).empty()) s.got += world->server.take(s.id);
       if (on_request) on_request(s);
-      if (s.peer_closed && tcp.alive(s.id)) tcp.close(s.id);
+      if (close_when_told && s.peer_closed && tcp.alive(s.id)) tcp.close(s.id);
     }
   }
   // Answers every complete bodyless request with `answer`.
@@ -157,6 +157,7 @@ class RelayTest : public testing::Test {
   std::vector<std::string> seen;
   std::vector<u32> seen_at;
   std::function<void(Serving&)> on_request;
+  bool close_when_told = true;  // endpoints end a connection that their side is told the end of
 };
 
 }  // namespace ringway

@@ -85,6 +85,37 @@ TEST_F(GrpcTest, DeadlineOfTheCallIsHonoured) {
   EXPECT_THAT(answer_to(c, stream).head, HasSubstr("grpc-status: 4\r\n"));
 }
 
+TEST_F(GrpcTest, AnswerThatBreaksOffEndsWithAStatus) {
+  start_h2(1, contract::AppProtocol::grpc);
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (!message.ended) return;
+    respond_with(stream, kMessageComes, "half a mess", false);
+    server_side->h2.release(stream, http::H2Error::internal_error);
+  };
+  const Message answer = ask_h2(kCall + "Transfer-Encoding: chunked\r\n\r\n", "question");
+  EXPECT_EQ(answer.body, "half a mess");
+  EXPECT_EQ(answer.trailers, "grpc-status: 14\r\ngrpc-message: the answer broke off\r\n");
+  EXPECT_TRUE(answer.ended);
+  EXPECT_EQ(count(Counter::grpc_errors), 1u);
+  EXPECT_EQ(count(Counter::upstream_aborts), 1u);
+}
+
+TEST_F(GrpcTest, AnswerThatIsNotOverInTimeEndsWithAStatus) {
+  start_h2(1, contract::AppProtocol::grpc);
+  plan->services[0].timeouts.per_request_us = 50'000;
+  respond = [&](Peer&, u32 stream, Message& message) {
+    if (message.ended) respond_with(stream, kMessageComes, "some", false);
+    message.ended = false;
+  };
+  const u32 c = connect_h2();
+  const u32 stream = request(c, kCall + "Transfer-Encoding: chunked\r\n\r\n", "question");
+  world->run_for(40'000);
+  EXPECT_FALSE(answer_to(c, stream).ended);
+  world->run_for(20'000);
+  EXPECT_THAT(answer_to(c, stream).trailers, StartsWith("grpc-status: 4\r\n"));
+  EXPECT_TRUE(answer_to(c, stream).ended);
+}
+
 TEST_F(GrpcTest, HealthCheckBelievesOnlyServing) {
   start_h2(1, contract::AppProtocol::grpc);
   plan->services[0].health_check = {

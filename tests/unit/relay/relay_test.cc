@@ -183,9 +183,9 @@ TEST_F(RelayTest, NoHealthyEndpointIs503) {
   start();
   plan->services[0].panic_percent = 0;
   world->board.store(0, contract::kHealthFailing);
-  plan->services[0].panic_percent = 0;
   EXPECT_THAT(ask(kGet), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("UH")));
   EXPECT_EQ(count(Counter::no_endpoint), 1u);
+  EXPECT_EQ(world->stats.services[0].no_endpoint.get(), 1u);
 }
 
 TEST_F(RelayTest, RefusedConnectionIsTriedElsewhereUnseenByTheClient) {

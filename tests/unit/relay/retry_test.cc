@@ -514,6 +514,7 @@ TEST_F(RetryTest, RequestsWaitForOneOfTheConnectionsThatTheServiceMayHave) {
   EXPECT_EQ(numbers().pending.get(), 1u);
   say(c, kGet);
   EXPECT_THAT(clients[c].got, AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("x-envoy-overloaded: true")));
+  EXPECT_EQ(numbers().overflows.get(), 1u);
   world->server.send(serving[held].id, ok("first"));
   world->run_for(3000);
   EXPECT_THAT(clients[a].got, EndsWith("first"));

@@ -15,26 +15,7 @@ class TunnelTest : public RelayTest {
     };
   }
   // Endpoints that only listen; half-closes are left to the test.
-  void hold_open() {
-    world->server_app = [this] {
-      tcp::AppEvent event;
-      auto& tcp = world->server.tcp();
-      while (tcp.next_event(event)) {
-        if (event.bits & tcp::kAccepted) {
-          tcp.set_user(event.id, serving.size());
-          event.user = serving.size();
-          serving.push_back({.id = event.id, .endpoint = event.listener});
-        }
-        Serving& s = serving[event.user];
-        if (event.bits & tcp::kPeerClosed) s.peer_closed = true;
-        if (event.bits & tcp::kClosed) {
-          s.closed = true;
-          continue;
-        }
-        if (!tcp.received(s.id).empty()) s.got += world->server.take(s.id);
-      }
-    };
-  }
+  void hold_open() { close_when_told = false; }
   const contract::ServiceStats& service() const { return world->stats.services[0]; }
   std::vector<Outcome> outcomes() {
     std::vector<Outcome> all;

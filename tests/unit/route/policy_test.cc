@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <deque>
-#include <random>
+#include <utility>
 
+#include "tests/unit/route/keys.h"
 #include "tests/unit/route/pool_world.h"
 
 namespace ringway::test {
@@ -202,41 +203,17 @@ TEST(PolicyRingHash, Keys_FollowTheArcs) {
 TEST(PolicyRingHash, OneEndpointDies_NoOtherKeyMovesAndItsKeysSpread) {
   PoolWorld w;
   const u32 s = w.add(balancing(BalancePolicy::ring_hash), alike(10));
-  std::vector<u32> before;
-  for (u32 client = 0; client < 20'000; ++client) before.push_back(w.pick(s, client).endpoint);
-  w.set_health(s, 3, kHealthFailing);
-  std::vector<u32> heirs(10);
-  for (u32 client = 0; client < 20'000; ++client) {
-    const u32 now = w.pick(s, client).endpoint;
-    ASSERT_NE(now, 3u);
-    if (before[client] == 3) {
-      ++heirs[now];
-    } else {
-      ASSERT_EQ(now, before[client]);
-    }
-  }
+  Death death = death_of(w, s, 3);
+  EXPECT_EQ(death.strayed, 0u);
+  EXPECT_EQ(death.lost, 0u);
   // About 2000 keys over 102 arcs, whose lengths vary by their mean: nobody gets nothing, nobody gets half.
-  heirs[3] = 222;
-  for (u32 i = 0; i < 10; ++i) EXPECT_TRUE(heirs[i] > 40 && heirs[i] < 700) << i << " " << heirs[i];
+  EXPECT_EQ(std::exchange(death.heirs[3], 222), 0u);
+  for (u32 i = 0; i < 10; ++i) EXPECT_TRUE(death.heirs[i] > 40 && death.heirs[i] < 700) << i << " " << death.heirs[i];
 }
 
 TEST(PolicyRingHash, EveryEndpoint_StaysBelowTheBound) {
   PoolWorld w;
-  const u32 s = w.add(balancing(BalancePolicy::ring_hash), alike(10));
-  std::mt19937_64 random(11);
-  std::deque<u32> active;
-  for (int i = 0; i < 20'000; ++i) {
-    const Pick p = w.pick(s, random() % 2 == 0 ? 1 : static_cast<u32>(random()));
-    w.begin(p, s);
-    active.push_back(p.endpoint);
-    if (active.size() > 200) {
-      w.end(active.front(), s);
-      active.pop_front();
-    }
-    ASSERT_FALSE(p.over_bound);
-    ASSERT_LE(static_cast<double>(w.stats->endpoints[p.endpoint].active.get()),
-              std::ceil(1.25 * (static_cast<double>(active.size()) + 1) / 10));
-  }
+  EXPECT_EQ(picks_over_bound(w, w.add(balancing(BalancePolicy::ring_hash), alike(10)), 20'000), 0u);
 }
 
 TEST(PolicyRingHash, Unbounded_OneKeyStaysWithItsEndpoint) {
@@ -386,7 +363,8 @@ TEST_P(EveryPolicy, NobodyProven_PicksNone) {
 TEST_P(EveryPolicy, AllDieBetweenTwoPicks_IsSeenAtOnce) {
   PoolWorld w;
   const u32 s = w.add(balancing(GetParam()), alike(100));
-  for (u32 client = 0; client < 50; ++client) w.pick(s, client);
+  w.set_health(s, 0, kHealthFailing);
+  for (u32 client = 0; client < 50; ++client) w.pick(s, client);  // a count is remembered
   for (u32 i = 0; i < 100; ++i) w.set_health(s, i, kHealthFailing);
   EXPECT_TRUE(w.pick(s, 7).panic);
   EXPECT_NE(w.pick(s, 7).endpoint, kNone32);

@@ -91,6 +91,28 @@ TEST(Shift, DoneIsDoneWhateverComesLater) {
   EXPECT_EQ(shift.share(), 0u);
 }
 
+TEST(Shift, SomebodyElsesAlarmRollsBackInEveryStageUntilDone) {
+  const Deployment plan{.strategy = ShiftStrategy::canary, .step_bake_us = 100, .bake_us = 100};
+  const auto reach = [&](Stage stage) {
+    Shift shift(plan, 0);
+    if (stage != Stage::test_traffic_shift) shift.start(0);
+    for (TimeUs now_us = 100; now_us <= 300 && shift.stage() != stage; now_us += 100) shift.poll(now_us, {});
+    EXPECT_EQ(shift.stage(), stage);
+    return shift;
+  };
+  for (const Stage stage : {Stage::test_traffic_shift, Stage::production_traffic_shift, Stage::bake_time}) {
+    Shift shift = reach(stage);
+    EXPECT_TRUE(shift.ring(400, "auth-5xx"));
+    EXPECT_EQ(shift.stage(), Stage::rolled_back);
+    EXPECT_EQ(shift.reason(), "auth-5xx");
+    EXPECT_FALSE(shift.ring(401, "auth-p99")) << "once is enough";
+    EXPECT_EQ(shift.reason(), "auth-5xx");
+  }
+  Shift done = reach(Stage::done);
+  EXPECT_FALSE(done.ring(400, "auth-5xx"));
+  EXPECT_EQ(done.share(), contract::kWholeShare);
+}
+
 TEST(Shift, CommandsPauseResumeAdvanceAndBeginAgain) {
   Shift shift({.strategy = ShiftStrategy::linear, .step = 5000, .step_bake_us = 100}, 0);
   shift.start(0);
@@ -209,6 +231,9 @@ TEST_F(ShifterTest, CommandsThatMakeNoSenseAreRefusedWithASentence) {
   EXPECT_EQ(shifter.command("auth", Shifter::Verb::start, now), "service auth has no deployment");
   shifter.adopt(plan({}), now);
   EXPECT_EQ(shifter.command("auth", Shifter::Verb::resume, now), "the deployment is in TEST_TRAFFIC_SHIFT: that cannot be done now");
+  EXPECT_EQ(shifter.command("auth", Shifter::Verb::alarm, now, "auth-5xx"), "");
+  EXPECT_EQ(shifter.reports(now)[0].reason, "auth-5xx");
+  EXPECT_EQ(shifter.command("auth", Shifter::Verb::alarm, now), "the deployment is in ROLLED_BACK: that cannot be done now");
 }
 
 }  // namespace
