@@ -218,8 +218,9 @@ void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   engine_.adopt(plan.path_sizes);
   engine_.screen(plan.ingress_acl.get());
   engine_.limit_sources(plan.limits.connections_per_source);
-  if (!draining_) listen(plan_, plan);
+  const bool some_left = !draining_ && listen(plan_, plan);
   relay_.adopt(plan);
+  if (some_left) relay_.listeners_left();
   if (plan_ != nullptr) old_plans_.push_back(plan_);
   plan_ = &plan;
   stats_.page.count(contract::Counter::plans_adopted);
@@ -228,24 +229,27 @@ void Worker::adopt(const contract::Plan& plan, TimeUs now_us) {
   owes_adopted_ = !tell(contract::MailKind::plan_adopted, plan_);
 }
 
-// Opens the listeners that are new and closes those that are gone; both lists are sorted.
-void Worker::listen(const contract::Plan* before, const contract::Plan& now) {
+// Opens the listeners that are new and closes those that are gone, if any: then true. Both lists are sorted.
+bool Worker::listen(const contract::Plan* before, const contract::Plan& now) {
   static const std::vector<contract::Listener> none;
   const auto& old_ones = before == nullptr ? none : before->listeners;
   const auto& new_ones = now.listeners;
   std::size_t o = 0, n = 0;
+  bool some_left = false;
   while (o < old_ones.size() || n < new_ones.size()) {
     if (o < old_ones.size() && n < new_ones.size() && same_address(old_ones[o], new_ones[n])) {
       ++o;
       ++n;
     } else if (n == new_ones.size() || (o < old_ones.size() && before_address(old_ones[o], new_ones[n]))) {
       engine_.unlisten(book_.name(old_ones[o].ip), old_ones[o].port);
+      some_left = true;
       ++o;
     } else {
       engine_.listen(book_.name(new_ones[n].ip), new_ones[n].port, static_cast<u32>(n));
       ++n;
     }
   }
+  return some_left;
 }
 
 bool Worker::tell(contract::MailKind kind, const contract::Plan* plan) {

@@ -89,7 +89,7 @@ class Worker {
   u32 pass_from_kernel();
   u32 read_mail(TimeUs now_us);
   void adopt(const contract::Plan& plan, TimeUs now_us);
-  void listen(const contract::Plan* before, const contract::Plan& now);
+  bool listen(const contract::Plan* before, const contract::Plan& now);
   bool tell(contract::MailKind kind, const contract::Plan* plan);
   void housekeeping(TimeUs now_us);
   void retire_plans();

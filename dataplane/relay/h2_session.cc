@@ -46,6 +46,7 @@ void Relay::begin_multiplexing(u32 index) {
     return abort_session(index);
   }
   s.state = SessionState::multiplexing;
+  s.goaway_sent = false;
   s.h2 = h2;
   s.waiting_since_us = now_us_;
   on_multiplexed(index, {});
@@ -91,7 +92,19 @@ void Relay::on_multiplexed(u32 index, const tcp::AppEvent& event) {
   }
   if ((event.bits & tcp::kPeerClosed) != 0) end_incomplete(index);
   run_writable(s.h2, s.conn, &Relay::pump_response);
+  if ((event.bits & tcp::kWritable) != 0) read_waiting_responses(index);
   settle(index);
+}
+
+// Interim responses of endpoints with HTTP/1.1, and what is behind them, that waited for room towards the client.
+void Relay::read_waiting_responses(u32 index) {
+  const u32 h2 = sessions_[index].h2;
+  for (u32 stream = h2_.first_stream(h2), next; stream != kNone32; stream = next) {
+    next = h2_.next_stream(h2, stream);
+    const Exchange& x = exchanges_[static_cast<u32>(h2_.user(stream))];
+    if (x.response_started || x.tunnel || x.upstream == kNone32 || x.upstream_stream != kNone32) continue;
+    if (!engine_.received(upstreams_[x.upstream].conn).empty()) read_response(static_cast<u32>(h2_.user(stream)));
+  }
 }
 
 // A frame or a header block that has begun has to be complete in time, as an HTTP/1.1 head has; payload belongs to its

@@ -44,7 +44,8 @@ struct Session {
   SessionState state = SessionState::reading_head;
   bool peer_closed = false;       // the client will send no more
   bool runnable = false;          // stands in the run queue
-  bool goaway_sent = false;       // HTTP/2: the client knows that no stream after its last will be served
+  bool goaway_sent = false;       // HTTP/2: the client knows that no stream after its last will be served; HTTP/1.1: it
+                                  // will be told with the next answer
   union {
     u32 exchange = kNone32;
     u32 h2;                       // while multiplexing: the connection's place in H2Engine

@@ -6,7 +6,7 @@ namespace ringway::relay {
 
 namespace {
 
-constexpr u32 kPlacesPerPoll = 256;           // of connections to endpoints that are over
+constexpr u32 kPlacesPerPoll = 256;           // of connections to endpoints that are over, of sessions without a listener
 constexpr u32 kHeadsPerStep = 16;             // pipelined requests of one session handled at a stretch
 constexpr TimeUs kLingerUs = 2'000'000;       // how long thrown-away input is waited for
 
@@ -50,6 +50,7 @@ u32 Relay::run(TimeUs now_us) {
   h2_.bear(engine_.packet_share());
   u32 events = 0;
   if (!over_slots_.empty()) [[unlikely]] end_over(kPlacesPerPoll);
+  if (left_place_ != kNone32) [[unlikely]] end_left(kPlacesPerPoll);
   if (!run_queue_.empty()) {
     // Sessions that are made runnable meanwhile wait for the next poll.
     const u32 count = static_cast<u32>(run_queue_.size());

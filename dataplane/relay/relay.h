@@ -71,6 +71,9 @@ class Relay {
   void endpoint_left(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
   // And its drain time is over: the others end as well, in the polls that follow.
   void endpoint_over(contract::EndpointSlot slot, u32 incarnation, TimeUs now_us);
+  // Listeners are gone from the plan: in the polls that follow, idle sessions of theirs are closed, the others after their
+  // response; tunnels go on.
+  void listeners_left() { left_place_ = 0; }
   // No new requests: idle sessions are closed, the others after their response (`Connection: close`).
   void drain();
   // Closes what is left, at the end of a drain.
@@ -196,6 +199,7 @@ class Relay {
   void begin_multiplexing(u32 session);
   u32 upgrade_to_h2(u32 session);
   void on_multiplexed(u32 session, const tcp::AppEvent& event);
+  void read_waiting_responses(u32 session);
   void watch_frame(u32 session);
   void on_client_event(u32 session, const http::H2Event& event);
   void read_stream_head(u32 session, const http::H2Event& event);
@@ -232,6 +236,8 @@ class Relay {
 
   // removed.cc: endpoints that have left
   void end_over(u32 most);
+  bool has_listener(const Session& session) const;
+  void end_left(u32 most);
 
   // retry.cc: another try
   bool is_whole(const Exchange& exchange) const;
@@ -387,6 +393,7 @@ class Relay {
   std::vector<u32> over_;        // by endpoint slot: the incarnation whose exchanges end; 0: none
   std::vector<contract::EndpointSlot> over_slots_;  // those that are not 0 there
   u32 over_place_ = 0;           // the connection to look at next
+  u32 left_place_ = kNone32;     // the session to look at next for whether its listener is gone; kNone32: none is
   std::vector<u32> run_queue_;  // sessions with more input than one step may use
   u64 random_state_;
   u32 exchanges_begun_ = 0;

@@ -1,5 +1,8 @@
 // Endpoints that have left their service: idle connections to them close at once; exchanges go on until control says that
-// the drain time is over, and what is left then ends. Connections are looked at a few in each poll.
+// the drain time is over, and what is left then ends. Listeners that have left the plan: clients that wait for nothing are
+// told the end, the others after what they wait for. Connections are looked at a few in each poll.
+
+#include <algorithm>
 
 #include "dataplane/relay/relay.h"
 
@@ -46,6 +49,30 @@ void Relay::end_over(u32 most) {
   if (over_place_ < upstreams_.high_water()) return;
   for (const contract::EndpointSlot slot : over_slots_) over_[slot] = 0;
   over_slots_.clear();
+}
+
+bool Relay::has_listener(const Session& s) const {
+  const std::pair wanted(config_.book->ip(s.tuple.local), s.tuple.local_port);
+  const auto at = std::lower_bound(plan_->listeners.begin(), plan_->listeners.end(), wanted,
+                                   [](const auto& l, const auto& w) { return std::pair(l.ip, l.port) < w; });
+  return at != plan_->listeners.end() && std::pair(at->ip, at->port) == wanted;
+}
+
+void Relay::end_left(u32 most) {
+  for (; most > 0 && left_place_ < sessions_.high_water(); --most, ++left_place_) {
+    const u32 index = left_place_;
+    if (!sessions_.used(index) || has_listener(sessions_[index])) continue;
+    Session& s = sessions_[index];
+    if (s.state == SessionState::lingering || s.goaway_sent) continue;
+    if (s.state == SessionState::multiplexing) {
+      last_streams(index);
+      settle(index);
+      continue;
+    }
+    s.goaway_sent = true;
+    if (s.state == SessionState::reading_head && s.head_bytes_seen == 0 && engine_.received(s.conn).empty()) linger(index);
+  }
+  if (left_place_ >= sessions_.high_water()) left_place_ = kNone32;
 }
 
 }  // namespace ringway::relay

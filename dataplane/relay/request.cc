@@ -140,7 +140,7 @@ void Relay::turn_away(u32 index, u32 stream, http::LocalAnswer reply) {
   }
   Session& s = sessions_[index];
   const bool last = s.peer_closed && engine_.received(s.conn).bytes() == head.bytes;
-  reply.close = !head.keep_alive || draining_ || last || head.framing != http::Framing::none;
+  reply.close = !head.keep_alive || draining_ || s.goaway_sent || last || head.framing != http::Framing::none;
   engine_.discard(s.conn, head.bytes);
   answer(index, reply);
 }

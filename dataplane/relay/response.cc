@@ -157,7 +157,7 @@ void Relay::begin_response(u32 index, bool ended) {
   x.response_body.unwrap = !from_h2 && (to_h2 || chunked_to_1_0);
   x.response_chunked = from_h2 && !chunked_to_1_0 && head.framing == http::Framing::chunked;
   x.ends_by_close = !to_h2 && (head.framing == http::Framing::until_close || chunked_to_1_0);
-  x.close_client = !to_h2 && (!x.client_keep_alive || draining_ || said_all(s) || !x.request_done || x.ends_by_close ||
+  x.close_client = !to_h2 && (!x.client_keep_alive || draining_ || s.goaway_sent || said_all(s) || !x.request_done || x.ends_by_close ||
                               (limits.requests_per_connection != 0 && s.requests >= limits.requests_per_connection));
   edit.from_h2 = from_h2;
   edit.close = x.close_client;
@@ -280,7 +280,7 @@ void Relay::response_end(u32 index) {
   const bool clean = x.request_done && (from.h2() || (x.keep_upstream && engine_.received(from.conn).empty() &&
                                                       !engine_.peer_closed(from.conn)));
   const bool h2 = x.stream != kNone32;
-  const bool close_client = x.close_client || !x.request_done || draining_;
+  const bool close_client = x.close_client || !x.request_done || draining_ || sessions_[session].goaway_sent;
   release_upstream(index, clean ? After::keep : x.request_done ? After::close : After::abort);
   stats_.services[x.plan->services[x.service].slot].latency_us.record(now_us_ - x.started_us);
   end_exchange(index);
@@ -316,7 +316,7 @@ void Relay::fail_exchange(u32 index, u16 status, std::string_view text, std::str
     end_exchange(index);
     return answer_stream(session, stream, reply, grpc);
   }
-  reply.close = !x.request_done || !x.client_keep_alive || draining_ || said_all(s);
+  reply.close = !x.request_done || !x.client_keep_alive || draining_ || s.goaway_sent || said_all(s);
   end_exchange(index);
   s.state = SessionState::reading_head;
   answer(session, reply);

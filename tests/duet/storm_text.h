@@ -64,9 +64,15 @@ inline std::string chunked(Rng& rng, std::string_view text) {
 }
 
 // One request. `kind` is how the endpoint shall answer: l length, c chunked, u until close, n 204, m 304, i interim
-// first, k Connection: close, w after a while, U upgrade to a tunnel.
+// first, k Connection: close, w after a while, U upgrade to a tunnel. That stands in a field, so that a route may change the
+// path as it likes; the path's first word says what routes and rules of the plan do to the request (storm_plan.h).
 struct Ask {
   u32 id = 0;
+  std::string word = "plain";
+  std::string from;          // the client's address
+  u32 listener = 0;          // of the good service, or 1: of the bad one
+  bool test = false;         // of the new version that a deployment brings
+  bool tagged = false;       // has the field that faults ask for, and that subsets go by
   std::string method = "GET";
   char kind = 'l';
   u32 answer_bytes = 0;
@@ -78,9 +84,15 @@ struct Ask {
 
   bool has_body() const { return method == "POST" || method == "PUT"; }
   std::string body() const { return content(id ^ 0x5555, body_bytes); }
+  std::string path() const { return "/" + word + "/" + std::to_string(id); }
+  std::string query() const { return id % 3 == 0 ? "?key=" + std::to_string(id % 5) : ""; }
+  std::string token() const { return "t" + std::to_string(id); }
   std::string head_text() const {
-    std::string t = method + " /" + std::to_string(id) + "/" + kind + "/" + std::to_string(answer_bytes) +
-                    (one_zero ? " HTTP/1.0\r\nHost: web\r\n" : " HTTP/1.1\r\nHost: web\r\n");
+    std::string t = method + " " + path() + query() + (one_zero ? " HTTP/1.0\r\nHost: web\r\n" : " HTTP/1.1\r\nHost: web\r\n");
+    t += "X-Ask: " + std::to_string(id) + "/" + kind + "/" + std::to_string(answer_bytes) + "\r\nX-Gone: 1\r\nX-Token: " + token() + "\r\n";
+    if (id % 4 == 1) t += "Cookie: sid=" + std::to_string(id % 7) + "\r\n";
+    if (test) t += "X-Amzn-Ecs-Blue-Green-Test: 1\r\n";
+    if (tagged) t += "X-Tag: v" + std::to_string(id % 3) + "\r\n";
     if (close) t += "Connection: close\r\n";
     if (kind == 'U') t += "Connection: Upgrade\r\nUpgrade: echo\r\n";
     if (expects) t += "Expect: 100-continue\r\n";
@@ -100,6 +112,22 @@ struct Message {
   u32 status() const { return static_cast<u32>(std::strtoul(line.substr(9, 3).c_str(), nullptr, 10)); }
   std::string field(const std::string& name) const { return fields.contains(name) ? fields.at(name) : ""; }
 };
+
+// Reads the lines behind a first one, "name: value" CRLF each; what is wrong with them, or nothing.
+inline std::string read_fields(std::string_view text, Message& out) {
+  for (std::size_t at = 0; !text.empty(); text.remove_prefix(at + 2)) {
+    at = text.find("\r\n");
+    const auto colon = text.find(':');
+    if (at == std::string_view::npos || colon == std::string_view::npos || colon > at) return "field";
+    std::string name(text.substr(0, colon));
+    for (char& c : name) c = static_cast<char>(tolower(c));
+    auto from = colon + 1;
+    while (from < at && text[from] == ' ') ++from;
+    if ((name == "content-length" || name == "transfer-encoding") && out.fields.contains(name)) return "twice " + name;
+    out.fields[name] = text.substr(from, at - from);
+  }
+  return "";
+}
 
 // Takes bytes apart into messages. `error` says what was not HTTP/1.1.
 class Reader {
@@ -193,20 +221,10 @@ class Reader {
     const auto end = buffer.find("\r\n\r\n");
     if (end == std::string::npos) return false;
     std::string text = buffer.substr(0, end + 2);
-    auto at = text.find("\r\n");
+    const auto at = text.find("\r\n");
     now_.line = text.substr(0, at);
     if (of_ == Of::answers && now_.line.substr(0, 9) != "HTTP/1.1 ") return fail("status line");
-    for (text.erase(0, at + 2); !text.empty(); text.erase(0, at + 2)) {
-      at = text.find("\r\n");
-      const auto colon = text.find(':');
-      if (colon == std::string::npos || colon > at) return fail("field");
-      std::string name = text.substr(0, colon);
-      for (char& c : name) c = static_cast<char>(tolower(c));
-      auto from = colon + 1;
-      while (from < at && text[from] == ' ') ++from;
-      if ((name == "content-length" || name == "transfer-encoding") && now_.fields.contains(name)) return fail("twice " + name);
-      now_.fields[name] = text.substr(from, at - from);
-    }
+    if (const std::string wrong = read_fields(std::string_view(text).substr(at + 2), now_); !wrong.empty()) return fail(wrong);
     buffer.erase(0, end + 4);
     const bool coded = now_.fields.contains("transfer-encoding");
     const bool counted = now_.fields.contains("content-length");

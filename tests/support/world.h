@@ -171,6 +171,7 @@ struct WorldSizes {
   tcp::EngineConfig tcp{.connections = 8192};       // of the gateway; secrets and caps are filled in
   tcp::EngineConfig host_tcp{.connections = 8192};  // of clients and endpoints, likewise
   http::H2EngineConfig h2;                          // of the gateway
+  std::vector<wire::Ip4> more_clients = {};         // addresses of the clients' host, beside World::kClient
 };
 
 // Everything together. `plan` is made by the test; its ports and addresses are filled in here.
@@ -184,7 +185,7 @@ class World {
   explicit World(const std::string& name, u32 endpoints = 3, u32 cache = 0, const WorldSizes& sizes = {})
       : pools_(make_pools(name + "g", sizes.packets, cache, sizes.indirect, sizes.slices)), front_(name + "f", *pools_),
         back_(name + "b", *pools_),
-        client(name + "c", front_, {kClient}, kFront, cache, sizes.host_tcp, sizes.host_packets),
+        client(name + "c", front_, client_ips(sizes), kFront, cache, sizes.host_tcp, sizes.host_packets),
         server(name + "s", back_, endpoint_ips(endpoints), kBack, cache, sizes.host_tcp, sizes.host_packets),
         front_queue_(std::make_unique<port::Queue>(front_.device(), u16{0}, *pools_, stats.page)),
         back_queue_(std::make_unique<port::Queue>(back_.device(), u16{0}, *pools_, stats.page)) {
@@ -264,6 +265,11 @@ class World {
     for (const TimeUs end = now_us + us; now_us < end;) step(step_us);
   }
 
+  static std::vector<wire::Ip4> client_ips(const WorldSizes& sizes) {
+    std::vector<wire::Ip4> ips{kClient};
+    ips.insert(ips.end(), sizes.more_clients.begin(), sizes.more_clients.end());
+    return ips;
+  }
   static std::vector<wire::Ip4> endpoint_ips(u32 count) {
     std::vector<wire::Ip4> ips;
     for (u32 i = 0; i < count; ++i) ips.push_back(endpoint_ip(i));

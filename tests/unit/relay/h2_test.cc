@@ -462,5 +462,34 @@ TEST_F(H2HoardTest, UploadsThatNobodyTakesLeavePacketsForOthers) {
   EXPECT_THAT(ask(kGet), EndsWith("hello"));
 }
 
+TEST_F(H2RelayTest, AnAnswerBehindInterimOnesWaitsForAClientThatDoesNotRead) {
+  start();
+  const u32 c = connect_h2({.stream_window_bytes = 4 << 20, .held_bytes_max = 4 << 20});
+  const u32 large = request(c, kGet), late = request(c, kGet);
+  ASSERT_EQ(serving.size(), 2u);
+  world->client_app = nullptr;
+  const std::string body = pattern(2'000'000);
+  world->server.send(serving[0].id, "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n");
+  std::string_view rest = body;
+  const auto send = [&] {
+    const u32 n = std::min<u32>(static_cast<u32>(rest.size()), world->server.tcp().send_space(serving[0].id));
+    world->server.send(serving[0].id, rest.substr(0, n));
+    rest.remove_prefix(n);
+    world->run_for(2000);
+  };
+  for (int i = 0; i < 200; ++i) send();
+  ASSERT_FALSE(rest.empty()) << "the way to the client is full";
+  std::string interim;
+  for (int i = 0; i < 200; ++i) interim += "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";  // the last bit of room as well
+  world->server.send(serving[1].id, interim + ok("late"));
+  world->run_for(20'000);
+  world->client_app = [this] { run_h2_clients(); };
+  for (int i = 0; i < 2000 && !rest.empty(); ++i) send();
+  world->run_for(50'000);
+  EXPECT_EQ(answer_to(c, large).body, body);
+  EXPECT_THAT(answer_to(c, late).head, AllOf(StartsWith("HTTP/1.1 103 "), HasSubstr("HTTP/1.1 200 ")));
+  EXPECT_EQ(answer_to(c, late).body, "late");
+}
+
 }  // namespace
 }  // namespace ringway

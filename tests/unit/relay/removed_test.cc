@@ -62,6 +62,96 @@ TEST_F(RemovedTest, AnExchangeGoesOnUntilTheDrainTimeIsOver) {
   EXPECT_EQ(count(Counter::drains_cut), 1u);
 }
 
+// --- listeners that have left
+
+class RemovedListenerTest : public RemovedTest {
+ protected:
+  // A plan whose only listener has another address.
+  void move_listener() {
+    next_plan = std::move(plan);
+    plan = test::one_service_plan(2, 1);
+    plan->listeners[0].ip = wire::Ip4::of(10, 9, 0, 9);
+    world->adopt(*plan);
+    world->run_for(20'000);
+  }
+  u64 strays() const { return world->stats.page.verdicts[static_cast<u32>(contract::Verdict::ip4_not_ours)].get(); }
+};
+
+TEST_F(RemovedListenerTest, WhoWaitsForAnAnswerGetsItAndTheEnd) {
+  start();
+  const u32 idle = connect(), busy = connect();
+  say(busy, kGet);
+  move_listener();
+  EXPECT_TRUE(clients[idle].peer_closed) << "nothing would tell it later";
+  EXPECT_FALSE(clients[busy].peer_closed);
+  const std::string body = pattern(300'000);  // more than a window: the client's acknowledgements have to come in
+  const std::string answer = ok(body);
+  for (std::size_t at = 0; at < answer.size(); at += 20'000) {
+    world->server.send(serving[0].id, answer.substr(at, 20'000));
+    world->run_for(20'000);
+  }
+  EXPECT_THAT(clients[busy].got, AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("onnection: close\r\n")));
+  EXPECT_TRUE(clients[busy].got.ends_with(body));
+  EXPECT_TRUE(clients[busy].peer_closed);
+  EXPECT_EQ(strays(), 0u);
+}
+
+TEST_F(RemovedListenerTest, AnAnswerUnderWayEndsAndItsConnectionToo) {
+  start();
+  const u32 c = connect();
+  say(c, kGet);
+  world->server.send(serving[0].id, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+  world->run_for(3000);
+  move_listener();
+  world->server.send(serving[0].id, "lf");
+  world->run_for(3000);
+  EXPECT_THAT(clients[c].got, EndsWith("half"));
+  EXPECT_TRUE(clients[c].peer_closed);
+}
+
+TEST_F(RemovedListenerTest, StreamsEndBehindGoaway) {
+  start();
+  const u32 c = connect_h2(), idle = connect_h2();
+  const u32 stream = request(c, kGet);
+  move_listener();
+  EXPECT_TRUE(client_side->peers[idle].goaway);
+  EXPECT_TRUE(client_side->peers[idle].closed);
+  EXPECT_TRUE(client_side->peers[c].goaway);
+  EXPECT_FALSE(answer_to(c, stream).ended);
+  world->server.send(serving[0].id, ok("late"));
+  world->run_for(5000);
+  EXPECT_EQ(answer_to(c, stream).body, "late");
+  EXPECT_TRUE(answer_to(c, stream).ended);
+  EXPECT_TRUE(client_side->peers[c].closed);
+}
+
+TEST_F(RemovedListenerTest, TheAddressIsOursUntilNobodyIsConnectedToIt) {
+  start();
+  const u32 c = connect();
+  say(c, kGet);
+  move_listener();
+  EXPECT_EQ(strays(), 0u);
+  world->client.tcp().abort(clients[c].id);
+  world->run_for(20'000);
+  EXPECT_EQ(strays(), 0u);
+  connect();
+  EXPECT_GT(strays(), 0u);
+}
+
+TEST_F(RemovedListenerTest, AnAddressThatComesBackIsAsBefore) {
+  start();
+  always(ok("x"));
+  const u32 c = connect();
+  say(c, kGet);
+  move_listener();
+  const auto third = test::one_service_plan(3, 1);
+  world->adopt(*third);
+  world->run_for(20'000);
+  EXPECT_THAT(ask(kGet), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(strays(), 0u);
+  world->stop();
+}
+
 TEST_F(RemovedTest, ARequestWithoutAnAnswerGoesElsewhereWhenTheTimeIsOver) {
   start(2);
   const u32 c = connect();
