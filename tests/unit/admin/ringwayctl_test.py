@@ -41,9 +41,9 @@ SERVICE       LISTENS ON       HEALTHY  REQUESTS  ACTIVE    2XX  4XX  5XX  REFUS
 auth-service  10.80.64.1:4000  1/2         2,000       0  1,980    0   20       14  20 us  20 us
 """, ""))
     check("endpoints", gateway.ctl("endpoints"), (0, """\
-ENDPOINT                   HEALTH    ZONE  PRIORITY  WEIGHT  LABELS              REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK  EJECTED  UNTIL
-auth-service/10.0.0.11:80  healthy   a            0       1  {"track":"canary"}     2,000       0  2,000    0            0         0           -        1  2023-11-14T22:13:50Z
-auth-service/10.0.0.12:80  unproven  -            0       1  -                          0       0      0    0            0         0           -        0  -
+ENDPOINT                   HEALTH    ZONE  PRIORITY  WEIGHT  LABELS        REQUESTS  ACTIVE    2XX  5XX  CONNECTIONS  FAILURES  LAST CHECK  EJECTED  UNTIL
+auth-service/10.0.0.11:80  healthy   a            0       1  track=canary     2,000       0  2,000    0            0         0           -        1  2023-11-14T22:13:50Z
+auth-service/10.0.0.12:80  unproven  -            0       1  -                    0       0      0    0            0         0           -        0  -
 """, ""))
     code, out, err = gateway.ctl("service", "auth-service")
     lines = [" ".join(line.split()) for line in out.splitlines()]
