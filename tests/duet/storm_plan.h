@@ -69,7 +69,7 @@ struct Law {
 class PlanMaker {
  public:
   // `strict`: whoever asks the good service for a served word gets its answer.
-  PlanMaker(u64 seed, bool strict) : rng_(seed), strict_(strict), breakers_(breakers(false)) {
+  PlanMaker(u64 seed, bool strict) : rng_(seed), strict_(strict), breakers_(breakers(true, false)) {
     fixed_breakers_ = rng_.chance(500);
     repeats_posts_ = rng_.chance(200);
     rated_ = rng_.chance(300);
@@ -145,7 +145,7 @@ class PlanMaker {
     t += endpoints(first_ip, kind, stays);
     t += balancing(http, stays);
     const bool breaks = name != "shadow" && rng_.chance(500);
-    t += name == "bad" && fixed_breakers_ ? breakers_ : breaks ? breakers(stays) : "";
+    t += name == "bad" && fixed_breakers_ ? breakers_ : breaks ? breakers(http, stays) : "";
     t += retry(http, stays);
     if (!http) return t + access(false, stays) + (first_ip == 0 ? "    proxyProtocol: " + one_of({"off", "v1", "v2", "v2-crc32c"}) + "\n" : "");
     if (name == "shadow" || !rng_.chance(600)) return t;
@@ -191,11 +191,11 @@ class PlanMaker {
   }
 
   // Where a service stays they may make requests wait, but refuse none.
-  std::string breakers(bool stays) {
-    if (stays) return "    circuitBreakers: { maxConnections: " + some(4, 12) + ", maxRequests: 10000, maxRetries: 10000 }\n";
-    std::string t = "    circuitBreakers: { maxConnections: " + some(0, 3) + ", maxPendingRequests: " + some(0, 7) + ", maxRequests: " + some(0, 19) +
-                    ", maxRetries: " + some(0, 3);
-    if (rng_.chance(300)) t += ", adaptiveConcurrency: { min: " + some(1, 5) + " }";
+  std::string breakers(bool http, bool stays) {
+    if (stays) return "    circuitBreakers: { maxConnections: " + some(4, 12) + (http ? ", maxRequests: 10000" : "") + ", maxRetries: 10000 }\n";
+    std::string t = "    circuitBreakers: { maxConnections: " + some(0, 3) + ", maxPendingRequests: " + some(0, 7) + ", maxRetries: " + some(0, 3);
+    if (http) t += ", maxRequests: " + some(0, 19);
+    if (http && rng_.chance(300)) t += ", adaptiveConcurrency: { min: " + some(1, 5) + " }";
     return t + " }\n";
   }
 
