@@ -159,6 +159,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, name, settings):
         self.name, self.settings, self.streams, self.tasks = name, settings, {}, set()
         self.last = None  # after GOAWAY: the last stream that is served
+        self.said_all = False
         self.flowing, self.moved = asyncio.Event(), asyncio.Event()
         self.flowing.set()
 
@@ -193,7 +194,9 @@ class Connection(asyncio.Protocol):
         self.flowing.set()
 
     def flush(self):
-        self.transport.write(self.h2.data_to_send())
+        data = self.h2.data_to_send()
+        if not self.said_all:  # or asyncio ends the connection at once, and what of it was lost on the way is lost
+            self.transport.write(data)
 
     def data_received(self, data):
         try:
@@ -242,6 +245,7 @@ class Connection(asyncio.Protocol):
             self.streams.pop(stream.number, None)
             self.tasks.discard(stream.task)
             if self.last is not None and not self.streams and not self.transport.is_closing():
+                self.said_all = True
                 self.transport.write_eof()  # a close with frames unread would be a reset
 
     # ---- what streams send
