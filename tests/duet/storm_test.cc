@@ -44,7 +44,8 @@ class Faults {
     const u32 n = rte_ring_dequeue_burst(&ring, reinterpret_cast<void**>(frames), 512, nullptr);
     for (u32 i = 0; i < n; ++i) {
       rte_mbuf* m = flat_ ? flattened(frames[i]) : frames[i];
-      if (rng_.chance(loss_)) {
+      // Three lost ARP frames in a row keep a host silent for seconds, which is no fault of the gateway.
+      if (rng_.chance(loss_) && is_ip(m)) {
         rte_pktmbuf_free(m);
         continue;
       }
