@@ -52,13 +52,18 @@ bool Gate::Impl::accept_icmp6(mbuf::Pkt& pkt, u32 port, const In6& in, TimeUs no
   return punt_or_drop(pkt, port, Verdict::icmp_ignored);
 }
 
+// `pkt`: an ICMPv6 message in one segment, whose checksum is zero until then.
+void Gate::Impl::sum_icmp6(mbuf::Pkt& pkt, const wire::Ip6& source, const wire::Ip6& destination) {
+  wire::Checksum sum(wire::pseudo_header_sum(source, destination, wire::kIpProtoIcmp6, pkt.total_bytes()));
+  sum.add(pkt.first());
+  store(pkt.data() + 2, sum.value());
+}
+
 // `pkt`: an ICMPv6 message whose checksum is zero.
 void Gate::Impl::send_icmp6(mbuf::Pkt pkt, u32 port, const wire::Mac& to, const wire::Ip6& source,
                             const wire::Ip6& destination, u8 hop_limit) {
   const u32 bytes = pkt.total_bytes();
-  wire::Checksum sum(wire::pseudo_header_sum(source, destination, wire::kIpProtoIcmp6, bytes));
-  sum.add(pkt.first());
-  store(pkt.data() + 2, sum.value());
+  sum_icmp6(pkt, source, destination);
   u8* const ip = pkt.prepend(kIp6HeaderBytes);
   RW_ASSERT(ip != nullptr);
   wire::write_ip6(ip, {.payload_bytes = static_cast<u16>(bytes), .next_header = wire::kIpProtoIcmp6, .hop_limit = hop_limit,

@@ -87,6 +87,7 @@ struct Gate::Impl {
   bool answer_dns6(mbuf::Pkt& pkt, u32 port, const In6& in, u32 query_bytes);
   bool refuse6(mbuf::Pkt& pkt, u32 port, const In6& in, wire::Icmp6Type type, u8 code, u32 rest, contract::Verdict verdict,
                TimeUs now_us);
+  void sum_icmp6(mbuf::Pkt& pkt, const wire::Ip6& source, const wire::Ip6& destination);
   void send_icmp6(mbuf::Pkt pkt, u32 port, const wire::Mac& to, const wire::Ip6& source, const wire::Ip6& destination,
                   u8 hop_limit);
 

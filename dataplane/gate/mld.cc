@@ -6,11 +6,9 @@
 // Core 0 does this, in its housekeeping, a few packets at a time.
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "dataplane/gate/impl.h"
-#include "src/wire/checksum.h"
 #include "src/wire/mld.h"
 
 namespace ringway::gate {
@@ -130,10 +128,7 @@ bool Gate::Impl::report_one(u32 port) {
 // RFC 3810 5.2.13: from the link-local address, with the router alert, no further than the link.
 void Gate::Impl::send_report(mbuf::Pkt pkt, u32 port, const Ip6& destination) {
   const u32 bytes = pkt.total_bytes();
-  wire::Checksum sum(wire::pseudo_header_sum(link_locals[port], destination, wire::kIpProtoIcmp6, bytes));
-  sum.add(pkt.first());
-  const wire::Be16 value = sum.value();
-  std::memcpy(pkt.data() + 2, &value.raw, 2);
+  sum_icmp6(pkt, link_locals[port], destination);
   u8* const ip = pkt.prepend(kIp6HeaderBytes + wire::kIp6RouterAlertBytes);
   RW_ASSERT(ip != nullptr);
   wire::write_router_alert(ip + kIp6HeaderBytes, wire::kIpProtoIcmp6);
