@@ -101,7 +101,7 @@ def load(channel, count, width, seconds="10"):
                 return
             try:
                 answer, made = stub.with_call(b"%d" % number, timeout=float(seconds))
-                name = dict(made.initial_metadata()).get("x-backend")
+                name = dict(made.trailing_metadata()).get("x-trailing")
                 code = "OK" if answer == b"%d" % number else "WRONG"
             except grpc.RpcError as error:
                 name, code = None, error.code().name
